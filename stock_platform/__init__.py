@@ -1,0 +1,1 @@
+"""A provably complete lake of US stock data."""

@@ -1,0 +1,70 @@
+"""What a provider said about an interval: bars, refusals, and what it proves.
+
+Answers are kept (see lake/), so that "this minute is empty" can be re-derived
+at any time from who said so, when, and about which minutes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import polars as pl
+
+from stock_platform.domain import bar
+from stock_platform.domain.revision import Revision
+
+EVERY_SYMBOL = "*"
+
+ANSWERS = pl.Schema(
+    {
+        "provider": pl.String(),
+        "symbol": pl.String(),
+        "first": bar.INSTANT,
+        "last": bar.INSTANT,
+        "revision": pl.String(),
+        "outcome": pl.String(),
+        "bars": pl.Int64(),
+        "detail": pl.String(),
+        "asked_at": bar.INSTANT,
+    }
+)
+"""One row per answer; symbol `*` means every listed symbol; first and last are minute
+starts, inclusive; outcome is `ok`, `refused` or `failed` (with `detail`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's word on the minutes `first` to `last` (starts, inclusive, UTC).
+
+    `symbols` None speaks of every symbol the provider lists. `outcome` ok with
+    revision above live proves every covered minute without a bar empty.
+    """
+
+    provider: str
+    session: date
+    symbols: tuple[str, ...] | None
+    first: datetime
+    last: datetime
+    asked_at: datetime
+    revision: Revision
+    outcome: str = "ok"
+    detail: str = ""
+    bars: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.MINUTE_BARS))
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """Give the rows of `ANSWERS` that record this answer."""
+        counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
+        return [
+            {
+                "provider": self.provider,
+                "symbol": symbol,
+                "first": self.first,
+                "last": self.last,
+                "revision": self.revision.value,
+                "outcome": self.outcome,
+                "bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0),
+                "detail": self.detail,
+                "asked_at": self.asked_at,
+            }
+            for symbol in (self.symbols or (EVERY_SYMBOL,))
+        ]

@@ -1,0 +1,170 @@
+"""Bars: their columns, what makes one acceptable, and how two become one.
+
+A bar is a fact with provenance. Prices are as traded, in US dollars; volume is
+in shares (fractional since 2026-02). Both are DECIMAL(18,6): exact for what
+vendors send and for Postgres NUMERIC.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from stock_platform.domain import revision, symbol
+
+MONEY = pl.Decimal(18, 6)
+INSTANT = pl.Datetime("us", "UTC")
+PRICE_MAX = 100_000_000.0
+"""BRK.A trades below one million dollars; anything above this is a broken feed."""
+VOLUME_MAX = 100_000_000_000.0
+
+_VALUES: dict[str, pl.DataType] = {
+    "open": MONEY,
+    "high": MONEY,
+    "low": MONEY,
+    "close": MONEY,
+    "vwap": MONEY,
+    "volume": MONEY,
+    "transactions": pl.Int64(),
+}
+_PROVENANCE: dict[str, pl.DataType] = {
+    "provider": pl.String(),
+    "revision": revision.DTYPE,
+    "observed_at": INSTANT,
+}
+
+MINUTE_BARS = pl.Schema({"symbol": pl.String(), "minute": INSTANT, **_VALUES, **_PROVENANCE})
+"""`minute` is the START of the bar. Nullable: vwap, transactions. Key (symbol, minute)."""
+
+DAILY_BARS = pl.Schema({"symbol": pl.String(), "session": pl.Date(), **_VALUES, **_PROVENANCE})
+"""One row per symbol and session of XNYS. Nullable: vwap, transactions."""
+
+REJECTED = pl.Schema(
+    {
+        "dataset": pl.String(),
+        "provider": pl.String(),
+        "symbol": pl.String(),
+        "reason": pl.String(),
+        "record": pl.String(),
+        "observed_at": INSTANT,
+    }
+)
+"""Quarantine: `record` is the refused row as JSON text, as it came (cut at 2,000 characters)."""
+
+VALUE_COLUMNS = tuple(_VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """What became of a frame of raw rows: every row is in exactly one of the two."""
+
+    bars: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def sift(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Sifted:
+    """Split raw rows into bars of `schema` and rows refused with a reason.
+
+    `raw` has the columns of `schema` with numbers as Float64, Decimal or text
+    (a missing vwap or transactions column is null). Text that is no number, NaN,
+    infinite, negative and absurdly large values, high below low, a minute that
+    is not a multiple of 60 s and an impossible symbol each name their reason.
+    """
+    missing = [pl.lit(None).alias(name) for name in schema if name not in raw.columns]
+    rows = raw.with_columns(*missing).select(list(schema))
+    numbers = rows.select(pl.col(name).cast(pl.Float64, strict=False) for name in VALUE_COLUMNS)
+    reason = (
+        rows.select("symbol", *_time_columns(schema))
+        .with_columns(numbers)
+        .select(_reason(schema).alias("reason"))["reason"]
+    )
+    # The time must be there before `record` is written, or JSON would not say which row it was.
+    ok = reason.is_null()
+    bars = rows.filter(ok).cast(schema)
+    bad = rows.filter(~ok)
+    rejected = bad.select(
+        pl.lit(dataset).alias("dataset"),
+        pl.col("provider").cast(pl.String),
+        pl.col("symbol").cast(pl.String).str.slice(0, 64),
+        reason.filter(~ok).alias("reason"),
+        pl.Series(
+            "record",
+            [str(row)[:2000] for row in bad.drop("provider", "observed_at").iter_rows(named=True)],
+            dtype=pl.String,
+        ),
+        pl.col("observed_at").cast(INSTANT),
+    ).cast(REJECTED)
+    return Sifted(bars, rejected)
+
+
+def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
+    """Unite frames of bars, keeping the best row of each key, sorted by key.
+
+    Precedence is a total order - revision, then observed_at, then the values -
+    so the result is the same for any order and any repetition of `frames`.
+    """
+    key = list(schema)[:2]
+    rows = pl.concat([frame.select(list(schema)).cast(schema) for frame in frames])
+    rank = [pl.col("revision").to_physical(), "observed_at", *VALUE_COLUMNS, "provider"]
+    return rows.sort([*key, *rank], descending=[False] * 2 + [True] * 9, nulls_last=True).unique(
+        key, keep="first", maintain_order=True
+    )
+
+
+def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
+    """Whether `merged` adds nothing to `stored` but a later time of observation."""
+    said = [name for name in schema if name != "observed_at"]
+    return stored.height == merged.height and stored.select(said).equals(merged.select(said))
+
+
+def _time_columns(schema: pl.Schema) -> list[str]:
+    return [name for name in ("minute", "session") if name in schema]
+
+
+def _reason(schema: pl.Schema) -> pl.Expr:
+    prices = ("open", "high", "low", "close")
+    wrong: list[tuple[pl.Expr, str]] = [
+        (~_is_symbol(), "the symbol is not acceptable"),
+        *((~_finite(name), f"{name} is not a number") for name in (*prices, "volume")),
+        *((pl.col(name) <= 0, f"{name} is not positive") for name in prices),
+        *((pl.col(name) > PRICE_MAX, f"{name} is absurdly large") for name in prices),
+        (pl.col("volume") < 0, "volume is negative"),
+        (pl.col("volume") > VOLUME_MAX, "volume is absurdly large"),
+        (_given("vwap") & ~_within("vwap", PRICE_MAX), "vwap is not a possible price"),
+        (
+            _given("transactions") & ~_within("transactions", VOLUME_MAX),
+            "transactions is not a possible count",
+        ),
+        (pl.col("high") < pl.max_horizontal("open", "close", "low"), "high is not the highest"),
+        (pl.col("low") > pl.min_horizontal("open", "close", "high"), "low is not the lowest"),
+    ]
+    if "minute" in schema:
+        minute = pl.col("minute").cast(INSTANT)
+        wrong.insert(1, (minute.is_null(), "the minute is missing"))
+        wrong.insert(2, (minute != minute.dt.truncate("1m"), "not aligned to the minute"))
+    else:
+        wrong.insert(1, (pl.col("session").is_null(), "the session is missing"))
+    chain = pl.when(wrong[0][0]).then(pl.lit(wrong[0][1]))
+    for condition, reason in wrong[1:]:
+        chain = chain.when(condition).then(pl.lit(reason))
+    return chain.otherwise(None)
+
+
+def _is_symbol() -> pl.Expr:
+    name = pl.col("symbol").cast(pl.String)
+    # Rust's `$` may not match before a trailing newline, Python's does: both refuse "\n" here.
+    form = name.str.contains(symbol.PATTERN)
+    doubled = name.str.contains("..", literal=True) | name.str.contains("//", literal=True)
+    return (form & ~doubled).fill_null(value=False)
+
+
+def _finite(name: str) -> pl.Expr:
+    return pl.col(name).is_finite().fill_null(value=False)
+
+
+def _given(name: str) -> pl.Expr:
+    return pl.col(name).is_not_null()
+
+
+def _within(name: str, bound: float) -> pl.Expr:
+    value = pl.col(name)
+    return value.is_finite() & (value >= 0) & (value <= bound)

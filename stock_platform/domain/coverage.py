@@ -1,0 +1,235 @@
+"""What is known about every expected symbol-minute of one session.
+
+Three bitmaps per symbol - observed, empty, silent - and what follows from
+them: `missing = expected & ~observed & ~empty & ~silent`. Bits are big-endian
+within a byte (slot 0 is the highest bit of byte 0), so DuckDB reads them as
+`bit_count(observed_bits::BIT)`. Coverage is derived, never asserted: a ledger
+can be rebuilt from the bars, the feed's connection log and the answers kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+
+from stock_platform.domain.bar import INSTANT
+from stock_platform.domain.session import MinuteGrid
+
+BITMAPS = ("observed", "empty", "silent", "refused", "healed")
+"""Stored per symbol. `healed` is the part of observed that a heal, not the feed, brought."""
+
+COUNTS = ("expected", "observed", "empty", "silent", "missing", "refused", "healed")
+
+COVERAGE = pl.Schema(
+    {
+        "symbol": pl.String(),
+        **{name: pl.Int32() for name in COUNTS},
+        **{f"{name}_bits": pl.Binary() for name in BITMAPS},
+        "attempts": pl.Int32(),
+        "next_retry_at": INSTANT,
+        "checked_at": INSTANT,
+        "authority": pl.String(),
+        "last_error": pl.String(),
+    }
+)
+"""One row per symbol. Counts speak of the minutes due at `checked_at`; `refused` minutes
+are also counted in `missing`. authority is the best revision that answered, or `none`."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The coverage of one session, as arrays over sorted symbols.
+
+    `bits` maps each of `BITMAPS` to bool[symbols, grid.width]. Mutable on
+    purpose: a session of 8,000 symbols is updated in place in under a millisecond.
+    """
+
+    grid: MinuteGrid
+    symbols: np.ndarray
+    bits: dict[str, np.ndarray]
+    attempts: np.ndarray
+    next_retry_at: np.ndarray
+    """datetime64[us], NaT where nothing waits."""
+    authority: np.ndarray
+    last_error: np.ndarray
+    checked_at: datetime | None = None
+
+    @classmethod
+    def blank(cls, grid: MinuteGrid, symbols: Iterable[str]) -> "Ledger":
+        """Start a ledger in which every expected minute of `symbols` is missing."""
+        names = np.array(sorted(set(symbols)), dtype=object)
+        n = len(names)
+        return cls(
+            grid,
+            names,
+            {name: np.zeros((n, grid.width), dtype=bool) for name in BITMAPS},
+            np.zeros(n, dtype=np.int32),
+            np.full(n, np.datetime64("NaT", "us")),
+            np.full(n, "none", dtype=object),
+            np.full(n, "", dtype=object),
+        )
+
+    @property
+    def session(self) -> date:
+        return self.grid.session
+
+    def rows_of(self, symbols: Sequence[str] | np.ndarray) -> np.ndarray:
+        """Give the row of each symbol, -1 for one that is not expected."""
+        asked = np.asarray(symbols, dtype=object)
+        if not len(self.symbols):
+            return np.full(len(asked), -1)
+        at = np.searchsorted(self.symbols, asked)
+        at[at == len(self.symbols)] = 0
+        return np.where(self.symbols[at] == asked, at, -1)
+
+    def set_observed(self, bars: pl.DataFrame, *, healed: bool = False) -> int:
+        """Mark the (symbol, minute) of `bars` observed; give how many were new.
+
+        With `healed` the new ones are credited to a heal. Bars of unexpected
+        symbols or off the grid are passed over: they stay in the lake.
+        """
+        rows, slots = self._cells(bars)
+        fresh = ~self.bits["observed"][rows, slots]
+        self.bits["observed"][rows, slots] = True
+        if healed:
+            self.bits["healed"][rows[fresh], slots[fresh]] = True
+        return int(fresh.sum())
+
+    def rebuild_observed(self, bars: pl.DataFrame) -> None:
+        """Replace `observed` by what `bars` holds; `healed` never exceeds it."""
+        self.bits["observed"][:] = False
+        self.set_observed(bars)
+        self.bits["healed"] &= self.bits["observed"]
+
+    def mark(self, name: str, rows: np.ndarray | slice, first: int, last: int) -> None:
+        """Set bitmap `name` over the slots `first` to `last`, both included."""
+        self.bits[name][rows, max(first, 0) : last + 1] = True
+
+    def missing(self, due: int | None = None) -> np.ndarray:
+        """Give bool[symbols, width]: due, and neither observed nor accounted for."""
+        known = self.bits["observed"] | self.bits["empty"] | self.bits["silent"]
+        return self._expected(due) & ~known
+
+    def unproven(self, due: int | None = None) -> np.ndarray:
+        """Give bool[symbols, width]: missing or only presumed silent."""
+        return self._expected(due) & ~(self.bits["observed"] | self.bits["empty"])
+
+    def counts(self, due: int | None = None) -> dict[str, np.ndarray]:
+        """Count each state per symbol over the due minutes; keys are `COUNTS`."""
+        expected = self._expected(due)
+        observed = self.bits["observed"] & expected
+        empty = self.bits["empty"] & expected & ~observed
+        silent = self.bits["silent"] & expected & ~observed & ~empty
+        missing = expected & ~observed & ~empty & ~silent
+        states = {
+            "expected": np.broadcast_to(expected, observed.shape),
+            "observed": observed,
+            "empty": empty,
+            "silent": silent,
+            "missing": missing,
+            "refused": missing & self.bits["refused"],
+            "healed": observed & self.bits["healed"],
+        }
+        return {name: state.sum(axis=1).astype(np.int32) for name, state in states.items()}
+
+    def totals(self, due: int | None = None) -> dict[str, int]:
+        """Add `counts` up over all symbols."""
+        return {name: int(count.sum()) for name, count in self.counts(due).items()}
+
+    def to_frame(self, due: int | None = None) -> pl.DataFrame:
+        """Give the ledger as a frame of `COVERAGE`."""
+        packed = {name: np.packbits(self.bits[name], axis=1) for name in BITMAPS}
+        return pl.DataFrame(
+            {
+                "symbol": self.symbols.tolist(),
+                **self.counts(due),
+                **{f"{name}_bits": [row.tobytes() for row in packed[name]] for name in BITMAPS},
+                "attempts": self.attempts,
+                "next_retry_at": pl.Series(
+                    self.next_retry_at.astype("datetime64[us]")
+                ).dt.replace_time_zone("UTC"),
+                "checked_at": [self.checked_at] * len(self.symbols),
+                "authority": self.authority.tolist(),
+                "last_error": self.last_error.tolist(),
+            },
+            schema=COVERAGE,
+        )
+
+    @classmethod
+    def from_frame(cls, grid: MinuteGrid, frame: pl.DataFrame) -> "Ledger":
+        """Read a frame of `COVERAGE` back; rows need not be sorted."""
+        frame = frame.sort("symbol")
+        checked = frame["checked_at"].max() if frame.height else None
+        return cls(
+            grid,
+            frame["symbol"].to_numpy().astype(object),
+            {name: unpack(frame[f"{name}_bits"], grid.width) for name in BITMAPS},
+            frame["attempts"].to_numpy().copy(),
+            frame["next_retry_at"].dt.replace_time_zone(None).to_numpy().copy(),
+            frame["authority"].to_numpy().astype(object),
+            frame["last_error"].fill_null("").to_numpy().astype(object),
+            checked if isinstance(checked, datetime) else None,
+        )
+
+    def _expected(self, due: int | None) -> np.ndarray:
+        slots = np.arange(self.grid.width)
+        end = self.grid.end if due is None else min(due, self.grid.end)
+        return (slots >= self.grid.first) & (slots < end)
+
+    def _cells(self, bars: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        names = pl.Series("symbol", self.symbols.tolist(), dtype=pl.String)
+        index = pl.DataFrame({"symbol": names, "row": np.arange(len(self.symbols))})
+        start = int(self.grid.starts_at.timestamp()) * 1_000_000
+        cells = (
+            bars.lazy()
+            .select(
+                "symbol", ((pl.col("minute").to_physical() - start) // 60_000_000).alias("slot")
+            )
+            .filter(pl.col("slot").is_between(0, self.grid.width - 1))
+            .join(index.lazy(), on="symbol")
+            .select("row", "slot")
+            .collect()
+        )
+        return cells["row"].to_numpy(), cells["slot"].to_numpy()
+
+
+def unpack(column: pl.Series, width: int) -> np.ndarray:
+    """Give bool[rows, width] of a column of packed bitmaps; null counts as no bit set."""
+    size = (width + 7) // 8
+    blank = bytes(size)
+    joined = b"".join((raw or blank).ljust(size, b"\0")[:size] for raw in column.to_list())
+    packed = np.frombuffer(joined, dtype=np.uint8).reshape(len(column), size)
+    return np.unpackbits(packed, axis=1, count=width).astype(bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Neighbouring missing minutes of one symbol: slots `first` to `last`, both included."""
+
+    symbol: str
+    session: date
+    first: int
+    last: int
+
+    @property
+    def minutes(self) -> int:
+        return self.last - self.first + 1
+
+
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give (row, first, last) of every run of True along the second axis, in row order."""
+    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    row, first = np.nonzero(edges == 1)
+    _, last = np.nonzero(edges == -1)
+    return row, first, last - 1
+
+
+def to_gaps(ledger: Ledger, mask: np.ndarray) -> list[Gap]:
+    """Give the runs of `mask` (bool[symbols, width]) as gaps, by symbol and time."""
+    rows, first, last = runs(mask)
+    return [
+        Gap(str(ledger.symbols[row]), ledger.session, int(a), int(b))
+        for row, a, b in zip(rows, first, last, strict=True)
+    ]

@@ -1,0 +1,30 @@
+"""The four ways the outside world can fail us, decided once at the edge.
+
+Every provider error becomes exactly one of these; whoever catches one knows
+what to do without looking at a status code again. Messages never hold a URL
+query, a header or a whole payload.
+"""
+
+
+class Problem(Exception):
+    """Any trouble with the outside world; see the four kinds below."""
+
+
+class Transient(Problem):
+    """Worth asking again, after `delay_s` when the other side named a delay."""
+
+    def __init__(self, message: str, *, delay_s: float | None = None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class Permanent(Problem):
+    """Asking again cannot help: wrong key, wrong request, a bug of ours."""
+
+
+class Malformed(Problem):
+    """The data is wrong: keep it, quarantine it, go on."""
+
+
+class Refused(Problem):
+    """The provider will not give this (plan, entitlement): alarm, never "empty"."""

@@ -1,0 +1,1 @@
+"""Find gaps, plan the cheapest calls, judge the answers. Pure."""

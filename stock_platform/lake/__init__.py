@@ -1,0 +1,1 @@
+"""Where data lives: layout, atomic publish, reads, compaction."""

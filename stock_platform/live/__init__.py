@@ -1,0 +1,1 @@
+"""Processors, cache and web service over the live feed."""

@@ -1,0 +1,1 @@
+"""One file per vendor, all speaking the same four kinds of problem."""

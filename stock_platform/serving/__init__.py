@@ -1,0 +1,1 @@
+"""Where people read: SQL, Postgres, DynamoDB, mail."""

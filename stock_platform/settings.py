@@ -1,0 +1,197 @@
+"""Every environment variable the platform reads, typed, one class per concern.
+
+Nobody else looks at the environment. A wrong value is one message that names
+the variable (see `load`). Secrets are `SecretStr`: they print as stars.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stock_platform.domain.problems import Malformed, Permanent
+from stock_platform.domain.session import Calendar, Overrides
+from stock_platform.domain.symbol import Symbol, parse_symbol
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="STOCKS_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+
+Kind = TypeVar("Kind", bound=BaseSettings)
+
+
+def load(kind: type[Kind]) -> Kind:
+    """Read one class of settings; raise `Permanent` naming every wrong variable."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        wrong = [
+            f"{_variable(kind, str(problem['loc'][0]) if problem['loc'] else '', prefix)}: "
+            f"{problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise Permanent("settings are wrong: " + "; ".join(wrong)) from None
+
+
+def _variable(kind: type[BaseSettings], name: str, prefix: str) -> str:
+    field = kind.model_fields.get(name)
+    alias = field.validation_alias if field else None
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return str(alias) if alias else f"{prefix}{name}".upper()
+
+
+class LakeSettings(_Settings):
+    """Where the lake is."""
+
+    lake: str = Field("./data", description="a folder, or s3://bucket/prefix")
+    s3_endpoint: str = Field(
+        "", description="S3 endpoint other than AWS's, e.g. http://127.0.0.1:5000"
+    )
+    s3_region: str = Field("us-east-1", description="region of the lake's bucket")
+    s3_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+
+
+class MarketSettings(_Settings):
+    """What should be in the lake: which symbols, which sessions, which minutes."""
+
+    symbols: Annotated[tuple[Symbol, ...] | None, NoDecode] = Field(
+        (Symbol("GOOG"), Symbol("MSFT"), Symbol("NVDA"), Symbol("QUBT"), Symbol("RKLB")),
+        description="GOOG,MSFT | @file with one symbol a line | * for the whole market",
+    )
+    first_session: date | None = Field(
+        None, description="first day the lake should hold; default: 60 sessions ago"
+    )
+    last_session: date | None = Field(None, description="last day it should hold; default: today")
+    history_sessions: int = Field(
+        60, ge=1, le=2600, description="used when first_session is not set"
+    )
+    extended_hours: bool = Field(False, description="04:00-20:00 New York instead of 09:30-16:00")
+    calendar_overrides: Path | None = Field(
+        None, description="YAML of closures announced later: closed, early_closes"
+    )
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _read_symbols(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if text == "*":
+            return None
+        try:
+            if text.startswith("@"):
+                text = ",".join(Path(text[1:]).read_text().split())
+            return tuple(parse_symbol(part.strip()) for part in text.split(",") if part.strip())
+        except (Malformed, OSError) as error:
+            raise ValueError(str(error)) from error
+
+    def calendar(self) -> Calendar:
+        """Build the calendar these settings describe."""
+        path = self.calendar_overrides
+        overrides = Overrides.from_file(path) if path else Overrides()
+        return Calendar(extended=self.extended_hours, overrides=overrides)
+
+    def span(self, today: date) -> tuple[date, date]:
+        """Give the first and the last session the lake should hold as of `today`."""
+        calendar = self.calendar()
+        last = min(self.last_session or today, today)
+        first = self.first_session or calendar.previous(today, self.history_sessions)
+        return first, last
+
+
+class MassiveSettings(_Settings):
+    """Massive (formerly Polygon.io): REST and flat files."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MASSIVE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("MASSIVE_API_KEY", "POLYGON_API_KEY"),
+        description="empty: the provider is not used",
+    )
+    rest_url: str = Field(
+        "https://api.massive.com",
+        validation_alias=AliasChoices("MASSIVE_REST_URL", "POLYGON_REST_URL"),
+        description="https://api.polygon.io still answers",
+    )
+    requests_per_minute: int = Field(0, ge=0, description="0 = no limit; the free plan has 5")
+    flatfiles_url: str = Field("https://files.massive.com", description="S3 API of the flat files")
+    flatfiles_bucket: str = "flatfiles"
+    flatfiles_access_key: SecretStr = Field(SecretStr(""), description="empty: no flat files")
+    flatfiles_secret_key: SecretStr = SecretStr("")
+
+
+class FinnhubSettings(_Settings):
+    """Finnhub: quotes, and candles where the plan has them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FINNHUB_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    api_key: SecretStr = Field(SecretStr(""), description="empty: the provider is not used")
+    rest_url: str = "https://finnhub.io/api/v1"
+    requests_per_minute: int = Field(60, ge=0, description="0 = no limit")
+    requests_per_second: int = Field(30, ge=0, description="0 = no limit")
+
+
+class RapidSettings(_Settings):
+    """A RapidAPI-style quote endpoint; the field mapping is a setting."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAPIDAPI_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    key: SecretStr = Field(SecretStr(""), description="empty: the provider is not used")
+    url: str = Field(
+        "", description="with {symbol} in it, e.g. https://x.p.rapidapi.com/quote/{symbol}"
+    )
+    fields: dict[str, str] = Field(
+        {"price": "price", "high": "high", "low": "low", "quoted_at": "timestamp"},
+        description="JSON: our column -> dotted path in the answer",
+    )
+    requests_per_minute: int = Field(0, ge=0, description="0 = no limit")
+
+
+class RequestSettings(_Settings):
+    """How providers are asked."""
+
+    budget: str = Field(
+        "",
+        description="redis:// or a SQLite file shared by all processes; empty: beside the lake",
+    )
+    request_timeout_s: float = Field(20.0, gt=0)
+    attempts_max: int = Field(4, ge=1, description="tries per call, the first included")
+    asks_at_once: int = Field(8, ge=1, le=64, description="parallel calls of one run")
+    secrets_from: str = Field(
+        "", description="AWS Secrets Manager id holding a JSON object of the keys above"
+    )
+    secrets_endpoint: str = ""
+
+
+class HealingSettings(_Settings):
+    """When a minute counts as missing and how hard we try."""
+
+    grace_minutes: float = Field(2.0, ge=0, description="age at which an absent minute is a gap")
+    settle_minutes: float = Field(20.0, ge=0, description="after the close, before REST is final")
+    live_sessions: int = Field(5, ge=1, le=60, description="sessions watched minute by minute")
+    verify_after_hours: tuple[float, ...] = Field(
+        (1.0, 24.0, 168.0), description="JSON list: re-verification of closed sessions"
+    )
+    backoff_minutes: tuple[float, ...] = Field(
+        (2.0, 10.0, 60.0, 360.0, 1440.0, 4320.0),
+        description="JSON list: waits after each failed attempt; after the last one an alarm",
+    )
+    calls_max: int = Field(2_000, ge=1, description="provider calls of one heal run")
+    sessions_at_once: int = Field(4, ge=1, description="heal runs asked for in one tick")
+    polling: bool = Field(False, description="poll quotes every minute of a session")
+    sensor_interval_s: int = Field(30, ge=1, description="between ticks of the gap sensors")

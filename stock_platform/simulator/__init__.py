@@ -1,0 +1,1 @@
+"""Speaks the vendors' real protocols on loopback, faults included."""
