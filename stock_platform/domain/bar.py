@@ -105,9 +105,9 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     key = list(schema)[:2]
     rows = pl.concat([frame.select(list(schema)).cast(schema) for frame in frames])
     rank = [pl.col("revision").to_physical(), "observed_at", *VALUE_COLUMNS, "provider"]
-    return rows.sort([*key, *rank], descending=[False] * 2 + [True] * 9, nulls_last=True).unique(
-        key, keep="first", maintain_order=True
-    )
+    return rows.sort(
+        [*key, *rank], descending=[False] * 2 + [True] * len(rank), nulls_last=True
+    ).unique(key, keep="first", maintain_order=True)
 
 
 def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
