@@ -30,12 +30,14 @@ COVERAGE = pl.Schema(
         "attempts": pl.Int32(),
         "next_retry_at": INSTANT,
         "checked_at": INSTANT,
+        "verified_at": INSTANT,
         "authority": pl.String(),
         "last_error": pl.String(),
     }
 )
 """One row per symbol. Counts speak of the minutes due at `checked_at`; `refused` minutes
-are also counted in `missing`. authority is the best revision that answered, or `none`."""
+are also counted in `missing`. verified_at is when a source of record last answered for the
+whole session (null: never). authority is the best revision that answered, or `none`."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Ledger:
     attempts: np.ndarray
     next_retry_at: np.ndarray
     """datetime64[us], NaT where nothing waits."""
+    verified_at: np.ndarray
     authority: np.ndarray
     last_error: np.ndarray
     checked_at: datetime | None = None
@@ -66,6 +69,7 @@ class Ledger:
             names,
             {name: np.zeros((n, grid.width), dtype=bool) for name in BITMAPS},
             np.zeros(n, dtype=np.int32),
+            np.full(n, np.datetime64("NaT", "us")),
             np.full(n, np.datetime64("NaT", "us")),
             np.full(n, "none", dtype=object),
             np.full(n, "", dtype=object),
@@ -147,9 +151,8 @@ class Ledger:
                 **self.counts(due),
                 **{f"{name}_bits": [row.tobytes() for row in packed[name]] for name in BITMAPS},
                 "attempts": self.attempts,
-                "next_retry_at": pl.Series(
-                    self.next_retry_at.astype("datetime64[us]")
-                ).dt.replace_time_zone("UTC"),
+                "next_retry_at": _instants(self.next_retry_at),
+                "verified_at": _instants(self.verified_at),
                 "checked_at": [self.checked_at] * len(self.symbols),
                 "authority": self.authority.tolist(),
                 "last_error": self.last_error.tolist(),
@@ -168,6 +171,7 @@ class Ledger:
             {name: unpack(frame[f"{name}_bits"], grid.width) for name in BITMAPS},
             frame["attempts"].to_numpy().copy(),
             frame["next_retry_at"].dt.replace_time_zone(None).to_numpy().copy(),
+            frame["verified_at"].dt.replace_time_zone(None).to_numpy().copy(),
             frame["authority"].to_numpy().astype(object),
             frame["last_error"].fill_null("").to_numpy().astype(object),
             checked if isinstance(checked, datetime) else None,
@@ -193,6 +197,10 @@ class Ledger:
             .collect()
         )
         return cells["row"].to_numpy(), cells["slot"].to_numpy()
+
+
+def _instants(values: np.ndarray) -> pl.Series:
+    return pl.Series(values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
 
 
 def unpack(column: pl.Series, width: int) -> np.ndarray:
