@@ -6,14 +6,16 @@ in New York, so that the same slot is the same wall-clock minute on every day;
 half-days and late openings simply expect fewer of the slots.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import exchange_calendars
+import exchange_calendars  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import yaml
 
 from stock_platform.domain.problems import Malformed
@@ -69,19 +71,19 @@ class Overrides:
     """Closures and early closes announced after the calendar library was released."""
 
     closed: frozenset[date] = frozenset()
-    early_closes: dict[date, time] = field(default_factory=dict)
+    early_closes: Mapping[date, time] = field(default_factory=dict[date, time])
 
     @classmethod
     def from_file(cls, path: Path) -> "Overrides":
         """Read YAML `closed: [2025-01-09]`, `early_closes: {2026-11-27: "13:00"}`."""
         try:
-            content = yaml.safe_load(path.read_text()) or {}
+            content = dict[str, Any](yaml.safe_load(path.read_text()) or {})
             closed = frozenset(_day(day) for day in content.pop("closed", None) or ())
             early = {
                 _day(day): time.fromisoformat(text)
-                for day, text in (content.pop("early_closes", None) or {}).items()
+                for day, text in dict[Any, str](content.pop("early_closes", None) or {}).items()
             }
-        except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise Malformed(f"calendar overrides {path}: {error}") from error
         if content:
             raise Malformed(f"calendar overrides {path}: unknown {sorted(content)}")
@@ -105,9 +107,9 @@ class Calendar:
 
     def sessions(self, first: date, last: date) -> list[date]:
         """Give the sessions from `first` to `last`, both included."""
-        index = _exchange(last.year).sessions
-        found = index[(index >= str(first)) & (index <= str(last))]
-        return [day.date() for day in found if day.date() not in self.overrides.closed]
+        days = _session_dates(_year_loaded(max(first, last)))
+        found = days[bisect_left(days, first) : bisect_right(days, last)]
+        return [day for day in found if day not in self.overrides.closed]
 
     def is_session(self, day: date) -> bool:
         return self.sessions(day, day) == [day]
@@ -122,10 +124,10 @@ class Calendar:
         """Give the minute grid of a session; raise `Malformed` when it is none."""
         if not self.is_session(session):
             raise Malformed(f"{session} is not a session of XNYS")
-        exchange = _exchange(session.year)
-        opens = exchange.session_open(str(session)).to_pydatetime().astimezone(NEW_YORK)
-        closes = exchange.session_close(str(session)).to_pydatetime().astimezone(NEW_YORK)
-        close = self.overrides.early_closes.get(session, closes.time())
+        opens, closes = (
+            at.astimezone(NEW_YORK) for at in _schedule(_year_loaded(session))[session]
+        )
+        close = self.overrides.early_closes.get(session, closes.timetz().replace(tzinfo=None))
         if not self.extended:
             start = datetime.combine(session, time(9, 30), NEW_YORK)
             first = max(0, _minutes(start, opens))
@@ -169,10 +171,26 @@ def _minutes(start: datetime, end: datetime) -> int:
 
 
 @lru_cache(maxsize=4)
-def _exchange(year: int) -> exchange_calendars.ExchangeCalendar:
+def _schedule(last_year: int) -> dict[date, tuple[datetime, datetime]]:
+    """Give open and close, in UTC, of every session up to the end of a year."""
     # Without an explicit end the library stops one year after the day it was loaded.
-    end = max(year, 2027) + _YEARS_AHEAD
-    return exchange_calendars.get_calendar("XNYS", start=str(FIRST_SESSION), end=f"{end}-12-31")
+    exchange: Any = exchange_calendars.get_calendar(
+        "XNYS", start=str(FIRST_SESSION), end=f"{last_year}-12-31"
+    )
+    opens, closes = exchange.schedule["open"], exchange.schedule["close"]
+    return {
+        day.date(): (open_at.to_pydatetime(), close_at.to_pydatetime())
+        for day, open_at, close_at in zip(opens.index, opens, closes, strict=True)
+    }
+
+
+@lru_cache(maxsize=4)
+def _session_dates(last_year: int) -> list[date]:
+    return list(_schedule(last_year))
+
+
+def _year_loaded(day: date) -> int:
+    return max(day.year, 2027) + _YEARS_AHEAD
 
 
 def to_labels(calendar: Calendar, slots: Iterable[int]) -> list[str]:

@@ -1,0 +1,27 @@
+"""How often and how long we go on asking for what does not come.
+
+Waits grow from minutes to days and end in an alarm, not in a loop.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The waits after the first, second, ... failed attempt; after the last one: exhausted."""
+
+    waits: tuple[timedelta, ...]
+
+    @classmethod
+    def from_minutes(cls, minutes: tuple[float, ...]) -> "Backoff":
+        return cls(tuple(timedelta(minutes=value) for value in minutes))
+
+    def exhausted(self, failures: int) -> bool:
+        return failures > len(self.waits)
+
+    def next_at(self, failures: int, now: datetime) -> datetime | None:
+        """Give when to try again after `failures` failures; None when exhausted."""
+        if failures <= 0:
+            return now
+        return None if self.exhausted(failures) else now + self.waits[failures - 1]

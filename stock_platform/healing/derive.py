@@ -1,0 +1,91 @@
+"""Rebuild a session's ledger from evidence alone: rows, connection log, answers.
+
+Coverage is derived, not asserted: whatever a ledger says can be computed
+again from what the lake keeps, and the coverage asset does exactly that.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from stock_platform.domain.answer import EVERY_SYMBOL, Answer
+from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.session import MinuteGrid
+from stock_platform.healing.judge import Rules, judge
+
+_MINUTE = timedelta(minutes=1)
+
+
+def derive(
+    grid: MinuteGrid,
+    symbols: Iterable[str],
+    *,
+    bars: pl.DataFrame,
+    connections: pl.DataFrame,
+    answers: pl.DataFrame,
+    rules: Rules,
+) -> Ledger:
+    """Give the ledger that the evidence supports.
+
+    `bars` needs symbol, minute and revision (a bar above live was brought by a
+    heal or a settlement when no live one is known: counted in `healed` only by
+    the ledger that saw it happen); `connections` needs connected_at and
+    alive_until; `answers` is a frame of `ANSWERS`.
+    """
+    ledger = Ledger.blank(grid, symbols)
+    mark_silent(ledger, connections)
+    ledger.rebuild_observed(bars)
+    replay(ledger, answers, rules)
+    return ledger
+
+
+def mark_silent(ledger: Ledger, connections: pl.DataFrame) -> None:
+    """Presume silent every minute during the whole of which one connection was alive."""
+    if not connections.height:
+        return
+    for since, until in connections.select("connected_at", "alive_until").iter_rows():
+        first, last = _whole_minutes(ledger.grid, since, until)
+        if last >= first:
+            ledger.mark("silent", slice(None), first, last)
+
+
+def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[int, int]:
+    first = -((grid.starts_at - since) // _MINUTE)
+    last = (until - grid.starts_at) // _MINUTE - 1
+    return max(first, 0), min(last, grid.width - 1)
+
+
+def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
+    """Judge recorded answers again, oldest first; their bars are in the lake already."""
+    for row in answers.sort("asked_at", "symbol").iter_rows(named=True):
+        symbol = row["symbol"]
+        judge(
+            ledger,
+            Answer(
+                row["provider"],
+                ledger.session,
+                None if symbol == EVERY_SYMBOL else (symbol,),
+                row["first"],
+                row["last"],
+                row["asked_at"],
+                Revision(row["revision"]),
+                outcome=row["outcome"],
+                detail=row["detail"] or "",
+            ),
+            rules,
+        )
+
+
+def carry_history(fresh: Ledger, before: Ledger | None) -> Ledger:
+    """Keep in `fresh` what only history knows: which observed minutes a heal brought."""
+    if before is None or before.grid.width != fresh.grid.width:
+        return fresh
+    rows = before.rows_of(fresh.symbols)
+    known = rows >= 0
+    healed = np.zeros_like(fresh.bits["healed"])
+    healed[known] = before.bits["healed"][rows[known]]
+    fresh.bits["healed"] = healed & fresh.bits["observed"]
+    return fresh

@@ -1,0 +1,119 @@
+"""Decide which missing minutes are worth a run now, from ledgers alone.
+
+The sensor reads coverage and never the grid of all symbols and minutes. What
+is too young, backing off or exhausted is left out, so a gap that can not be
+filled neither starves the others nor is retried for ever.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+from stock_platform.domain.coverage import Ledger
+from stock_platform.healing.attempts import Backoff
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One session's minutes worth asking for: slots `first` to `last`, both included."""
+
+    session: date
+    first: int
+    last: int
+    minutes: int
+    """Missing symbol-minutes in it."""
+    symbols: int
+
+
+def ready(ledger: Ledger, now: datetime, backoff: Backoff) -> np.ndarray:
+    """Give bool[symbols]: neither waiting for its next retry nor exhausted."""
+    waits = ledger.next_retry_at > np.datetime64(now.replace(tzinfo=None), "us")
+    return ~waits & (ledger.attempts <= len(backoff.waits))
+
+
+def find_need(ledger: Ledger, now: datetime, *, grace_s: float, backoff: Backoff) -> Need | None:
+    """Give the span of minutes of one session that should be healed now, if any."""
+    mask = ledger.missing(ledger.grid.due(now, grace_s))
+    mask &= ready(ledger, now, backoff)[:, None]
+    slots = np.flatnonzero(mask.any(axis=0))
+    if not len(slots):
+        return None
+    return Need(
+        ledger.session,
+        int(slots[0]),
+        int(slots[-1]),
+        int(mask.sum()),
+        int(mask.any(axis=1).sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a sensor asked of one session so far: kept in its cursor."""
+
+    count: int = 0
+    """Runs asked for; part of every run key, as Dagster never forgets a used one."""
+    fruitless: int = 0
+    """Of these, how many in a row changed nothing."""
+    missing: int = -1
+    """Missing symbol-minutes when it was last asked."""
+    at: datetime | None = None
+
+
+def decide(
+    needs: Iterable[Need],
+    asked: dict[date, Asked],
+    now: datetime,
+    *,
+    backoff: Backoff,
+    running: frozenset[date] = frozenset(),
+    sessions_max: int,
+) -> list[tuple[Need, Asked]]:
+    """Choose the sessions to ask for now, newest first, and what to remember of each.
+
+    A session whose run is still going is left alone; one whose last run changed
+    nothing waits longer each time and is given up after the last wait.
+    """
+    chosen: list[tuple[Need, Asked]] = []
+    for need in sorted(needs, key=lambda need: need.session, reverse=True):
+        before = asked.get(need.session, Asked())
+        if need.session in running:
+            continue
+        fruitless = before.fruitless + 1 if need.minutes == before.missing else 0
+        due = backoff.next_at(fruitless, before.at) if before.at else now
+        if due is None or due > now:
+            continue
+        chosen.append(
+            (
+                need,
+                replace(
+                    before,
+                    count=before.count + 1,
+                    fruitless=fruitless,
+                    missing=need.minutes,
+                    at=now,
+                ),
+            )
+        )
+        if len(chosen) == sessions_max:
+            break
+    return chosen
+
+
+def verification_due(
+    verified_at: datetime | None,
+    closes_at: datetime,
+    now: datetime,
+    *,
+    settle: timedelta,
+    after: Iterable[timedelta],
+) -> bool:
+    """Whether a closed session has passed a verification time it was not verified after.
+
+    The first verification is due once the session has settled, further ones
+    `after` the close: vendors' holes reopen and late trades change bars.
+    """
+    passed = [closes_at + wait for wait in (settle, *after) if closes_at + wait <= now]
+    return bool(passed) and (verified_at is None or verified_at < max(passed))
