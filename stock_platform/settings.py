@@ -195,3 +195,67 @@ class HealingSettings(_Settings):
     sessions_at_once: int = Field(4, ge=1, description="heal runs asked for in one tick")
     polling: bool = Field(False, description="poll quotes every minute of a session")
     sensor_interval_s: int = Field(30, ge=1, description="between ticks of the gap sensors")
+
+
+class PostgresSettings(_Settings):
+    """Where `stock_data` is served from."""
+
+    postgres_url: SecretStr = Field(
+        SecretStr(""), description="postgresql://user:password@host/database; empty: SQLite"
+    )
+    serving_sqlite: Path = Field(
+        Path("./data/serving.sqlite"), description="the embedded store, used without postgres_url"
+    )
+    postgres_connections_max: int = Field(4, ge=1, le=64, description="of one process's pool")
+    postgres_timeout_s: float = Field(
+        600.0, gt=0, description="longest wait for a lock or a statement of the serving store"
+    )
+
+
+class ServingSettings(_Settings):
+    """The AWS stores fed beside the lake: DynamoDB, Kinesis."""
+
+    aws_region: str = Field("us-east-1", description="region of the tables, queues and streams")
+    aws_endpoint: str = Field("", description="endpoint other than AWS's, for all of them")
+    aws_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+    aws_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+    latest_quotes_table: str = Field(
+        "stocks-latest-quotes", description="DynamoDB table of the newest quote of each symbol"
+    )
+    latest_quotes_writers: int = Field(8, ge=1, le=64, description="parallel conditional writes")
+    quotes_stream: str = Field("", description="Kinesis stream of raw quotes; empty: none")
+
+
+class QueueSettings(_Settings):
+    """The SQS queue of quote requests."""
+
+    quote_queue: str = Field("stocks-quote-requests", description="queue of {'symbol': ...}")
+    quote_dead_letters: str = Field(
+        "stocks-quote-requests-dead", description="queue of the requests nobody can answer"
+    )
+    quote_visibility_s: int = Field(
+        120, ge=1, le=43_200, description="a taken request comes back after this, unless deleted"
+    )
+    quote_receives_max: int = Field(
+        5, ge=1, le=1000, description="tries before a request without an answer is a dead letter"
+    )
+    quote_batches_max: int = Field(
+        200, ge=1, description="batches of 10 taken by one run, so that a run ends"
+    )
+
+
+class AlertSettings(_Settings):
+    """Who hears of trouble, and how often."""
+
+    alert_window_minutes: float = Field(
+        240.0, gt=0, description="the same trouble is told once in this time"
+    )
+    alert_mail_to: tuple[str, ...] = Field((), description="JSON list of addresses; empty: none")
+    alert_sns_topic: str = Field("", description="ARN of an SNS topic; empty: none")
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), description="URL taking Slack's form of JSON; empty: none"
+    )
+    alert_timeout_s: float = Field(10.0, gt=0, description="of one attempt at one target")
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="where people open Dagster; links point there"
+    )
