@@ -28,7 +28,8 @@ ANSWERS = pl.Schema(
     }
 )
 """One row per answer; symbol `*` means every listed symbol; first and last are minute
-starts, inclusive; outcome is `ok`, `refused` or `failed` (with `detail`)."""
+starts, inclusive; outcome is `ok`, `refused`, `failed` or `rejected` (with `detail`). A
+rejected row takes one minute back out of an ok answer: its bar came, but broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +55,32 @@ class Answer:
     def to_rows(self) -> list[dict[str, object]]:
         """Give the rows of `ANSWERS` that record this answer."""
         counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
-        return [
-            {
-                "provider": self.provider,
-                "symbol": symbol,
-                "first": self.first,
-                "last": self.last,
-                "revision": self.revision.value,
-                "outcome": self.outcome,
-                "bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0),
-                "detail": self.detail,
-                "asked_at": self.asked_at,
-            }
+        said = [
+            self._row(symbol, self.first, self.last, self.outcome, self.detail)
+            | {"bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0)}
             for symbol in (self.symbols or (EVERY_SYMBOL,))
         ]
+        broken = [
+            self._row(symbol, at, at, "rejected", reason) for symbol, at, reason in self.broken()
+        ]
+        return said + broken
+
+    def broken(self) -> list[tuple[str, datetime, str]]:
+        """Give (symbol, minute, reason) of every bar that came but could not be right."""
+        rows = self.rejected.filter(pl.col("at").is_not_null() & pl.col("symbol").is_not_null())
+        return list(rows.select("symbol", "at", "reason").unique(maintain_order=True).iter_rows())
+
+    def _row(
+        self, symbol: str, first: datetime, last: datetime, outcome: str, detail: str
+    ) -> dict[str, object]:
+        return {
+            "provider": self.provider,
+            "symbol": symbol,
+            "first": first,
+            "last": last,
+            "revision": self.revision.value,
+            "outcome": outcome,
+            "bars": 0,
+            "detail": detail,
+            "asked_at": self.asked_at,
+        }

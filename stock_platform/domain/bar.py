@@ -43,14 +43,17 @@ REJECTED = pl.Schema(
         "dataset": pl.String(),
         "provider": pl.String(),
         "symbol": pl.String(),
+        "at": INSTANT,
         "reason": pl.String(),
         "record": pl.String(),
         "observed_at": INSTANT,
     }
 )
-"""Quarantine: `record` is the refused row as JSON text, as it came (cut at 2,000 characters)."""
+"""Quarantine: `at` is the minute the row spoke of (a session's midnight UTC for daily rows,
+null where it was unreadable), `record` is the refused row as JSON text, as it came (cut at 2,000 characters)."""
 
 VALUE_COLUMNS = tuple(_VALUES)
+_OPTIONAL = ("vwap", "transactions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,23 @@ def sift(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Sifted:
     missing = [pl.lit(None).alias(name) for name in schema if name not in raw.columns]
     rows = raw.with_columns(*missing).select(list(schema))
     numbers = rows.select(pl.col(name).cast(pl.Float64, strict=False) for name in VALUE_COLUMNS)
+    given = rows.select(pl.col(name).is_not_null().alias(f"{name}_given") for name in _OPTIONAL)
     reason = (
         rows.select("symbol", *_time_columns(schema))
         .with_columns(numbers)
+        .with_columns(given)
         .select(_reason(schema).alias("reason"))["reason"]
     )
-    # The time must be there before `record` is written, or JSON would not say which row it was.
     ok = reason.is_null()
-    bars = rows.filter(ok).cast(schema)
+    # A count may come as "82132.0", which is a number and yet no text of an integer.
+    counts = pl.Series("transactions", numbers["transactions"].filter(ok).cast(pl.Int64))
+    bars = rows.filter(ok).with_columns(counts).cast(schema)
     bad = rows.filter(~ok)
     rejected = bad.select(
         pl.lit(dataset).alias("dataset"),
         pl.col("provider").cast(pl.String),
         pl.col("symbol").cast(pl.String).str.slice(0, 64),
+        _at(schema).alias("at"),
         reason.filter(~ok).alias("reason"),
         pl.Series(
             "record",
@@ -120,6 +127,12 @@ def _time_columns(schema: pl.Schema) -> list[str]:
     return [name for name in ("minute", "session") if name in schema]
 
 
+def _at(schema: pl.Schema) -> pl.Expr:
+    if "minute" in schema:
+        return pl.col("minute").cast(INSTANT, strict=False)
+    return pl.col("session").cast(pl.Datetime("us"), strict=False).dt.replace_time_zone("UTC")
+
+
 def _reason(schema: pl.Schema) -> pl.Expr:
     prices = ("open", "high", "low", "close")
     wrong: list[tuple[pl.Expr, str]] = [
@@ -131,7 +144,7 @@ def _reason(schema: pl.Schema) -> pl.Expr:
         (pl.col("volume") > VOLUME_MAX, "volume is absurdly large"),
         (_given("vwap") & ~_within("vwap", PRICE_MAX), "vwap is not a possible price"),
         (
-            _given("transactions") & ~_within("transactions", VOLUME_MAX),
+            _given("transactions") & ~_whole("transactions", VOLUME_MAX),
             "transactions is not a possible count",
         ),
         (pl.col("high") < pl.max_horizontal("open", "close", "low"), "high is not the highest"),
@@ -162,9 +175,14 @@ def _finite(name: str) -> pl.Expr:
 
 
 def _given(name: str) -> pl.Expr:
-    return pl.col(name).is_not_null()
+    # Text that is no number is given, although it casts to null.
+    return pl.col(f"{name}_given")
 
 
 def _within(name: str, bound: float) -> pl.Expr:
     value = pl.col(name)
-    return value.is_finite() & (value >= 0) & (value <= bound)
+    return (value.is_finite() & (value >= 0) & (value <= bound)).fill_null(value=False)
+
+
+def _whole(name: str, bound: float) -> pl.Expr:
+    return _within(name, bound) & (pl.col(name) == pl.col(name).floor()).fill_null(value=False)

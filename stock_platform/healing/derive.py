@@ -59,8 +59,11 @@ def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[
 
 
 def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
-    """Judge recorded answers again, oldest first; their bars are in the lake already."""
-    for row in answers.sort("asked_at", "symbol").iter_rows(named=True):
+    """Judge recorded answers again, oldest first; their bars are in the lake already.
+
+    Of one moment "ok" sorts before "rejected", which takes single minutes back out of it.
+    """
+    for row in answers.sort("asked_at", "outcome", "symbol").iter_rows(named=True):
         symbol = row["symbol"]
         judge(
             ledger,

@@ -3,10 +3,10 @@
 A minute without a bar is `empty` only when a source of record answered for it
 and did so after the minute had settled (late trades re-send bars for about a
 quarter of an hour). A refusal is remembered and raises an alarm; it is never
-"empty". A failure makes the symbol wait before it is asked again.
+"empty", and neither is a minute whose bar came broken. A failure makes the symbol wait before it is asked again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -39,6 +39,10 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     if answer.outcome == "failed":
         _fail(ledger, rows, answer, rules)
         return
+    if answer.outcome == "rejected":
+        ledger.bits["empty"][rows, first : last + 1] = False
+        _fail(ledger, rows, answer, rules)
+        return
     if answer.outcome == "refused":
         ledger.mark("refused", rows, first, last)
         _fail(ledger, rows, answer, rules)
@@ -50,6 +54,16 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     if answer.revision.proves_empty and settled >= first:
         ledger.mark("empty", rows, first, min(last, settled))
     _settle_rows(ledger, rows, answer, rules)
+    for symbol, minute, reason in answer.broken():
+        rejected = replace(
+            answer,
+            symbols=(symbol,),
+            first=minute,
+            last=minute,
+            outcome="rejected",
+            detail=reason,
+        )
+        judge(ledger, rejected, rules)
 
 
 def settled_slot(ledger: Ledger, answer: Answer, settle: timedelta) -> int:
