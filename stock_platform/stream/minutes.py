@@ -1,0 +1,189 @@
+"""Minute bars from the stream into the lake: one immutable part per closed minute.
+
+A late trade makes the feed send the same minute again; the newest sending
+wins. When the minute's part is already in the lake, the resend goes into a
+further part. Parts are named by their content, so writing the same bars again
+after a crash changes nothing and different bars never collide.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from stock_platform.domain.bar import MINUTE_BARS, REJECTED, sift
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.session import NEW_YORK, Calendar
+from stock_platform.lake.live import read_connections, write_connections, write_live_minute
+from stock_platform.lake.publish import quarantine
+from stock_platform.lake.store import Store
+from stock_platform.stream.connections import ConnectionLog
+
+PROVIDER = "massive_stream"
+DATASET = "minute_bars_live"
+MINUTE = timedelta(minutes=1)
+DAYS_KNOWN_MAX = 64
+_RAW = {
+    "symbol": pl.String(),
+    **dict.fromkeys(("open", "high", "low", "close", "vwap", "volume"), pl.String()),
+    "provider": pl.String(),
+    "revision": pl.String(),
+    "minute": MINUTE_BARS["minute"],
+    "observed_at": MINUTE_BARS["observed_at"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMinute:
+    """One part that is now in the lake."""
+
+    session: date
+    minute: datetime
+    bars: int
+    uri: str
+
+
+class MinuteWriter:
+    """Holds the bars of minutes not yet written and writes them when they close.
+
+    `connections` may be fed by the caller; its intervals are stored by
+    `write_connections`. Everything is safe to repeat.
+    """
+
+    def __init__(self, store: Store, calendar: Calendar, writer: str) -> None:
+        self.connections = ConnectionLog(writer)
+        self.rejected = 0
+        self._store = store
+        self._calendar = calendar
+        self._writer = writer
+        self._open: dict[datetime, dict[str, dict[str, object]]] = {}
+        self._unplaced: list[dict[str, object]] = []
+        self._sessions: dict[date, bool] = {}
+
+    @property
+    def held(self) -> int:
+        """How many bars wait for their minute to close."""
+        return sum(len(bars) for bars in self._open.values()) + len(self._unplaced)
+
+    def add(self, event: Mapping[str, object], received_at: datetime) -> None:
+        """Take an AM event as the feed sent it; the later arrival replaces the earlier.
+
+        `dv` (decimal text) is preferred to `v` (whole shares). What is no bar
+        goes to quarantine with its reason at the next `close_before`.
+        """
+        bar = _to_row(event, received_at)
+        minute = bar["minute"]
+        if isinstance(minute, datetime) and self._is_session(_session(minute)):
+            self._open.setdefault(minute, {})[str(bar["symbol"])] = bar
+        else:
+            self._unplaced.append(bar)
+
+    def close_before(self, instant: datetime) -> list[WrittenMinute]:
+        """Write every minute that ended at or before `instant`, oldest first.
+
+        A minute is forgotten only once it is written: after an error the call
+        may simply be repeated.
+        """
+        written = []
+        for minute in sorted(self._open):
+            if minute + MINUTE <= instant:
+                part = self._write(minute, list(self._open[minute].values()))
+                del self._open[minute]
+                written += [part] if part else []
+        if self._unplaced:
+            self._refuse(self._unplaced)
+            self._unplaced = []
+        return written
+
+    def write_connections(self) -> None:
+        """Store the connection intervals known so far, united with those stored before."""
+        for session, frame in self.connections.take_changed():
+            stored = read_connections(self._store, session)
+            united = self.connections.unite(stored, frame)
+            write_connections(self._store, session, self._writer, united)
+
+    def _is_session(self, day: date) -> bool:
+        # The calendar is asked once a day, not once a bar: an answer costs 100 us.
+        if day not in self._sessions:
+            if len(self._sessions) >= DAYS_KNOWN_MAX:
+                self._sessions.clear()
+            self._sessions[day] = self._calendar.is_session(day)
+        return self._sessions[day]
+
+    def _write(self, minute: datetime, rows: list[dict[str, object]]) -> WrittenMinute | None:
+        bars = self._sift(rows)
+        if bars.is_empty():
+            return None
+        bars = bars.sort("symbol")
+        label = minute.astimezone(NEW_YORK).strftime("%H%M")
+        session = _session(minute)
+        part = f"{self._writer}-{_digest(bars)}"
+        uri = write_live_minute(self._store, session, label, part, bars)
+        return WrittenMinute(session, minute, bars.height, uri)
+
+    def _sift(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        sifted = sift(pl.DataFrame(rows, schema=_RAW), MINUTE_BARS, dataset=DATASET)
+        if sifted.rejected.height:
+            self._quarantine(sifted.rejected)
+        return sifted.bars
+
+    def _refuse(self, rows: list[dict[str, object]]) -> None:
+        # A well-formed bar of a day without a session passes `sift`: name that reason here.
+        sifted = sift(pl.DataFrame(rows, schema=_RAW), MINUTE_BARS, dataset=DATASET)
+        closed = sifted.bars.select(
+            pl.lit(DATASET).alias("dataset"),
+            "provider",
+            "symbol",
+            pl.lit("the exchange was closed that day").alias("reason"),
+            pl.Series(
+                "record",
+                [str(row)[:2000] for row in sifted.bars.drop("observed_at").iter_rows(named=True)],
+                dtype=pl.String,
+            ),
+            "observed_at",
+        ).cast(REJECTED)
+        self._quarantine(pl.concat([sifted.rejected, closed]))
+
+    def _quarantine(self, rejected: pl.DataFrame) -> None:
+        self.rejected += rejected.height
+        quarantine(self._store, rejected)
+
+
+def _to_row(event: Mapping[str, object], received_at: datetime) -> dict[str, object]:
+    start = event.get("s")
+    volume = event.get("dv")
+    return {
+        "symbol": _text(event.get("sym")),
+        "open": _text(event.get("o")),
+        "high": _text(event.get("h")),
+        "low": _text(event.get("l")),
+        "close": _text(event.get("c")),
+        "vwap": _text(event.get("vw")),
+        "volume": _text(event.get("v") if volume is None else volume),
+        "provider": PROVIDER,
+        "revision": Revision.LIVE.value,
+        "minute": _instant(start),
+        "observed_at": received_at,
+    }
+
+
+def _text(value: object) -> str | None:
+    # The text of a float is its shortest exact form: 114.128 stays 114.128 as a decimal.
+    return None if value is None else str(value)
+
+
+def _instant(milliseconds: object) -> datetime | None:
+    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < 4_102_444_800_000:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _session(minute: datetime) -> date:
+    return minute.astimezone(NEW_YORK).date()
+
+
+def _digest(bars: pl.DataFrame) -> str:
+    rows = repr([tuple(map(str, row)) for row in bars.iter_rows()])
+    return hashlib.sha256(rows.encode()).hexdigest()[:10]
