@@ -56,12 +56,12 @@ class Answer:
         """Give the rows of `ANSWERS` that record this answer."""
         counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
         said = [
-            self._row(symbol, self.first, self.last, self.outcome, self.detail)
+            self._row(symbol, (self.first, self.last), self.outcome, self.detail)
             | {"bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0)}
             for symbol in (self.symbols or (EVERY_SYMBOL,))
         ]
         broken = [
-            self._row(symbol, at, at, "rejected", reason) for symbol, at, reason in self.broken()
+            self._row(symbol, (at, at), "rejected", reason) for symbol, at, reason in self.broken()
         ]
         return said + broken
 
@@ -71,13 +71,13 @@ class Answer:
         return list(rows.select("symbol", "at", "reason").unique(maintain_order=True).iter_rows())
 
     def _row(
-        self, symbol: str, first: datetime, last: datetime, outcome: str, detail: str
+        self, symbol: str, minutes: tuple[datetime, datetime], outcome: str, detail: str
     ) -> dict[str, object]:
         return {
             "provider": self.provider,
             "symbol": symbol,
-            "first": first,
-            "last": last,
+            "first": minutes[0],
+            "last": minutes[1],
             "revision": self.revision.value,
             "outcome": outcome,
             "bars": 0,

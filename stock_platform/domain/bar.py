@@ -50,7 +50,8 @@ REJECTED = pl.Schema(
     }
 )
 """Quarantine: `at` is the minute the row spoke of (a session's midnight UTC for daily rows,
-null where it was unreadable), `record` is the refused row as JSON text, as it came (cut at 2,000 characters)."""
+null where it was unreadable), `record` is the refused row as text, as it came (cut at 2,000
+characters)."""
 
 VALUE_COLUMNS = tuple(_VALUES)
 _OPTIONAL = ("vwap", "transactions")

@@ -6,11 +6,13 @@ again from what the lake keeps, and the coverage asset does exactly that.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from stock_platform.domain.answer import EVERY_SYMBOL, Answer
+from stock_platform.domain.bar import REJECTED
 from stock_platform.domain.coverage import Ledger
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.session import MinuteGrid
@@ -59,11 +61,10 @@ def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[
 
 
 def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
-    """Judge recorded answers again, oldest first; their bars are in the lake already.
-
-    Of one moment "ok" sorts before "rejected", which takes single minutes back out of it.
-    """
-    for row in answers.sort("asked_at", "outcome", "symbol").iter_rows(named=True):
+    """Judge recorded answers again, oldest first; their bars are in the lake already."""
+    said = answers.filter(pl.col("outcome") != "rejected")
+    broken = answers.filter(pl.col("outcome") == "rejected")
+    for row in said.sort("asked_at", "symbol").iter_rows(named=True):
         symbol = row["symbol"]
         judge(
             ledger,
@@ -77,9 +78,28 @@ def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
                 Revision(row["revision"]),
                 outcome=row["outcome"],
                 detail=row["detail"] or "",
+                rejected=_rejected_with(broken, row),
             ),
             rules,
         )
+
+
+def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
+    """Give the broken bars that came with one recorded answer."""
+    if not broken.height or row["outcome"] != "ok":
+        return pl.DataFrame(schema=REJECTED)
+    same = (pl.col("provider") == row["provider"]) & (pl.col("asked_at") == row["asked_at"])
+    if row["symbol"] != EVERY_SYMBOL:
+        same &= pl.col("symbol") == row["symbol"]
+    return broken.filter(same).select(
+        pl.lit("minute_bars").alias("dataset"),
+        "provider",
+        "symbol",
+        pl.col("first").alias("at"),
+        pl.col("detail").alias("reason"),
+        pl.lit("").alias("record"),
+        pl.col("asked_at").alias("observed_at"),
+    )
 
 
 def carry_history(fresh: Ledger, before: Ledger | None) -> Ledger:

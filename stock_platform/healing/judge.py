@@ -3,7 +3,8 @@
 A minute without a bar is `empty` only when a source of record answered for it
 and did so after the minute had settled (late trades re-send bars for about a
 quarter of an hour). A refusal is remembered and raises an alarm; it is never
-"empty", and neither is a minute whose bar came broken. A failure makes the symbol wait before it is asked again.
+"empty", and neither is a minute whose bar came broken. A failure makes the
+symbol wait before it is asked again.
 """
 
 from dataclasses import dataclass, replace
@@ -39,10 +40,6 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     if answer.outcome == "failed":
         _fail(ledger, rows, answer, rules)
         return
-    if answer.outcome == "rejected":
-        ledger.bits["empty"][rows, first : last + 1] = False
-        _fail(ledger, rows, answer, rules)
-        return
     if answer.outcome == "refused":
         ledger.mark("refused", rows, first, last)
         _fail(ledger, rows, answer, rules)
@@ -53,17 +50,25 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     settled = settled_slot(ledger, answer, rules.settle)
     if answer.revision.proves_empty and settled >= first:
         ledger.mark("empty", rows, first, min(last, settled))
+    broken = _take_back_broken(ledger, answer)
+    failures = ledger.attempts[list(broken)]
     _settle_rows(ledger, rows, answer, rules)
+    for (row, reason), failed in zip(broken.items(), failures, strict=True):
+        ledger.attempts[row] = failed
+        _fail(ledger, np.array([row]), replace(answer, detail=reason), rules)
+
+
+def _take_back_broken(ledger: Ledger, answer: Answer) -> dict[int, str]:
+    """Unmark the minutes whose bar came broken; give their rows, with a reason each."""
+    broken: dict[int, str] = {}
     for symbol, minute, reason in answer.broken():
-        rejected = replace(
-            answer,
-            symbols=(symbol,),
-            first=minute,
-            last=minute,
-            outcome="rejected",
-            detail=reason,
-        )
-        judge(ledger, rejected, rules)
+        row = int(ledger.rows_of([symbol])[0])
+        slot = (minute - ledger.grid.starts_at) // _MINUTE
+        on_grid = row >= 0 and 0 <= slot < ledger.grid.width
+        if on_grid and not ledger.bits["observed"][row, slot]:
+            ledger.bits["empty"][row, slot] = False
+            broken.setdefault(row, reason)
+    return broken
 
 
 def settled_slot(ledger: Ledger, answer: Answer, settle: timedelta) -> int:
