@@ -102,18 +102,19 @@ def decide(
     return chosen
 
 
-def verification_due(
-    verified_at: datetime | None,
-    closes_at: datetime,
-    now: datetime,
-    *,
-    settle: timedelta,
-    after: Iterable[timedelta],
-) -> bool:
-    """Whether a closed session has passed a verification time it was not verified after.
+def latest_verification(
+    closes_at: datetime, now: datetime, *, settle: timedelta, after: Iterable[timedelta]
+) -> datetime | None:
+    """Give the newest time by which a session should have been verified; None: not yet.
 
     The first verification is due once the session has settled, further ones
     `after` the close: vendors' holes reopen and late trades change bars.
     """
     passed = [closes_at + wait for wait in (settle, *after) if closes_at + wait <= now]
-    return bool(passed) and (verified_at is None or verified_at < max(passed))
+    return max(passed, default=None)
+
+
+def unverified(ledger: Ledger, since: datetime) -> np.ndarray:
+    """Give bool[symbols]: not verified by a source of record since that time."""
+    # A comparison with NaT is False: never verified counts as unverified.
+    return ~(ledger.verified_at >= np.datetime64(since.replace(tzinfo=None), "us"))

@@ -1,0 +1,246 @@
+"""Ask for what is missing and write down what the answers prove.
+
+The one place where gaps, providers and the lake meet; everything it decides is
+in `healing/`. Nothing here knows Dagster, so `stocks init` heals with it too.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from stock_platform.defs.expected import expected_symbols
+from stock_platform.domain.answer import Answer
+from stock_platform.domain.coverage import Ledger, to_gaps
+from stock_platform.domain.problems import Permanent, Problem, Refused
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.session import MinuteGrid
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.derive import carry_history, derive
+from stock_platform.healing.find import ready, unverified
+from stock_platform.healing.judge import Rules, judge
+from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
+from stock_platform.lake import ledgers, live, publish, read
+from stock_platform.lake.answers import read_answers, record_answers
+from stock_platform.lake.publish import Published
+from stock_platform.lake.store import Store
+from stock_platform.providers.connect import Providers
+from stock_platform.settings import HealingSettings, MarketSettings
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What one heal or settlement did, for the asset's page."""
+
+    ledger: Ledger
+    published: Published | None
+    calls: int
+    found: int
+    """Symbol-minutes that were observed for the first time."""
+    rejected: int
+    refused: int
+    failed: int
+    left_out: int
+    """Symbols left for a later run by the bound on calls."""
+    seconds: float
+    answers: list[Answer] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Healer:
+    """Heals one lake from its providers; `log` gets a line when something is worth one."""
+
+    store: Store
+    providers: Providers
+    market: MarketSettings
+    healing: HealingSettings
+    asks_at_once: int = 8
+    log: Log = lambda line: None
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            timedelta(minutes=self.healing.settle_minutes),
+            Backoff.from_minutes(self.healing.backoff_minutes),
+        )
+
+    def ledger(self, grid: MinuteGrid) -> Ledger:
+        """Give what is known of a session, derived from evidence where no ledger is stored."""
+        symbols = expected_symbols(self.store, grid.session, self.market)
+        stored = ledgers.load(self.store, grid)
+        fresh_parts = bool(live.live_parts(self.store, grid.session))
+        if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
+            return stored
+        return carry_history(self.derive(grid, symbols), stored)
+
+    def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> Ledger:
+        """Rebuild a session's ledger from rows, connection log and answers."""
+        if symbols is None:
+            symbols = expected_symbols(self.store, grid.session, self.market)
+        return derive(
+            grid,
+            symbols,
+            bars=read.minute_bars(self.store, grid.session, ["symbol", "minute"]),
+            connections=live.read_connections(self.store, grid.session),
+            answers=read_answers(self.store, grid.session),
+            rules=self.rules,
+        )
+
+    def heal(
+        self, grid: MinuteGrid, first: int, last: int, *, now: datetime, only_ready: bool
+    ) -> Healed:
+        """Ask for the unobserved minutes in the slots `first` to `last`.
+
+        With `only_ready` (a sensor's run) only missing minutes of symbols that are
+        not backing off; otherwise (a person's run) everything not yet proven.
+        """
+        ledger = self.ledger(grid)
+        due = grid.due(now, 0)
+        wanted = ledger.missing(due) if only_ready else ledger.unproven(due)
+        if only_ready:
+            wanted &= ready(ledger, now, self.rules.backoff)[:, None]
+        window = np.zeros(grid.width, dtype=bool)
+        window[first : last + 1] = True
+        return self._ask_for(ledger, wanted & window, now)
+
+    def settle(self, grid: MinuteGrid, *, now: datetime, since: datetime) -> Healed:
+        """Ask the source of record for the whole closed session.
+
+        Only what was not verified since `since` is asked for; where the provider has
+        a file of the session, one file answers for everybody.
+        """
+        ledger = self.ledger(grid)
+        session = np.ones((1, grid.width), dtype=bool)
+        session[0, : grid.first] = session[0, grid.end :] = False
+        wanted = session & unverified(ledger, since)[:, None]
+        return self._ask_for(ledger, wanted, now)
+
+    def _ask_for(self, ledger: Ledger, wanted: np.ndarray, now: datetime) -> Healed:
+        started = time.monotonic()
+        grid = ledger.grid
+        if not wanted.any():
+            return Healed(ledger, None, 0, 0, 0, 0, 0, 0, 0.0)
+        plan = self._plan(ledger, wanted)
+        self.log(
+            f"{grid.session}: asking for {int(wanted.sum()):,} symbol-minutes of "
+            f"{int(wanted.any(axis=1).sum()):,} symbols in {len(plan.calls):,} calls"
+        )
+        answers = self._ask(grid, plan, now)
+        return self._record(ledger, answers, plan, started)
+
+    def _plan(self, ledger: Ledger, wanted: np.ndarray) -> Plan:
+        gaps = to_gaps(ledger, wanted)
+        costs = Costs.of(
+            requests_per_minute=self.providers.requests_per_minute,
+            at_once=self.asks_at_once,
+            calls_max=self.healing.calls_max,
+        )
+        failed = [str(name) for name in ledger.symbols[ledger.attempts > 0]]
+        published = self._file_published(ledger.grid)
+        if not self.providers.minute and published:
+            costs = Costs(range_s=float("inf"), calls_max=costs.calls_max)
+        return plan_calls(gaps, file_published=published, costs=costs, asked_before=failed)
+
+    def _file_published(self, grid: MinuteGrid) -> bool:
+        for source in self.providers.session:
+            try:
+                if source.fingerprint(grid.session) is not None:
+                    return True
+            except Problem as problem:
+                self.log(f"{grid.session}: {source.name} can not say what it has: {problem}")
+        return False
+
+    def _ask(self, grid: MinuteGrid, plan: Plan, now: datetime) -> list[Answer]:
+        if not plan.calls:
+            return []
+        if not self.providers.minute and not self.providers.session:
+            raise Permanent(
+                "no provider of minute bars is configured: set MASSIVE_API_KEY, or run "
+                "`stocks simulate` and export what it prints"
+            )
+        with ThreadPoolExecutor(self.asks_at_once) as pool:
+            return [
+                answer
+                for answers in pool.map(lambda call: self._ask_one(grid, call, now), plan.calls)
+                for answer in answers
+            ]
+
+    def _ask_one(self, grid: MinuteGrid, call: Call, now: datetime) -> list[Answer]:
+        """Ask one call's providers in turn, until one answers; give every answer."""
+        first, last = grid.minute(call.first), grid.minute(call.last)
+        answers: list[Answer] = []
+        sources = self.providers.session if call.symbol is None else self.providers.minute
+        for source in sources:
+            try:
+                if call.symbol is None:
+                    answers.append(source.session_minute_bars(grid.session, grid))
+                else:
+                    answers.append(source.minute_bars(call.symbol, grid.session, first, last))
+                return answers
+            except Problem as problem:
+                outcome = "refused" if isinstance(problem, Refused) else "failed"
+                self.log(f"{grid.session} {call.symbol or 'all symbols'}: {outcome}: {problem}")
+                symbols = (call.symbol,) if call.symbol else None
+                answers.append(
+                    Answer(
+                        source.name,
+                        grid.session,
+                        symbols,
+                        first,
+                        last,
+                        max(now, datetime.now(UTC)),
+                        Revision.REST,
+                        outcome=outcome,
+                        detail=str(problem)[:300],
+                    )
+                )
+        return answers
+
+    def _record(self, ledger: Ledger, answers: list[Answer], plan: Plan, started: float) -> Healed:
+        grid, store = ledger.grid, self.store
+        bars = [answer.bars for answer in answers if answer.bars.height]
+        expected = pl.Series("symbol", ledger.symbols.tolist(), dtype=pl.String)
+        published = None
+        if bars:
+            frame = pl.concat(bars).filter(pl.col("symbol").is_in(expected.implode()))
+            published = publish.publish_minute_bars(store, grid.session, frame)
+        rejected = sum(publish.quarantine(store, answer.rejected) for answer in answers)
+        # Evidence before verdict: a crash in between re-derives the same ledger.
+        record_answers(store, grid.session, answers)
+        before = ledger.totals()["observed"]
+        updated = ledgers.update(store, grid, lambda stored: self._judged(stored, ledger, answers))
+        return Healed(
+            updated,
+            published,
+            len(plan.calls),
+            updated.totals()["observed"] - before,
+            rejected,
+            sum(answer.outcome == "refused" for answer in answers),
+            sum(answer.outcome == "failed" for answer in answers),
+            len(plan.left_out),
+            time.monotonic() - started,
+            answers,
+        )
+
+    def _judged(self, stored: Ledger | None, known: Ledger, answers: list[Answer]) -> Ledger:
+        """Bring the stored ledger up to date with what was known and these answers."""
+        grid = known.grid
+        ledger = stored if stored is not None and _same_symbols(stored, known) else known
+        if ledger is not known:
+            for name in ("observed", "silent"):
+                ledger.bits[name] |= known.bits[name]
+        for answer in answers:
+            judge(ledger, answer, self.rules)
+        ledger.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
+        ledger.checked_at = datetime.now(UTC)
+        return ledger
+
+
+def _same_symbols(one: Ledger, other: Ledger) -> bool:
+    return np.array_equal(one.symbols, other.symbols)

@@ -1,0 +1,102 @@
+"""How the final record of a session differs from what was streamed."""
+
+import polars as pl
+
+from stock_platform.domain.bar import INSTANT, MONEY
+
+DIFFERENCES = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "minute": INSTANT,
+        "kind": pl.String(),
+        "live_close": MONEY,
+        "final_close": MONEY,
+        "live_volume": MONEY,
+        "final_volume": MONEY,
+        "observed_at": INSTANT,
+    }
+)
+"""One row per bar that differs; kind is `added` (only the record has it), `removed` (only the
+stream had it) or `changed`. Key (symbol, minute)."""
+
+RECONCILIATION = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "live": pl.Int64(),
+        "added": pl.Int64(),
+        "removed": pl.Int64(),
+        "changed": pl.Int64(),
+        "close_change_max": pl.Float64(),
+        "volume_change": MONEY,
+        "observed_at": INSTANT,
+    }
+)
+"""One row per symbol of a session: streamed bars, how many the record added, did not have and
+had otherwise, the largest relative change of a close, and the volume the record has more."""
+
+_VALUES = ("open", "high", "low", "close", "volume")
+
+
+def differences(before: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
+    """Compare a session's bars `before` an answer with the `record` the answer brought.
+
+    Both are frames of `MINUTE_BARS`; only bars of revision live are compared, as
+    what came later was not streamed. Give a frame of `DIFFERENCES`.
+    """
+    streamed = before.filter(pl.col("revision").cast(pl.String) == "live")
+    known = before.filter(pl.col("revision").cast(pl.String) != "live").select("symbol", "minute")
+    both = record.join(known, on=["symbol", "minute"], how="anti").join(
+        streamed, on=["symbol", "minute"], how="full", suffix="_live", coalesce=True
+    )
+    same = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_live") for name in _VALUES)
+    kind = (
+        pl.when(pl.col("close_live").is_null())
+        .then(pl.lit("added"))
+        .when(pl.col("close").is_null())
+        .then(pl.lit("removed"))
+        .when(~same)
+        .then(pl.lit("changed"))
+    )
+    return (
+        both.with_columns(kind.alias("kind"))
+        .filter(pl.col("kind").is_not_null())
+        .select(
+            "symbol",
+            "minute",
+            "kind",
+            pl.col("close_live").alias("live_close"),
+            pl.col("close").alias("final_close"),
+            pl.col("volume_live").alias("live_volume"),
+            pl.col("volume").alias("final_volume"),
+            pl.coalesce("observed_at", "observed_at_live").alias("observed_at"),
+        )
+        .cast(DIFFERENCES)
+    )
+
+
+def summarize(found: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Count a session's `DIFFERENCES` per symbol; `bars` are the session's bars now.
+
+    Give a frame of `RECONCILIATION`, a row for every symbol that has bars.
+    """
+    change = (pl.col("final_close") / pl.col("live_close") - 1).cast(pl.Float64).abs()
+    per_symbol = found.group_by("symbol").agg(
+        *(
+            (pl.col("kind") == kind).sum().cast(pl.Int64).alias(kind)
+            for kind in ("added", "removed", "changed")
+        ),
+        change.max().alias("close_change_max"),
+        (pl.col("final_volume").fill_null(0) - pl.col("live_volume").fill_null(0))
+        .sum()
+        .alias("volume_change"),
+        pl.col("observed_at").max(),
+    )
+    counted = bars.group_by("symbol").agg(pl.len().cast(pl.Int64).alias("bars"))
+    return (
+        counted.join(per_symbol, on="symbol", how="left")
+        .with_columns(pl.col("added", "removed", "changed", "volume_change").fill_null(0))
+        .with_columns((pl.col("bars") - pl.col("added")).alias("live"))
+        .select(list(RECONCILIATION))
+        .cast(RECONCILIATION)
+        .sort("symbol")
+    )
