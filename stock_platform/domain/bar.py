@@ -110,18 +110,76 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     Precedence is a total order - revision, then observed_at, then the values -
     so the result is the same for any order and any repetition of `frames`.
     """
-    key = list(schema)[:2]
-    rows = pl.concat([frame.select(list(schema)).cast(schema) for frame in frames])
-    rank = [pl.col("revision").to_physical(), "observed_at", *VALUE_COLUMNS, "provider"]
-    return rows.sort(
-        [*key, *rank], descending=[False] * 2 + [True] * len(rank), nulls_last=True
-    ).unique(key, keep="first", maintain_order=True)
+    names = list(schema)
+    rows = pl.concat([frame.select(names).cast(schema) for frame in frames])
+    # Only keys are sorted, as one integer each, and only rows that share a key are ranked:
+    # sorting a session of 3.1M rows by all columns takes seven times as long.
+    keys = _integer_keys(rows, names[0], names[1])
+    order = keys.arg_sort()
+    sorted_keys = keys.gather(order)
+    repeats = sorted_keys == sorted_keys.shift(1)
+    if repeats.any():
+        shared = (repeats | repeats.shift(-1)).fill_null(value=False)
+        best = _best(rows, order.filter(shared), sorted_keys.filter(shared))
+        order = pl.concat([order.filter(~shared), best])
+        order = order.gather(keys.gather(order).arg_sort())
+    return rows[order]
 
 
 def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
     """Whether `merged` adds nothing to `stored` but a later time of observation."""
     said = [name for name in schema if name != "observed_at"]
     return stored.height == merged.height and stored.select(said).equals(merged.select(said))
+
+
+def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
+    """Give one integer per row that sorts as (symbol, time) does."""
+    symbols = rows[symbol_column].unique().sort()
+    times = rows[time_column].unique().sort()
+    rank = rows[symbol_column].cast(pl.Enum(symbols)).to_physical().cast(pl.Int64)
+    return rank * max(1, len(times)) + times.search_sorted(rows[time_column]).cast(pl.Int64)
+
+
+def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
+    """Give the position of the best row of each key; `at` are positions in `rows`."""
+    ranked = (
+        rows.select(pl.col("revision").to_physical().cast(pl.Int64), "observed_at")[at]
+        .with_columns(keys.alias("key"), at.alias("at"))
+        .sort("key", "revision", "observed_at", descending=[False, True, True], nulls_last=True)
+        .with_columns(pl.col("key").ne_missing(pl.col("key").shift(1)).alias("leads"))
+    )
+    leader = ranked[_leaders(ranked)]
+    equal = [ranked[name].eq_missing(leader[name]) for name in ("revision", "observed_at")]
+    rival = ~ranked["leads"] & equal[0] & equal[1]
+    best = ranked.filter("leads")
+    disputed = _disputed(rows, ranked.filter(rival), leader.filter(rival))
+    if not disputed.len():
+        return best["at"]
+    tied = ranked.filter((ranked["leads"] | rival) & ranked["key"].is_in(disputed.implode()))
+    values = [*VALUE_COLUMNS, "provider"]
+    settled = (
+        rows.select(values)[tied["at"]]
+        .with_columns(tied["key"], tied["at"])
+        .sort(["key", *values], descending=[False] + [True] * len(values), nulls_last=True)
+        .unique("key", keep="first")
+    )
+    return pl.concat([best.filter(~best["key"].is_in(disputed.implode()))["at"], settled["at"]])
+
+
+def _leaders(ranked: pl.DataFrame) -> pl.Series:
+    """Give for every row the position of the first row of its key; keys are contiguous."""
+    position = pl.when("leads").then(pl.int_range(pl.len()))
+    return ranked.select(position.forward_fill().alias("leader"))["leader"]
+
+
+def _disputed(rows: pl.DataFrame, rivals: pl.DataFrame, leaders: pl.DataFrame) -> pl.Series:
+    """Give the keys whose rival has as good a claim as its leader and says something else."""
+    values = rows.select(*VALUE_COLUMNS, "provider")
+    said, led = values[rivals["at"]], values[leaders["at"]]
+    differs = pl.select(
+        pl.any_horizontal(said[name].ne_missing(led[name]) for name in values.columns).alias("_")
+    )["_"]
+    return rivals["key"].filter(differs).unique()
 
 
 def _time_columns(schema: pl.Schema) -> list[str]:

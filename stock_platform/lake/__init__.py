@@ -1,1 +1,1 @@
-"""Where data lives: layout, atomic publish, reads, compaction."""
+"""The lake: plain Parquet, one object per table and partition, replaced atomically."""

@@ -1,0 +1,36 @@
+"""What providers answered: the evidence that a minute without a bar is empty."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from stock_platform.domain.answer import ANSWERS, Answer
+from stock_platform.lake import layout, parts
+from stock_platform.lake.store import Store
+
+_SAME = tuple(name for name in ANSWERS if name not in {"bars", "detail", "asked_at"})
+"""Asking the same thing again and hearing the same again leaves only the latest record."""
+
+
+def record_answers(store: Store, session: date, answers: Sequence[Answer]) -> int:
+    """Keep what was answered about a session; give the rows kept. Safe to repeat."""
+    rows = pl.DataFrame(
+        [row for answer in answers for row in answer.to_rows()], schema=ANSWERS, orient="row"
+    )
+    if rows.height:
+        parts.keep_part(store, "answers", session, parts.unite(rows, same=_SAME, latest="asked_at"))
+        if len(store.list(layout.folder("answers", session))) > parts.PARTS_MAX:
+            compact_answers(store, session)
+    return rows.height
+
+
+def read_answers(store: Store, session: date) -> pl.DataFrame:
+    """Give the answers about a session, the latest of each kind, in no order of asking."""
+    rows, _ = parts.read_parts(store, "answers", session)
+    return parts.unite(rows, same=_SAME, latest="asked_at")
+
+
+def compact_answers(store: Store, session: date) -> int:
+    """Fold a session's parts into one; give how many went away."""
+    return parts.fold(store, "answers", session, same=_SAME, latest="asked_at")

@@ -1,0 +1,62 @@
+"""Rows nobody accepted, kept with their reason. Nothing is dropped in silence."""
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from stock_platform.domain.bar import REJECTED
+from stock_platform.lake import layout, parquet, parts
+from stock_platform.lake.store import Store
+
+KEEP_DAYS = 400
+"""Days a rejected row is kept; `expire` deletes older ones."""
+
+_SAME = tuple(name for name in REJECTED if name != "observed_at")
+
+
+def quarantine(store: Store, rejected: pl.DataFrame) -> int:
+    """Keep rejected rows under the day they were first seen; give how many were new.
+
+    A row refused again on the same day, alone or among others, adds nothing.
+    """
+    parquet.require("rows to quarantine", rejected, REJECTED)
+    day = pl.col("observed_at").dt.date()
+    kept = 0
+    for on in rejected.select(day.unique().sort()).to_series().to_list():
+        known, paths = parts.read_parts(store, "quarantine", on)
+        rows = parts.unite(rejected.filter(day == on), same=_SAME)
+        fresh = rows.join(
+            known, on=list(_SAME), how="anti", nulls_equal=True, maintain_order="left"
+        )
+        if fresh.height:
+            parts.keep_part(store, "quarantine", on, fresh)
+            kept += fresh.height
+        if len(paths) >= parts.PARTS_MAX:
+            compact_quarantine(store, on)
+    return kept
+
+
+def read_quarantine(store: Store, on: date) -> pl.DataFrame:
+    """Give the rows first refused on a day (UTC)."""
+    rows, _ = parts.read_parts(store, "quarantine", on)
+    return parts.unite(rows, same=_SAME)
+
+
+def compact_quarantine(store: Store, on: date) -> int:
+    """Fold a day's parts into one; give how many went away."""
+    return parts.fold(store, "quarantine", on, same=_SAME)
+
+
+def expire(store: Store, today: date, *, keep_days: int = KEEP_DAYS) -> int:
+    """Delete the days that ended more than `keep_days` ago; give how many parts went away."""
+    oldest = today - timedelta(days=keep_days)
+    names = store.folders("quarantine")
+    days = [day for name in names if isinstance(day := layout.partition_of(name), date)]
+    gone = [
+        entry.path
+        for day in days
+        if day < oldest
+        for entry in store.list(layout.folder("quarantine", day))
+    ]
+    store.delete(gone)
+    return len(gone)

@@ -1,0 +1,71 @@
+"""Read tables: each object opened once, live parts united with their base."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from stock_platform.domain import bar
+from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS
+from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.lake import layout, parquet
+from stock_platform.lake.live import live_parts
+from stock_platform.lake.store import Store
+
+
+def minute_bars(store: Store, session: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Give a session's bars, best revision of each, sorted by symbol and minute."""
+    # Parts first: what a compaction deletes meanwhile is in the base read after it.
+    live = [
+        parquet.decode(entry.path, got[0], MINUTE_BARS)
+        for entry in live_parts(store, session)
+        if (got := store.get(entry.path))
+    ]
+    path = layout.data("minute_bars", session)
+    found = store.get(path)
+    wanted = list(columns) if columns is not None else list(MINUTE_BARS)
+    if found and not live:
+        return parquet.decode(path, found[0], MINUTE_BARS, columns=wanted)
+    base = [parquet.decode(path, found[0], MINUTE_BARS)] if found else []
+    return bar.merge(MINUTE_BARS, pl.DataFrame(schema=MINUTE_BARS), *base, *live).select(wanted)
+
+
+def raw_quotes(store: Store, session: date) -> pl.DataFrame:
+    """Give a session's polled quotes."""
+    return _one(store, "raw_quotes", session, RAW_QUOTES)
+
+
+def daily_bars(store: Store, first_year: int, last_year: int) -> pl.DataFrame:
+    """Give the daily bars of the years, both included, sorted by symbol and session."""
+    frames = [
+        _one(store, "daily_bars", year, DAILY_BARS) for year in range(first_year, last_year + 1)
+    ]
+    return pl.concat([pl.DataFrame(schema=DAILY_BARS), *frames]).sort("symbol", "session")
+
+
+def table(store: Store, name: str, partition: layout.Partition) -> pl.DataFrame:
+    """Give one object of a table; no rows (and no columns, if not ours) where there is none."""
+    known = layout.TABLES.get(name)
+    return _one(store, name, partition, known.schema if known else None)
+
+
+def sessions_present(store: Store, name: str) -> set[date]:
+    """Give the days for which a table has at least one object."""
+    found = (layout.partition_of(folder) for folder in store.folders(name))
+    return {day for day in found if isinstance(day, date)}
+
+
+def years_present(store: Store, name: str) -> list[int]:
+    """Give the years for which a table has an object, rising."""
+    found = (layout.partition_of(folder) for folder in store.folders(name))
+    return sorted(year for year in found if isinstance(year, int))
+
+
+def _one(
+    store: Store, name: str, partition: layout.Partition, schema: pl.Schema | None
+) -> pl.DataFrame:
+    path = layout.data(name, partition)
+    found = store.get(path)
+    if found is None:
+        return pl.DataFrame(schema=schema)
+    return parquet.decode(path, found[0], schema)

@@ -1,0 +1,114 @@
+"""The lake in S3: the bucket itself compares and swaps (If-Match, If-None-Match).
+
+A PUT whose answer was lost may be sent again by the client and then meets its
+own first copy: that is a `Conflict` too. The caller reads, merges, finds that
+nothing is left to say and stops, so the doubt costs one read and no data.
+"""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from obstore import exceptions
+from obstore.store import S3Store
+
+from stock_platform.domain.problems import Permanent, Transient
+from stock_platform.lake.store import Conflict, Entry, Version, checked
+from stock_platform.settings import LakeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class S3Lake:
+    """A prefix of a bucket as a store."""
+
+    bucket: str
+    prefix: str
+    objects: S3Store
+
+    @classmethod
+    def open(cls, settings: LakeSettings, *, bucket: str, prefix: str) -> "S3Lake":
+        """Open a prefix with the keys of `settings`, or with those AWS finds by itself."""
+        config: dict[str, str] = {"region": settings.s3_region}
+        if settings.s3_endpoint:
+            config["endpoint"] = settings.s3_endpoint
+        if key := settings.s3_access_key.get_secret_value():
+            config["access_key_id"] = key
+            config["secret_access_key"] = settings.s3_secret_key.get_secret_value()
+        plain = settings.s3_endpoint.startswith("http://")
+        objects = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,  # pyright: ignore[reportArgumentType]
+            client_options={"allow_http": plain, "timeout": "120s"},
+        )
+        return cls(bucket, prefix, objects)
+
+    @property
+    def root(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{checked(path)}"
+
+    def get(self, path: str) -> tuple[bytes, Version] | None:
+        with _translated("GET", path):
+            try:
+                found = self.objects.get(checked(path))
+            except FileNotFoundError:
+                return None
+            return bytes(found.bytes()), Version(found.meta["e_tag"] or "")
+
+    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+        mode = "create" if expected is None else {"e_tag": str(expected)}
+        with _translated("PUT", path):
+            # In one piece: a condition on a multipart upload is only checked at its end.
+            put = self.objects.put(checked(path), data, mode=mode, use_multipart=False)  # pyright: ignore[reportArgumentType]
+            return Version(put["e_tag"] or "")
+
+    def create(self, path: str, data: bytes) -> bool:
+        try:
+            self.replace(path, data, None)
+        except Conflict:
+            return False
+        return True
+
+    def folders(self, prefix: str) -> list[str]:
+        with _translated("LIST", prefix):
+            inside = checked(prefix) if prefix else None
+            found = self.objects.list_with_delimiter(inside)["common_prefixes"]
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
+
+    def delete(self, paths: list[str]) -> None:
+        with _translated("DELETE", paths[0] if paths else ""):
+            self.objects.delete([checked(path) for path in paths])
+
+    def list(self, prefix: str) -> list[Entry]:
+        with _translated("LIST", prefix):
+            inside = checked(prefix) if prefix else None
+            found = [
+                Entry(
+                    item["path"], item["size"], item["last_modified"], Version(item["e_tag"] or "")
+                )
+                for page in self.objects.list(inside)
+                for item in page
+            ]
+        return sorted(found, key=lambda entry: entry.path)
+
+
+@contextmanager
+def _translated(verb: str, path: str) -> Generator[None]:
+    """Turn the client's errors into ours; their texts may hold a host or a whole answer."""
+    try:
+        yield
+    except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
+        raise Conflict(f"{path} was replaced by another writer") from None
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise Permanent(f"S3 {verb} {path} is not allowed: {_status(error)}") from None
+    except (exceptions.BaseError, OSError) as error:
+        raise Transient(f"S3 {verb} {path} failed: {_status(error)}") from None
+
+
+def _status(error: Exception) -> str:
+    found = re.search(r"status code: (\d{3} [A-Za-z ]+)", str(error))
+    return found[1] if found else type(error).__name__
