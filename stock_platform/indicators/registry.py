@@ -1,0 +1,131 @@
+"""Every indicator by name: ours, and those that installed packages add.
+
+A package adds its own through the entry point group `stock_platform.indicators`;
+an entry names an `Indicator`, or a function without arguments that gives one or
+several. Ours can be reused with other parameters: `trend.ema(200)`.
+"""
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+import polars as pl
+
+from stock_platform.domain.bar import INSTANT
+from stock_platform.domain.problems import Malformed, Permanent
+from stock_platform.indicators import change, momentum, spread, trend, volume
+from stock_platform.indicators.indicator import Indicator, Timeframe
+
+GROUP = "stock_platform.indicators"
+
+
+def builtin() -> list[Indicator]:
+    """Give the indicators of this package, in the order of their documentation."""
+    return [
+        trend.sma(),
+        trend.ema(),
+        trend.wma(),
+        trend.macd(),
+        trend.adx(),
+        momentum.rsi(),
+        momentum.stochastic(),
+        momentum.cci(),
+        momentum.mfi(),
+        spread.bollinger(),
+        spread.atr(),
+        spread.rolling_std(),
+        spread.volatility(),
+        volume.obv(),
+        volume.vwap(),
+        volume.session_vwap(),
+        volume.relative_volume(),
+        change.rolling_average(),
+        change.daily_change(),
+        change.bar_change(),
+        change.gap(),
+    ]
+
+
+def installed(added: Iterable[EntryPoint] | None = None) -> list[Indicator]:
+    """Give every indicator: the built-in ones, then those of entry points by name.
+
+    Raises `Permanent` naming the entry point that cannot be loaded or gives
+    something else, and `Malformed` when two would write the same column.
+    """
+    found = builtin()
+    entries = entry_points(group=GROUP) if added is None else added
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        found.extend(_loaded(entry))
+    _refuse_clashes(found)
+    return found
+
+
+def choose(
+    indicators: Sequence[Indicator], timeframe: Timeframe, names: Sequence[str] = ()
+) -> list[Indicator]:
+    """Keep the indicators of a timeframe; with `names`, only those (by name or column).
+
+    An unknown name raises `Malformed` and says which there are.
+    """
+    fitting = [indicator for indicator in indicators if timeframe in indicator.timeframes]
+    if not names:
+        return fitting
+    labels = {i.name: {i.name, *(column.name for column in i.columns)} for i in fitting}
+    unknown = set(names).difference(*labels.values())
+    if unknown:
+        raise Malformed(f"no {timeframe} indicator {sorted(unknown)}; there are {sorted(labels)}")
+    return [indicator for indicator in fitting if labels[indicator.name] & set(names)]
+
+
+def value_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Schema:
+    """Give the columns of a frame of values: the key, then every output."""
+    key: dict[str, pl.DataType] = {"symbol": pl.String(), "session": pl.Date()}
+    if timeframe == "minute":
+        key = {"symbol": pl.String(), "minute": INSTANT}
+    return pl.Schema({**key, **{c.name: pl.Float64() for i in indicators for c in i.columns}})
+
+
+def state_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Schema:
+    """Give the columns of a frame of states.
+
+    One row per symbol and session; `last` is the time of the last bar in it. Prices
+    and volumes are in the scale of `session`.
+    """
+    last = INSTANT if timeframe == "minute" else pl.Date()
+    numbers = {column.name: pl.Float64() for i in indicators for column in i.state}
+    return pl.Schema({"symbol": pl.String(), "session": pl.Date(), "last": last, **numbers})
+
+
+def descriptions(indicators: Sequence[Indicator]) -> dict[str, str]:
+    """Say for each output column what it holds and in which unit."""
+    return {
+        column.name: f"{indicator.title}: {column.doc} ({column.unit})"
+        for indicator in indicators
+        for column in indicator.columns
+    }
+
+
+def _loaded(entry: EntryPoint) -> list[Indicator]:
+    try:
+        given = entry.load()
+        given = given if isinstance(given, Indicator) else given()
+        found = [given] if isinstance(given, Indicator) else list(given)
+    except Exception as error:
+        raise Permanent(f"indicator entry point {entry.name!r}: {error}") from error
+    if not found or not all(isinstance(indicator, Indicator) for indicator in found):
+        raise Permanent(f"indicator entry point {entry.name!r} gives no Indicator")
+    return found
+
+
+def _refuse_clashes(indicators: Sequence[Indicator]) -> None:
+    for timeframe in ("daily", "minute"):
+        fitting = [i for i in indicators if timeframe in i.timeframes]
+        _refuse_repeats([(column.name, i.name) for i in fitting for column in i.columns])
+        _refuse_repeats([(column.name, i.name) for i in fitting for column in i.state])
+
+
+def _refuse_repeats(columns: Sequence[tuple[str, str]]) -> None:
+    owner = dict.fromkeys(("symbol", "session", "minute", "last"), "the key")
+    for column, name in columns:
+        if column in owner:
+            raise Malformed(f"{name} and {owner[column]} both write {column!r}")
+        owner[column] = name
