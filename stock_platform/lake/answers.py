@@ -9,8 +9,7 @@ from stock_platform.domain.answer import ANSWERS, Answer
 from stock_platform.lake import layout, parts
 from stock_platform.lake.store import Store
 
-_SAME = tuple(name for name in ANSWERS if name not in {"bars", "detail", "asked_at"})
-"""Asking the same thing again and hearing the same again leaves only the latest record."""
+_SAME = tuple(ANSWERS)
 
 
 def record_answers(store: Store, session: date, answers: Sequence[Answer]) -> int:
@@ -19,18 +18,18 @@ def record_answers(store: Store, session: date, answers: Sequence[Answer]) -> in
         [row for answer in answers for row in answer.to_rows()], schema=ANSWERS, orient="row"
     )
     if rows.height:
-        parts.keep_part(store, "answers", session, parts.unite(rows, same=_SAME, latest="asked_at"))
+        parts.keep_part(store, "answers", session, parts.unite(rows, same=_SAME))
         if len(store.list(layout.folder("answers", session))) > parts.PARTS_MAX:
             compact_answers(store, session)
     return rows.height
 
 
 def read_answers(store: Store, session: date) -> pl.DataFrame:
-    """Give the answers about a session, the latest of each kind, in no order of asking."""
+    """Give the answers about a session, each once."""
     rows, _ = parts.read_parts(store, "answers", session)
-    return parts.unite(rows, same=_SAME, latest="asked_at")
+    return parts.unite(rows, same=_SAME)
 
 
 def compact_answers(store: Store, session: date) -> int:
     """Fold a session's parts into one; give how many went away."""
-    return parts.fold(store, "answers", session, same=_SAME, latest="asked_at")
+    return parts.fold(store, "answers", session, same=_SAME)

@@ -1,9 +1,6 @@
 """Keep the coverage ledgers: one object per session, changed by compare-and-swap."""
 
-from collections.abc import Callable, Sequence
-from datetime import date
-
-import polars as pl
+from collections.abc import Callable
 
 from stock_platform.domain.coverage import COVERAGE, Ledger
 from stock_platform.domain.problems import Transient

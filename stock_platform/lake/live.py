@@ -14,7 +14,7 @@ from stock_platform.lake.store import Conflict, Entry, Store
 
 
 def write_live_minute(
-    store: Store, session: date, label: str, *, writer: str, bars: pl.DataFrame
+    store: Store, session: date, label: str, writer: str, bars: pl.DataFrame
 ) -> str:
     """Keep the bars that closed with minute `label` ("0931", New York); give the part's URI.
 

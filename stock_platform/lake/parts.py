@@ -44,26 +44,18 @@ def read_parts(store: Store, table: str, partition: date) -> tuple[pl.DataFrame,
     raise Transient(f"parts of {table} of {partition} kept vanishing while they were read")
 
 
-def fold(
-    store: Store, table: str, partition: date, *, same: Sequence[str], latest: str = ""
-) -> int:
+def fold(store: Store, table: str, partition: date, *, same: Sequence[str]) -> int:
     """Unite a partition's parts into one; give how many went away. See `unite`."""
     rows, paths = read_parts(store, table, partition)
     if len(paths) < 2:
         return 0
-    united = keep_part(store, table, partition, unite(rows, same=same, latest=latest))
+    united = keep_part(store, table, partition, unite(rows, same=same))
     gone = [path for path in paths if path != united]
     store.delete(gone)
     return len(gone)
 
 
-def unite(rows: pl.DataFrame, *, same: Sequence[str], latest: str = "") -> pl.DataFrame:
-    """Keep one of the rows equal in `same`: the one with the greatest `latest`, if named.
-
-    The result depends on the rows alone, not on their order.
-    """
-    others = sorted((name for name in rows.columns if name not in same), key=latest.__ne__)
-    order = [*same, *others]
-    return rows.sort(order, descending=[name == latest for name in order], nulls_last=True).unique(
-        list(same), keep="first", maintain_order=True
-    )
+def unite(rows: pl.DataFrame, *, same: Sequence[str]) -> pl.DataFrame:
+    """Keep one of the rows equal in `same`, the one observed first; order does not matter."""
+    order = [*same, *(name for name in rows.columns if name not in same)]
+    return rows.sort(order, nulls_last=True).unique(list(same), keep="first", maintain_order=True)

@@ -17,6 +17,7 @@ from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.domain.quote import RAW_QUOTES, merge_quotes
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.lake import layout, parquet
+from stock_platform.lake.quarantine import quarantine as quarantine  # one door for all writers
 from stock_platform.lake.store import Conflict, Store, Version
 
 CONFLICTS_MAX = 50
