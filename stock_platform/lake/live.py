@@ -13,7 +13,7 @@ from stock_platform.lake.publish import CONFLICTS_MAX, require_session
 from stock_platform.lake.store import Conflict, Entry, Store
 
 
-def write_live_minute(
+def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path names them
     store: Store, session: date, label: str, writer: str, bars: pl.DataFrame
 ) -> str:
     """Keep the bars that closed with minute `label` ("0931", New York); give the part's URI.

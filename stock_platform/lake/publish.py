@@ -17,7 +17,7 @@ from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.domain.quote import RAW_QUOTES, merge_quotes
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.lake import layout, parquet
-from stock_platform.lake.quarantine import quarantine as quarantine  # one door for all writers
+from stock_platform.lake.quarantine import keep
 from stock_platform.lake.store import Conflict, Store, Version
 
 CONFLICTS_MAX = 50
@@ -113,6 +113,15 @@ def publish_table(
         return _merge_keyed(table, list(key), kept, frame)
 
     return _replace(store, _Target(table, partition, tuple(key), None, merge))
+
+
+def quarantine(store: Store, rejected: pl.DataFrame) -> int:
+    """Keep rejected rows under the day they were first seen; give how many were new.
+
+    A row refused again on the same day, alone or among others, adds nothing.
+    """
+    parquet.require("rows to quarantine", rejected, bar.REJECTED)
+    return keep(store, rejected)
 
 
 def _publish(

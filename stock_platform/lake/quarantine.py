@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from stock_platform.domain.bar import REJECTED
-from stock_platform.lake import layout, parquet, parts
+from stock_platform.lake import layout, parts
 from stock_platform.lake.store import Store
 
 KEEP_DAYS = 400
@@ -14,12 +14,8 @@ KEEP_DAYS = 400
 _SAME = tuple(name for name in REJECTED if name != "observed_at")
 
 
-def quarantine(store: Store, rejected: pl.DataFrame) -> int:
-    """Keep rejected rows under the day they were first seen; give how many were new.
-
-    A row refused again on the same day, alone or among others, adds nothing.
-    """
-    parquet.require("rows to quarantine", rejected, REJECTED)
+def keep(store: Store, rejected: pl.DataFrame) -> int:
+    """Keep rows of `REJECTED`; give how many of them their day did not know."""
     day = pl.col("observed_at").dt.date()
     kept = 0
     for on in rejected.select(day.unique().sort()).to_series().to_list():
