@@ -268,6 +268,46 @@ class AlertSettings(_Settings):
     )
 
 
+class IndicatorSettings(_Settings):
+    """Which indicators are computed."""
+
+    indicators: tuple[str, ...] = Field(
+        (), description="JSON list of indicator or column names; empty: every one installed"
+    )
+
+
+class ReportSettings(_Settings):
+    """The weekly report."""
+
+    report_to: tuple[str, ...] = Field((), description="JSON list of addresses; empty: no mail")
+    report_charts_max: int = Field(
+        20, ge=0, le=200, description="charts of one report; best and worst movers come first"
+    )
+    report_rows_max: int = Field(100, ge=1, le=5000, description="symbols in the table of a mail")
+    report_attempts_max: int = Field(5, ge=1, le=20, description="tries while nothing was accepted")
+    report_retry_s: float = Field(10.0, gt=0, description="first wait between tries; it doubles")
+
+
+class MailSettings(_Settings):
+    """How mail leaves: an SMTP server or SES."""
+
+    mail_transport: Literal["none", "smtp", "ses"] = Field(
+        "none", description="none: reports are rendered, not mailed"
+    )
+    mail_from: str = Field("", description="sender, e.g. Stocks <stocks@example.com>")
+    smtp_host: str = "localhost"
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_starttls: bool = Field(
+        True, description="false only for a server on this machine; a password is then refused"
+    )
+    smtp_ca_file: Path | None = Field(None, description="PEM of a private CA; default: system's")
+    smtp_user: str = Field("", description="empty: no login")
+    smtp_password: SecretStr = SecretStr("")
+    smtp_timeout_s: float = Field(30.0, gt=0, description="of one answer of the server")
+    ses_region: str = "us-east-1"
+    ses_endpoint: str = Field("", description="endpoint other than AWS's")
+
+
 def _either(name: str) -> AliasChoices:
     """POLYGON_X under its old name first, MASSIVE_X as the alias."""
     return AliasChoices(f"POLYGON_{name}", f"MASSIVE_{name}")

@@ -124,7 +124,7 @@ def _refuse_clashes(indicators: Sequence[Indicator]) -> None:
 
 
 def _refuse_repeats(columns: Sequence[tuple[str, str]]) -> None:
-    owner = dict.fromkeys(("symbol", "session", "minute", "last"), "the key")
+    owner: dict[str, str] = dict.fromkeys(("symbol", "session", "minute", "last"), "the key")
     for column, name in columns:
         if column in owner:
             raise Malformed(f"{name} and {owner[column]} both write {column!r}")
