@@ -5,31 +5,29 @@ in `healing/`. Nothing here knows Dagster, so `stocks init` heals with it too.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
-from stock_platform.defs.expected import expected_symbols
+from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.answer import Answer
 from stock_platform.domain.coverage import Ledger, to_gaps
 from stock_platform.domain.problems import Permanent, Problem, Refused
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.session import MinuteGrid
-from stock_platform.healing.attempts import Backoff
-from stock_platform.healing.derive import carry_history, derive
 from stock_platform.healing.find import ready, unverified
-from stock_platform.healing.judge import Rules, judge
+from stock_platform.healing.judge import judge
 from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
-from stock_platform.lake import ledgers, live, publish, read
-from stock_platform.lake.answers import read_answers, record_answers
+from stock_platform.lake import ledgers, publish, read
+from stock_platform.lake.answers import record_answers
 from stock_platform.lake.publish import Published
+from stock_platform.lake.quarantine import quarantine
 from stock_platform.lake.store import Store
 from stock_platform.providers.connect import Providers
-from stock_platform.settings import HealingSettings, MarketSettings
 
 Log = Callable[[str], None]
 
@@ -56,41 +54,14 @@ class Healed:
 class Healer:
     """Heals one lake from its providers; `log` gets a line when something is worth one."""
 
-    store: Store
+    knowledge: Knowledge
     providers: Providers
-    market: MarketSettings
-    healing: HealingSettings
     asks_at_once: int = 8
     log: Log = lambda line: None
 
     @property
-    def rules(self) -> Rules:
-        return Rules(
-            timedelta(minutes=self.healing.settle_minutes),
-            Backoff.from_minutes(self.healing.backoff_minutes),
-        )
-
-    def ledger(self, grid: MinuteGrid) -> Ledger:
-        """Give what is known of a session, derived from evidence where no ledger is stored."""
-        symbols = expected_symbols(self.store, grid.session, self.market)
-        stored = ledgers.load(self.store, grid)
-        fresh_parts = bool(live.live_parts(self.store, grid.session))
-        if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
-            return stored
-        return carry_history(self.derive(grid, symbols), stored)
-
-    def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> Ledger:
-        """Rebuild a session's ledger from rows, connection log and answers."""
-        if symbols is None:
-            symbols = expected_symbols(self.store, grid.session, self.market)
-        return derive(
-            grid,
-            symbols,
-            bars=read.minute_bars(self.store, grid.session, ["symbol", "minute"]),
-            connections=live.read_connections(self.store, grid.session),
-            answers=read_answers(self.store, grid.session),
-            rules=self.rules,
-        )
+    def store(self) -> Store:
+        return self.knowledge.store
 
     def heal(
         self, grid: MinuteGrid, first: int, last: int, *, now: datetime, only_ready: bool
@@ -100,11 +71,11 @@ class Healer:
         With `only_ready` (a sensor's run) only missing minutes of symbols that are
         not backing off; otherwise (a person's run) everything not yet proven.
         """
-        ledger = self.ledger(grid)
+        ledger = self.knowledge.ledger(grid)
         due = grid.due(now, 0)
         wanted = ledger.missing(due) if only_ready else ledger.unproven(due)
         if only_ready:
-            wanted &= ready(ledger, now, self.rules.backoff)[:, None]
+            wanted &= ready(ledger, now, self.knowledge.rules.backoff)[:, None]
         window = np.zeros(grid.width, dtype=bool)
         window[first : last + 1] = True
         return self._ask_for(ledger, wanted & window, now)
@@ -115,7 +86,7 @@ class Healer:
         Only what was not verified since `since` is asked for; where the provider has
         a file of the session, one file answers for everybody.
         """
-        ledger = self.ledger(grid)
+        ledger = self.knowledge.ledger(grid)
         session = np.ones((1, grid.width), dtype=bool)
         session[0, : grid.first] = session[0, grid.end :] = False
         wanted = session & unverified(ledger, since)[:, None]
@@ -139,7 +110,7 @@ class Healer:
         costs = Costs.of(
             requests_per_minute=self.providers.requests_per_minute,
             at_once=self.asks_at_once,
-            calls_max=self.healing.calls_max,
+            calls_max=self.knowledge.healing.calls_max,
         )
         failed = [str(name) for name in ledger.symbols[ledger.attempts > 0]]
         published = self._file_published(ledger.grid)
@@ -210,7 +181,7 @@ class Healer:
         if bars:
             frame = pl.concat(bars).filter(pl.col("symbol").is_in(expected.implode()))
             published = publish.publish_minute_bars(store, grid.session, frame)
-        rejected = sum(publish.quarantine(store, answer.rejected) for answer in answers)
+        rejected = sum(quarantine(store, answer.rejected) for answer in answers)
         # Evidence before verdict: a crash in between re-derives the same ledger.
         record_answers(store, grid.session, answers)
         before = ledger.totals()["observed"]
@@ -236,7 +207,7 @@ class Healer:
             for name in ("observed", "silent"):
                 ledger.bits[name] |= known.bits[name]
         for answer in answers:
-            judge(ledger, answer, self.rules)
+            judge(ledger, answer, self.knowledge.rules)
         ledger.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
         ledger.checked_at = datetime.now(UTC)
         return ledger

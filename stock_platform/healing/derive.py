@@ -18,6 +18,10 @@ from stock_platform.domain.revision import Revision
 from stock_platform.domain.session import MinuteGrid
 from stock_platform.healing.judge import Rules, judge
 
+BAR_CHANNEL = "AM"
+DELIVERY = timedelta(seconds=10)
+"""A minute's bars come in the first seconds after it: a connection lost before took them along."""
+
 _MINUTE = timedelta(minutes=1)
 
 
@@ -32,10 +36,9 @@ def derive(
 ) -> Ledger:
     """Give the ledger that the evidence supports.
 
-    `bars` needs symbol, minute and revision (a bar above live was brought by a
-    heal or a settlement when no live one is known: counted in `healed` only by
-    the ledger that saw it happen); `connections` needs connected_at and
-    alive_until; `answers` is a frame of `ANSWERS`.
+    `bars` needs symbol and minute; `connections` is a frame of `CONNECTIONS`,
+    `answers` one of `ANSWERS`. Which bars a heal brought is not evidence but
+    history: see `carry_history`.
     """
     ledger = Ledger.blank(grid, symbols)
     mark_silent(ledger, connections)
@@ -45,10 +48,13 @@ def derive(
 
 
 def mark_silent(ledger: Ledger, connections: pl.DataFrame) -> None:
-    """Presume silent every minute during the whole of which one connection was alive."""
-    if not connections.height:
-        return
-    for since, until in connections.select("connected_at", "alive_until").iter_rows():
+    """Presume silent every minute during the whole of which one connection was alive.
+
+    Only the channel of minute bars speaks of them, and only while it stands long
+    enough after the minute to have delivered its bar.
+    """
+    spoke = connections.filter(pl.col("channel") == BAR_CHANNEL)
+    for since, until in spoke.select("connected_at", "alive_until").iter_rows():
         first, last = _whole_minutes(ledger.grid, since, until)
         if last >= first:
             ledger.mark("silent", slice(None), first, last)
@@ -56,7 +62,7 @@ def mark_silent(ledger: Ledger, connections: pl.DataFrame) -> None:
 
 def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[int, int]:
     first = -((grid.starts_at - since) // _MINUTE)
-    last = (until - grid.starts_at) // _MINUTE - 1
+    last = (until - DELIVERY - grid.starts_at) // _MINUTE - 1
     return max(first, 0), min(last, grid.width - 1)
 
 
@@ -64,7 +70,8 @@ def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
     """Judge recorded answers again, oldest first; their bars are in the lake already."""
     said = answers.filter(pl.col("outcome") != "rejected")
     broken = answers.filter(pl.col("outcome") == "rejected")
-    for row in said.sort("asked_at", "symbol").iter_rows(named=True):
+    order = ["asked_at", "symbol", "provider", "outcome", "first", "last"]
+    for row in said.sort(order).iter_rows(named=True):
         symbol = row["symbol"]
         judge(
             ledger,

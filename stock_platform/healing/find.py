@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import Ledger, to_instant
 from stock_platform.healing.attempts import Backoff
 
 
@@ -27,16 +27,39 @@ class Need:
     symbols: int
 
 
+SETTLE = timedelta(minutes=20)
+"""After this a provider's record of a minute counts as settled, where no setting says more."""
+
+
 def ready(ledger: Ledger, now: datetime, backoff: Backoff) -> np.ndarray:
     """Give bool[symbols]: neither waiting for its next retry nor exhausted."""
-    waits = ledger.next_retry_at > np.datetime64(now.replace(tzinfo=None), "us")
+    waits = ledger.next_retry_at > to_instant(now)
     return ~waits & (ledger.attempts <= len(backoff.waits))
 
 
-def find_need(ledger: Ledger, now: datetime, *, grace_s: float, backoff: Backoff) -> Need | None:
+def worth_asking(
+    ledger: Ledger, now: datetime, *, backoff: Backoff, settle: timedelta = SETTLE
+) -> np.ndarray:
+    """Give bool[symbols, width]: minutes a provider may tell something new about.
+
+    A minute that was answered for while it was young is asked for again once it has
+    settled, not before; that never holds up another minute of the same symbol.
+    """
+    young = np.arange(ledger.grid.width) >= ledger.grid.due(now, settle.total_seconds())
+    return ready(ledger, now, backoff)[:, None] & ~(ledger.bits["asked"] & young)
+
+
+def find_need(
+    ledger: Ledger,
+    now: datetime,
+    *,
+    grace_s: float,
+    backoff: Backoff,
+    settle: timedelta = SETTLE,
+) -> Need | None:
     """Give the span of minutes of one session that should be healed now, if any."""
     mask = ledger.missing(ledger.grid.due(now, grace_s))
-    mask &= ready(ledger, now, backoff)[:, None]
+    mask &= worth_asking(ledger, now, backoff=backoff, settle=settle)
     slots = np.flatnonzero(mask.any(axis=0))
     if not len(slots):
         return None
@@ -60,6 +83,8 @@ class Asked:
     missing: int = -1
     """Missing symbol-minutes when it was last asked."""
     at: datetime | None = None
+    last: int = -1
+    """Last slot asked for; -1 where it is not known."""
 
 
 def decide(
@@ -69,19 +94,21 @@ def decide(
     *,
     backoff: Backoff,
     running: frozenset[date] = frozenset(),
+    failed: frozenset[date] = frozenset(),
     sessions_max: int,
 ) -> list[tuple[Need, Asked]]:
     """Choose the sessions to ask for now, newest first, and what to remember of each.
 
     A session whose run is still going is left alone; one whose last run changed
-    nothing waits longer each time and is given up after the last wait.
+    nothing waits longer each time and is given up after the last wait. One whose
+    last run failed (`failed`) waits as long even if its need has grown since.
     """
     chosen: list[tuple[Need, Asked]] = []
     for need in sorted(needs, key=lambda need: need.session, reverse=True):
         before = asked.get(need.session, Asked())
         if need.session in running:
             continue
-        fruitless = before.fruitless + 1 if need.minutes == before.missing else 0
+        fruitless = _fruitless(need, before, failed=need.session in failed, backoff=backoff)
         due = backoff.next_at(fruitless, before.at) if before.at else now
         if due is None or due > now:
             continue
@@ -94,12 +121,21 @@ def decide(
                     fruitless=fruitless,
                     missing=need.minutes,
                     at=now,
+                    last=need.last,
                 ),
             )
         )
         if len(chosen) == sessions_max:
             break
     return chosen
+
+
+def _fruitless(need: Need, before: Asked, *, failed: bool, backoff: Backoff) -> int:
+    # As many minutes may be missing as before because others went missing: then the end moved.
+    if need.minutes == before.missing and before.last in {-1, need.last}:
+        return before.fruitless + 1
+    # A need that grows while its runs break is new, so it is spaced but never given up.
+    return min(before.fruitless + 1, len(backoff.waits)) if failed else 0
 
 
 def latest_verification(
@@ -117,4 +153,4 @@ def latest_verification(
 def unverified(ledger: Ledger, since: datetime) -> np.ndarray:
     """Give bool[symbols]: not verified by a source of record since that time."""
     # A comparison with NaT is False: never verified counts as unverified.
-    return ~(ledger.verified_at >= np.datetime64(since.replace(tzinfo=None), "us"))
+    return ~(ledger.verified_at >= to_instant(since))

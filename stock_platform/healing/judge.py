@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from stock_platform.domain.answer import Answer
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import Ledger, to_instant
 from stock_platform.domain.revision import Revision
 from stock_platform.healing.attempts import Backoff
 
@@ -34,9 +34,9 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     Only a failure counts its repeats: two failures are two attempts.
     """
     rows = _rows(ledger, answer)
-    if not len(rows):
-        return
     first, last = _slots(ledger, answer)
+    if not len(rows) or last < first:
+        return
     if answer.outcome == "failed":
         _fail(ledger, rows, answer, rules)
         return
@@ -47,15 +47,17 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     if answer.bars.height:
         ledger.set_observed(answer.bars, healed=True)
     ledger.bits["refused"][rows, first : last + 1] = False
-    settled = settled_slot(ledger, answer, rules.settle)
-    if answer.revision.proves_empty and settled >= first:
+    if answer.revision.proves_empty:
+        ledger.mark("asked", rows, first, min(last, _last_over(ledger, answer.asked_at)))
+        settled = _last_over(ledger, answer.asked_at - rules.settle)
         ledger.mark("empty", rows, first, min(last, settled))
     broken = _take_back_broken(ledger, answer)
     failures = ledger.attempts[list(broken)]
-    _settle_rows(ledger, rows, answer, rules)
+    _note_authority(ledger, rows, answer, rules)
     for (row, reason), failed in zip(broken.items(), failures, strict=True):
         ledger.attempts[row] = failed
-        _fail(ledger, np.array([row]), replace(answer, detail=reason), rules)
+        one = replace(answer, symbols=(ledger.symbols[row],), detail=reason)
+        _fail(ledger, np.array([row]), one, rules)
 
 
 def _take_back_broken(ledger: Ledger, answer: Answer) -> dict[int, str]:
@@ -71,10 +73,10 @@ def _take_back_broken(ledger: Ledger, answer: Answer) -> dict[int, str]:
     return broken
 
 
-def settled_slot(ledger: Ledger, answer: Answer, settle: timedelta) -> int:
-    """Give the last slot whose minute had settled when the answer was asked for."""
-    ended = (answer.asked_at - settle - ledger.grid.starts_at) // _MINUTE
-    return min(ended, ledger.grid.width) - 1
+def _last_over(ledger: Ledger, at: datetime) -> int:
+    """Give the last slot whose minute was over at an instant; -1 when none was."""
+    over = (at - ledger.grid.starts_at) // _MINUTE
+    return max(min(over, ledger.grid.width), 0) - 1
 
 
 def _rows(ledger: Ledger, answer: Answer) -> np.ndarray:
@@ -85,44 +87,36 @@ def _rows(ledger: Ledger, answer: Answer) -> np.ndarray:
 
 
 def _slots(ledger: Ledger, answer: Answer) -> tuple[int, int]:
-    start = ledger.grid.starts_at
-    first = max((answer.first - start) // _MINUTE, 0)
-    last = min((answer.last - start) // _MINUTE, ledger.grid.width - 1)
-    return first, last
+    """Give the slots whose minutes begin within the answer; last < first when there are none."""
+    start, width = ledger.grid.starts_at, ledger.grid.width
+    first = -((start - answer.first) // _MINUTE)
+    last = (answer.last - start) // _MINUTE
+    return max(first, 0), max(min(last, width - 1), -1)
 
 
 def _fail(ledger: Ledger, rows: np.ndarray, answer: Answer, rules: Rules) -> None:
-    ledger.attempts[rows] += 1
     ledger.last_error[rows] = answer.detail[:300]
+    if answer.symbols is None:
+        # A file that can not be had says nothing about a symbol: each may still be asked for.
+        return
+    ledger.attempts[rows] += 1
     for failures in np.unique(ledger.attempts[rows]):
         again = rules.backoff.next_at(int(failures), answer.asked_at)
         waiting = rows[ledger.attempts[rows] == failures]
-        ledger.next_retry_at[waiting] = _instant(again) if again else np.datetime64("NaT", "us")
+        ledger.next_retry_at[waiting] = to_instant(again) if again else np.datetime64("NaT", "us")
 
 
-def _settle_rows(ledger: Ledger, rows: np.ndarray, answer: Answer, rules: Rules) -> None:
-    """Note who answered, and when to ask again for what was too young to judge."""
-    rank = answer.revision.rank
-    known = np.array(
-        [-1 if name == "none" else Revision(name).rank for name in ledger.authority[rows]]
-    )
-    ledger.authority[rows[known < rank]] = answer.revision.value
+def _note_authority(ledger: Ledger, rows: np.ndarray, answer: Answer, rules: Rules) -> None:
+    """Note who answered, that it did, and whether it spoke of the whole settled session."""
+    weaker = ["none", *list(Revision)[: answer.revision.rank]]
+    ledger.authority[rows[np.isin(ledger.authority[rows], weaker)]] = answer.revision.value
     ledger.attempts[rows] = 0
     ledger.last_error[rows] = ""
     ledger.next_retry_at[rows] = np.datetime64("NaT", "us")
-    left = ledger.missing(ledger.grid.due(answer.asked_at, 0))[rows]
-    young = rows[left.any(axis=1)]
-    if len(young):
-        last = left.shape[1] - 1 - np.argmax(left[:, ::-1], axis=1)[left.any(axis=1)]
-        start = np.datetime64(ledger.grid.starts_at.replace(tzinfo=None), "us")
-        settles = start + (last + 1) * np.timedelta64(60, "s") + np.timedelta64(rules.settle)
-        ledger.next_retry_at[young] = np.maximum(settles, _instant(answer.asked_at + _MINUTE))
-    whole = answer.first <= ledger.grid.opens_at and answer.last >= ledger.grid.closes_at - _MINUTE
-    if whole and answer.asked_at >= ledger.grid.closes_at + rules.settle:
+    grid = ledger.grid
+    whole = answer.first <= grid.opens_at and answer.last >= grid.closes_at - _MINUTE
+    settled = answer.asked_at >= grid.closes_at + rules.settle
+    if whole and settled and answer.revision.proves_empty:
         before = ledger.verified_at[rows]
-        asked = _instant(answer.asked_at)
+        asked = to_instant(answer.asked_at)
         ledger.verified_at[rows] = np.where(np.isnat(before) | (before < asked), asked, before)
-
-
-def _instant(value: datetime) -> np.datetime64:
-    return np.datetime64(value.replace(tzinfo=None), "us")

@@ -53,8 +53,9 @@ def plan_calls(
 ) -> Plan:
     """Cover `gaps` of one session with the cheapest calls.
 
-    Symbols that failed before go last, and at most `costs.calls_max` are asked,
-    so that what can not be filled never keeps the others from being asked.
+    A file is cheaper for many symbols, and always when they are more than
+    `costs.calls_max` calls. Otherwise at most so many are asked, those that failed
+    before last: what can not be filled never keeps the others from being asked.
     """
     spans: dict[str, tuple[date, int, int, int]] = {}
     for gap in gaps:
@@ -67,7 +68,8 @@ def plan_calls(
         )
     if not spans:
         return Plan(())
-    if file_published and len(spans) * costs.range_s > costs.file_s:
+    too_many = len(spans) > costs.calls_max or len(spans) * costs.range_s > costs.file_s
+    if file_published and too_many:
         session = next(iter(spans.values()))[0]
         first = min(span[1] for span in spans.values())
         last = max(span[2] for span in spans.values())

@@ -1,0 +1,114 @@
+"""How the gap sensors ask for runs: once per session, never twice for one reason."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import dagster as dg
+
+from stock_platform.defs.minute_bars import HEAL_RANGE, HEAL_SESSION
+from stock_platform.defs.partitions import calendar, key_of
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.find import Asked, Need, decide
+from stock_platform.settings import HealingSettings
+
+REMEMBERED_MAX = 400
+"""Sessions kept in one cursor; the oldest are forgotten first."""
+
+_GOING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def read_cursor(cursor: str | None) -> dict[date, Asked]:
+    """Read what was asked for; an unreadable cursor counts as empty."""
+    try:
+        stored = json.loads(cursor) if cursor else {}
+    except ValueError:
+        stored = {}
+    return {
+        date.fromisoformat(day): Asked(
+            entry["count"],
+            entry["fruitless"],
+            entry["missing"],
+            datetime.fromisoformat(entry["at"]) if entry["at"] else None,
+        )
+        for day, entry in stored.items()
+    }
+
+
+def write_cursor(asked: dict[date, Asked]) -> str:
+    """Write what was asked for; `read_cursor` gives it back."""
+    newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
+    return json.dumps(
+        {
+            day.isoformat(): {
+                "count": asked[day].count,
+                "fruitless": asked[day].fruitless,
+                "missing": asked[day].missing,
+                "at": asked[day].at.isoformat() if asked[day].at else None,
+            }
+            for day in newest
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The decision of one tick: the runs to ask for and the cursor to keep."""
+
+    chosen: Sequence[tuple[Need, Asked]]
+    cursor: str
+
+
+def ask(
+    context: dg.SensorEvaluationContext,
+    needs: Iterable[Need],
+    now: datetime,
+    settings: HealingSettings,
+) -> Asking:
+    """Choose the sessions to heal now, given what this sensor asked for before."""
+    asked = read_cursor(context.cursor)
+    chosen = decide(
+        needs,
+        asked,
+        now,
+        backoff=Backoff.from_minutes(settings.backoff_minutes),
+        running=sessions_in_work(context.instance),
+        sessions_max=settings.sessions_at_once,
+    )
+    return Asking(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
+
+
+def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:
+    """Give the sessions for which a heal or settlement is queued or running."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=500)
+    days = (run.tags.get(HEAL_SESSION) for run in runs)
+    return frozenset(date.fromisoformat(day) for day in days if day)
+
+
+def minute_run(
+    sensor: str, need: Need, entry: Asked, *, asset: dg.AssetsDefinition
+) -> dg.RunRequest:
+    """Ask for one run over a span of a session's minutes.
+
+    The run key carries the session, the span and the count of asking: a daemon
+    killed between submit and cursor asks again under the same key and Dagster
+    drops the repeat, while a gap that reopens gets a new one.
+    """
+    labels = calendar().minute_labels()
+    first, last = labels[need.first], labels[need.last]
+    return dg.RunRequest(
+        run_key=f"{sensor}:{need.session}:{first}-{last}:{entry.count}",
+        asset_selection=[asset.key],
+        tags={
+            "dagster/asset_partition_range_start": key_of(need.session, first),
+            "dagster/asset_partition_range_end": key_of(need.session, last),
+            HEAL_SESSION: need.session.isoformat(),
+            HEAL_RANGE: f"{need.session} {first}-{last}",
+        },
+    )

@@ -1,0 +1,162 @@
+"""What should be true of a session's bars, checked with every materialization."""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from stock_platform.defs.daily_bars import daily_bars
+from stock_platform.defs.partitions import calendar, sessions
+from stock_platform.defs.resources import LakeResource
+from stock_platform.defs.session_bars import coverage, session_bars
+from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS
+from stock_platform.healing.daily import FROM_MINUTES
+from stock_platform.lake import ledgers, read
+from stock_platform.lake.store import Store
+
+JUMP = 0.45
+"""A close this far from the one before wants a split as its reason."""
+VOLUME_DIFFERENCE = 0.02
+SHOWN_MAX = 20
+
+_WARN = dg.AssetCheckSeverity.WARN
+
+
+def _session(context: dg.AssetCheckExecutionContext) -> date:
+    return date.fromisoformat(context.partition_key)
+
+
+def _verdict(
+    bad: pl.DataFrame, what: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    """Pass when `bad` is empty, else name its first rows."""
+    records = [
+        dg.TableRecord({name: str(value) for name, value in row.items()})
+        for row in bad.head(SHOWN_MAX).iter_rows(named=True)
+    ]
+    metadata = {"rows": dg.MetadataValue.table(records)} if records else {}
+    return dg.AssetCheckResult(
+        passed=not bad.height,
+        severity=severity,
+        description=f"{bad.height:,} {what}" if bad.height else f"no {what}",
+        metadata=metadata,
+    )
+
+
+@dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
+def the_schema_is_right(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """The session's object has exactly the declared columns and types."""
+    bars = read.minute_bars(lake.store(), _session(context))
+    wrong = {n: str(t) for n, t in bars.schema.items() if MINUTE_BARS.get(n) != t}
+    return dg.AssetCheckResult(
+        passed=bars.schema == MINUTE_BARS, metadata={"wrong columns": dg.MetadataValue.json(wrong)}
+    )
+
+
+@dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
+def symbol_and_minute_are_unique(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """No symbol has two bars of one minute."""
+    bars = read.minute_bars(lake.store(), _session(context), ["symbol", "minute"])
+    return _verdict(bars.filter(bars.is_duplicated()), "rows share a symbol and minute")
+
+
+@dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
+def prices_are_in_order(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """low <= open, close <= high in every bar."""
+    bars = read.minute_bars(lake.store(), _session(context))
+    return _verdict(_out_of_order(bars), "bars with low <= open, close <= high violated")
+
+
+@dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
+def minutes_are_aligned(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """Every bar starts on a whole minute of its session."""
+    session = _session(context)
+    bars = read.minute_bars(lake.store(), session, ["symbol", "minute"])
+    day = pl.col("minute").dt.convert_time_zone("America/New_York").dt.date()
+    off = (pl.col("minute") != pl.col("minute").dt.truncate("1m")) | (day != session)
+    return _verdict(bars.filter(off), "bars off the minute or of another session")
+
+
+@dg.asset_check(asset=coverage, partitions_def=sessions)
+def every_minute_is_accounted_for(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """Every expected symbol-minute is observed, silent or proven empty."""
+    ledger = ledgers.load(lake.store(), calendar().grid(_session(context)))
+    if ledger is None:
+        return dg.AssetCheckResult(passed=False, description="the session has no coverage yet")
+    missing = ledger.to_frame().filter(pl.col("missing") > 0)
+    return _verdict(
+        missing.select("symbol", "missing", "refused", "attempts", "last_error"),
+        "symbols with missing minutes",
+        _WARN,
+    )
+
+
+@dg.asset_check(asset=daily_bars, partitions_def=sessions, additional_deps=[session_bars])
+def minute_volumes_add_up_to_the_day(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """The minutes of a session never trade more than its daily bar says."""
+    store, session = lake.store(), _session(context)
+    days = _days(store, session).filter(pl.col("provider") != FROM_MINUTES)
+    minutes = read.minute_bars(store, session)
+    both = (
+        minutes.group_by("symbol")
+        .agg(pl.col("volume").sum().alias("minutes"))
+        .join(days.select("symbol", pl.col("volume").alias("day")), on="symbol")
+    )
+    over = pl.col("minutes").cast(pl.Float64) > pl.col("day").cast(pl.Float64) * (
+        1 + VOLUME_DIFFERENCE
+    )
+    return _verdict(both.filter(over), "symbols trade more in minutes than on the day", _WARN)
+
+
+@dg.asset_check(asset=daily_bars, partitions_def=sessions)
+def jumps_have_a_split(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """A close far from the one before is explained by a split on that day."""
+    store, session = lake.store(), _session(context)
+    before = _days(store, calendar().previous(session)).select(
+        "symbol", pl.col("close").alias("close_before")
+    )
+    splits = read.table(store, "splits", None).filter(pl.col("executed_on") == session)
+    ratio = (pl.col("close") / pl.col("close_before")).cast(pl.Float64)
+    jumped = (
+        _days(store, session)
+        .join(before, on="symbol")
+        .filter((ratio > 1 + JUMP) | (ratio < 1 - JUMP))
+        .join(splits, on="symbol", how="anti")
+        .select("symbol", "close_before", "close")
+    )
+    return _verdict(jumped, "closes jump without a split", _WARN)
+
+
+@dg.asset_check(asset=daily_bars, blocking=True, partitions_def=sessions)
+def daily_prices_are_in_order(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    """low <= open, close <= high in every daily bar of the session."""
+    days = _days(lake.store(), _session(context))
+    return _verdict(_out_of_order(days), "daily bars with low <= open, close <= high violated")
+
+
+def _days(store: Store, session: date) -> pl.DataFrame:
+    rows = read.daily_bars(store, session.year, session.year)
+    return rows.filter(pl.col("session") == session).select(list(DAILY_BARS))
+
+
+def _out_of_order(bars: pl.DataFrame) -> pl.DataFrame:
+    return bars.filter(
+        (pl.col("high") < pl.max_horizontal("open", "close", "low"))
+        | (pl.col("low") > pl.min_horizontal("open", "close", "high"))
+    )

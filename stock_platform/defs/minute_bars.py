@@ -1,0 +1,59 @@
+"""`lake/minute_bars`: the bars of a session's minutes, healed where they are missing."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from stock_platform.defs import page
+from stock_platform.defs.healer import Healed
+from stock_platform.defs.partitions import session_and_slots, session_minutes
+from stock_platform.defs.resources import HealerResource
+from stock_platform.domain.bar import MINUTE_BARS
+from stock_platform.domain.problems import Permanent
+
+HEAL_SESSION = "heal/session"
+HEAL_RANGE = "heal/range"
+
+
+@dg.asset(
+    key=["lake", "minute_bars"],
+    partitions_def=session_minutes,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="lake",
+    kinds={"polars", "parquet"},
+    owners=page.OWNERS,
+    metadata=page.columns(MINUTE_BARS, ("symbol", "minute")),
+    pool="provider_rest",
+)
+def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> None:
+    """One row is one bar: a symbol's minute at its best known revision.
+
+    A partition is one minute of one session (New York wall clock). Materializing
+    asks the providers for the expected symbol-minutes that are not yet observed or
+    proven empty, publishes what they answer at revision `rest` or `final`, and
+    updates `lake/coverage`. A range of minutes is one run; repeating it changes
+    nothing. Good minutes from the stream are recorded here without a run.
+    """
+    grid, first, last = session_and_slots(context.partition_keys)
+    now = datetime.now(UTC)
+    with healer.open(context.log.info) as opened:
+        try:
+            healed = opened.heal(
+                grid, first, last, now=now, only_ready=HEAL_SESSION in context.run.tags
+            )
+        except Permanent as problem:
+            raise dg.Failure(str(problem), allow_retries=False) from problem
+    _describe(context, healed, grid.due(now, 0))
+
+
+def _describe(context: dg.AssetExecutionContext, healed: Healed, due: int) -> None:
+    context.add_asset_metadata({**page.of_heal(healed), **page.of_coverage(healed.ledger, due)})
+    # A picture is kept for ever: once per run, on its last minute.
+    context.add_asset_metadata(
+        {"heat map": page.picture(healed.ledger, due)}, partition_key=context.partition_keys[-1]
+    )
+    if healed.refused or healed.failed:
+        context.log.warning(
+            f"{healed.refused} answers were refused and {healed.failed} failed; "
+            "coverage says which symbols, and when they are asked again"
+        )

@@ -1,0 +1,170 @@
+"""`ingest/raw_quotes`: one polled quote per symbol and minute, and its healing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+
+from stock_platform.defs import page
+from stock_platform.defs.asking import ask, minute_run
+from stock_platform.defs.expected import expected_symbols
+from stock_platform.defs.gaps import INTERVAL_S
+from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.partitions import (
+    calendar,
+    key_of,
+    session_and_slots,
+    session_minutes,
+)
+from stock_platform.defs.resources import LakeResource, ProvidersResource
+from stock_platform.domain.problems import Problem
+from stock_platform.domain.quote import QUOTE_KEY, RAW_QUOTES
+from stock_platform.domain.session import NEW_YORK, MinuteGrid
+from stock_platform.healing.find import Need
+from stock_platform.healing.quotes import rebuild, slots_without
+from stock_platform.lake import publish, read
+from stock_platform.lake.quarantine import quarantine
+from stock_platform.providers.connect import Providers
+from stock_platform.providers.contract import QuoteAnswer
+from stock_platform.settings import HealingSettings, load
+
+FRESH = timedelta(minutes=2)
+"""A minute this young is polled; an older one is rebuilt from its bars."""
+
+POLLING = load(HealingSettings).polling
+
+
+@dg.asset(
+    key=["ingest", "raw_quotes"],
+    partitions_def=session_minutes,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="ingest",
+    kinds={"polars", "parquet"},
+    owners=page.OWNERS,
+    metadata=page.columns(RAW_QUOTES, QUOTE_KEY),
+    pool="provider_rest",
+)
+def raw_quotes(
+    context: dg.AssetExecutionContext, lake: LakeResource, providers: ProvidersResource
+) -> None:
+    """One row is one quote of a symbol, stamped with the minute it was asked for.
+
+    The running minute is polled from the first configured provider that answers. A
+    past minute can not be polled any more: its quotes are rebuilt from the session's
+    bars (provider `minute_bars`). Of one key the first observation stays.
+    """
+    knowledge = lake.knowledge()
+    grid, first, last = session_and_slots(context.partition_keys)
+    expected = expected_symbols(knowledge.store, grid.session, knowledge.market)
+    now = datetime.now(UTC)
+    minutes = [grid.minute(slot) for slot in range(first, last + 1) if grid.minute(slot) <= now]
+    fresh = [minute for minute in minutes if now - minute <= FRESH]
+    with providers.open() as opened:
+        polled = [answer for minute in fresh[-1:] for answer in _poll(opened, expected, minute)]
+    rebuilt = list(_rebuilt(knowledge, grid, [m for m in minutes if m not in fresh[-1:]], now))
+    frames = [answer.quotes for answer in polled] + rebuilt
+    rejected = sum(quarantine(knowledge.store, answer.rejected) for answer in polled)
+    metadata: dict[str, object] = {"rows rejected": rejected, "rebuilt from bars": len(rebuilt)}
+    if frames:
+        published = publish.publish_quotes(knowledge.store, grid.session, pl.concat(frames))
+        metadata |= page.of_publication(published)
+    context.add_asset_metadata(metadata)
+    for answer in polled:
+        if answer.refused or answer.failed:
+            context.log.warning(
+                f"{answer.provider}: {len(answer.refused)} symbols refused, "
+                f"{len(answer.failed)} failed: {answer.detail}"
+            )
+
+
+def _poll(providers: Providers, symbols: list[str], minute: datetime) -> Iterator[QuoteAnswer]:
+    """Ask the quote providers in turn for the symbols the ones before did not give."""
+    left = symbols
+    for source in providers.quotes:
+        if not left:
+            return
+        answer = source.quotes(left, minute)
+        yield answer
+        given = set(answer.quotes["symbol"])
+        left = [symbol for symbol in left if symbol not in given]
+
+
+def _rebuilt(
+    knowledge: Knowledge, grid: MinuteGrid, minutes: list[datetime], now: datetime
+) -> Iterator[pl.DataFrame]:
+    if not minutes:
+        return
+    bars = read.minute_bars(knowledge.store, grid.session)
+    held = read.raw_quotes(knowledge.store, grid.session)
+    for minute in minutes:
+        have = held.filter(pl.col("minute") == minute).select("symbol")
+        yield rebuild(bars, minute, now).join(have, on="symbol", how="anti")
+
+
+@dg.schedule(
+    target=[raw_quotes],
+    cron_schedule="* * * * *",
+    execution_timezone="America/New_York",
+    default_status=(
+        dg.DefaultScheduleStatus.RUNNING if POLLING else dg.DefaultScheduleStatus.STOPPED
+    ),
+)
+def every_minute_of_a_session(
+    context: dg.ScheduleEvaluationContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """Poll quotes of the minute that has just begun, while the market is open."""
+    minute = context.scheduled_execution_time.astimezone(UTC).replace(second=0, microsecond=0)
+    session = minute.astimezone(NEW_YORK).date()
+    if not calendar().is_session(session):
+        return dg.SkipReason(f"{session} is no session")
+    grid = calendar().grid(session)
+    if not grid.opens_at <= minute < grid.closes_at:
+        return dg.SkipReason("the market is closed")
+    label = minute.astimezone(NEW_YORK).strftime("%H:%M")
+    return dg.RunRequest(partition_key=key_of(session, label))
+
+
+@dg.sensor(
+    target=[raw_quotes],
+    minimum_interval_seconds=INTERVAL_S * 2,
+    default_status=(dg.DefaultSensorStatus.RUNNING if POLLING else dg.DefaultSensorStatus.STOPPED),
+)
+def raw_quote_gaps(
+    context: dg.SensorEvaluationContext, lake: LakeResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Minutes of the last sessions that were not polled: rebuilt once their bars are there."""
+    knowledge, now = lake.knowledge(), datetime.now(UTC)
+    recent = knowledge.sessions(now)[-knowledge.healing.live_sessions :]
+    try:
+        needs = [
+            need
+            for session in recent
+            if (need := _quotes_needed(knowledge, calendar().grid(session), now))
+        ]
+    except Problem as problem:
+        return dg.SkipReason(str(problem))
+    asking = ask(context, needs, now, knowledge.healing)
+    if not asking.chosen:
+        return dg.SkipReason("every minute has its quotes, or waits for a retry")
+    return dg.SensorResult(
+        run_requests=[
+            minute_run(context.sensor_name, need, entry, asset=raw_quotes)
+            for need, entry in asking.chosen
+        ],
+        cursor=asking.cursor,
+    )
+
+
+def _quotes_needed(knowledge: Knowledge, grid: MinuteGrid, now: datetime) -> Need | None:
+    """Give the span of minutes for which bars could give more quotes than there are."""
+    due = grid.due(now, knowledge.grace_s)
+    bars = read.minute_bars(knowledge.store, grid.session, ["symbol", "minute"])
+    if due <= grid.first or not bars.height:
+        return None
+    quotes = read.raw_quotes(knowledge.store, grid.session)
+    minutes = [grid.minute(slot) for slot in range(grid.first, due)]
+    absent = [grid.first + index for index in slots_without(quotes, bars, minutes)]
+    if not absent:
+        return None
+    return Need(grid.session, absent[0], absent[-1], len(absent), bars["symbol"].n_unique())

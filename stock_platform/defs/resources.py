@@ -1,0 +1,80 @@
+"""What the assets work with: the lake, the providers, and both joined for healing.
+
+No resource holds a secret in its configuration: keys come from the environment
+or AWS Secrets Manager when a run opens its providers, so that run config, the
+event log and the UI never see one.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import dagster as dg
+from pydantic import Field
+
+from stock_platform.defs.healer import Healer, Log
+from stock_platform.defs.knowledge import Knowledge
+from stock_platform.lake.store import Store, open_store
+from stock_platform.providers.connect import Providers, open_providers
+from stock_platform.settings import (
+    HealingSettings,
+    LakeSettings,
+    MarketSettings,
+    RequestSettings,
+    load,
+)
+
+
+class LakeResource(dg.ConfigurableResource):
+    """The lake: a folder or an S3 prefix."""
+
+    location: str = Field("", description="a folder or s3://bucket/prefix; empty: STOCKS_LAKE")
+
+    def store(self) -> Store:
+        """Open the lake; cheap to repeat."""
+        return _store(self.location)
+
+    def knowledge(self) -> Knowledge:
+        """Read the lake with the settings that say what it should hold."""
+        return Knowledge(self.store(), load(MarketSettings), load(HealingSettings))
+
+
+@lru_cache(maxsize=4)
+def _store(location: str) -> Store:
+    settings = load(LakeSettings)
+    if location:
+        settings = settings.model_copy(update={"lake": location})
+    return open_store(settings)
+
+
+class ProvidersResource(dg.ConfigurableResource):
+    """The market-data providers that the settings configure."""
+
+    @contextmanager
+    def open(self) -> Generator[Providers]:
+        """Yield the configured providers; their keys travel in headers only."""
+        with open_providers() as providers:
+            yield providers
+
+
+class HealerResource(dg.ConfigurableResource):
+    """Asks providers for what the lake lacks and records what they prove."""
+
+    lake: dg.ResourceDependency[LakeResource]
+    providers: dg.ResourceDependency[ProvidersResource]
+
+    @contextmanager
+    def open(self, log: Log) -> Generator[Healer]:
+        """Yield a healer whose lines go to `log`."""
+        with self.providers.open() as providers:
+            at_once = load(RequestSettings).asks_at_once
+            yield Healer(self.lake.knowledge(), providers, at_once, log)
+
+
+LAKE = LakeResource()
+PROVIDERS = ProvidersResource()
+RESOURCES = {
+    "lake": LAKE,
+    "providers": PROVIDERS,
+    "healer": HealerResource(lake=LAKE, providers=PROVIDERS),
+}

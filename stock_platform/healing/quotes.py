@@ -1,0 +1,57 @@
+"""Quotes for minutes nobody polled, rebuilt from the bars of the same session.
+
+A quote of a past minute can not be asked for any more, but what it would have
+said follows from the bars: the last trade's price and the day so far.
+"""
+
+from datetime import datetime
+
+import polars as pl
+
+from stock_platform.domain.quote import RAW_QUOTES
+
+PROVIDER = "minute_bars"
+"""The provider of a rebuilt quote, so that nobody takes it for a polled one."""
+
+
+def rebuild(bars: pl.DataFrame, minute: datetime, observed_at: datetime) -> pl.DataFrame:
+    """Give the quotes of `minute` that a session's `bars` support, in `RAW_QUOTES`.
+
+    price is the close of the last bar up to and including `minute`, quoted_at the end
+    of that bar; open, high and low are the day's so far. Symbols without a bar yet have no row.
+    """
+    so_far = bars.filter(pl.col("minute") <= minute).sort("symbol", "minute")
+    return (
+        so_far.group_by("symbol", maintain_order=True)
+        .agg(
+            pl.col("close").last().alias("price"),
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            (pl.col("minute").last() + pl.duration(minutes=1)).alias("quoted_at"),
+        )
+        .with_columns(
+            pl.lit(minute).alias("minute"),
+            pl.lit(None).alias("previous_close"),
+            pl.lit(None).alias("bid"),
+            pl.lit(None).alias("ask"),
+            pl.lit(PROVIDER).alias("provider"),
+            pl.lit(observed_at).alias("observed_at"),
+        )
+        .select(list(RAW_QUOTES))
+        .cast(RAW_QUOTES)
+    )
+
+
+def slots_without(quotes: pl.DataFrame, bars: pl.DataFrame, minutes: list[datetime]) -> list[int]:
+    """Give the indices of `minutes` for which bars would give more quotes than are held."""
+    held = dict(
+        quotes.group_by("minute").agg(pl.col("symbol").n_unique().alias("symbols")).iter_rows()
+    )
+    begun = bars.group_by("symbol").agg(pl.col("minute").min())["minute"].sort()
+    possible = begun.search_sorted(pl.Series(minutes, dtype=begun.dtype), side="right")
+    return [
+        index
+        for index, (minute, symbols) in enumerate(zip(minutes, possible, strict=True))
+        if held.get(minute, 0) < symbols
+    ]
