@@ -60,6 +60,14 @@ class DiskStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def tail(self, path: str, size: int) -> bytes | None:
+        try:
+            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+                return file.readall()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         target = self.folder / checked(path)
         unfinished = self.folder / _UNFINISHED / f"{uuid4().hex}.tmp"

@@ -59,6 +59,14 @@ class S3Lake:
                 return None
             return bytes(found.bytes()), Version(found.meta["e_tag"] or "")
 
+    def tail(self, path: str, size: int) -> bytes | None:
+        with _translated("GET", path):
+            try:
+                found = self.objects.get(checked(path), options={"range": {"suffix": size}})
+            except FileNotFoundError:
+                return None
+            return bytes(found.bytes())
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         mode = "create" if expected is None else {"e_tag": str(expected)}
         with _translated("PUT", path):

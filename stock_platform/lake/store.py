@@ -48,6 +48,10 @@ class Store(Protocol):
         """Give an object's bytes and version by one open; None when there is none."""
         ...
 
+    def tail(self, path: str, size: int) -> bytes | None:
+        """Give the last `size` bytes of an object (all of a smaller one) by one open."""
+        ...
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         """Write the object if it still is `expected` (None: if there is none).
 
