@@ -31,6 +31,9 @@ ANSWERS = pl.Schema(
 starts, inclusive; outcome is `ok`, `refused`, `failed` or `rejected` (with `detail`). A
 rejected row takes one minute back out of an ok answer: its bar came, but broken."""
 
+_NO_BARS = pl.DataFrame(schema=bar.MINUTE_BARS)
+_NOTHING_REJECTED = pl.DataFrame(schema=bar.REJECTED)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -49,16 +52,17 @@ class Answer:
     revision: Revision
     outcome: str = "ok"
     detail: str = ""
-    bars: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.MINUTE_BARS))
-    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+    bars: pl.DataFrame = field(default_factory=_NO_BARS.clone)
+    rejected: pl.DataFrame = field(default_factory=_NOTHING_REJECTED.clone)
 
     def to_rows(self) -> list[dict[str, object]]:
         """Give the rows of `ANSWERS` that record this answer."""
         counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
+        asked = (EVERY_SYMBOL,) if self.symbols is None else self.symbols
         said = [
             self._row(symbol, (self.first, self.last), self.outcome, self.detail)
             | {"bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0)}
-            for symbol in (self.symbols or (EVERY_SYMBOL,))
+            for symbol in asked
         ]
         broken = [
             self._row(symbol, (at, at), "rejected", reason) for symbol, at, reason in self.broken()
@@ -67,6 +71,8 @@ class Answer:
 
     def broken(self) -> list[tuple[str, datetime, str]]:
         """Give (symbol, minute, reason) of every bar that came but could not be right."""
+        if not self.rejected.height:
+            return []
         rows = self.rejected.filter(pl.col("at").is_not_null() & pl.col("symbol").is_not_null())
         return list(rows.select("symbol", "at", "reason").unique(maintain_order=True).iter_rows())
 

@@ -9,16 +9,18 @@ can be rebuilt from the bars, the feed's connection log and the answers kept.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import polars as pl
 
 from stock_platform.domain.bar import INSTANT
+from stock_platform.domain.problems import Malformed
 from stock_platform.domain.session import MinuteGrid
 
-BITMAPS = ("observed", "empty", "silent", "refused", "healed")
-"""Stored per symbol. `healed` is the part of observed that a heal, not the feed, brought."""
+BITMAPS = ("observed", "empty", "silent", "refused", "asked", "healed")
+"""Stored per symbol. `asked`: a source of record answered for the minute once it was over,
+though perhaps before it had settled. `healed`: the part of observed that a heal brought."""
 
 COUNTS = ("expected", "observed", "empty", "silent", "missing", "refused", "healed")
 
@@ -95,11 +97,13 @@ class Ledger:
         symbols or off the grid are passed over: they stay in the lake.
         """
         rows, slots = self._cells(bars)
-        fresh = ~self.bits["observed"][rows, slots]
-        self.bits["observed"][rows, slots] = True
+        observed = self.bits["observed"]
+        before = np.count_nonzero(observed)
         if healed:
+            fresh = ~observed[rows, slots]
             self.bits["healed"][rows[fresh], slots[fresh]] = True
-        return int(fresh.sum())
+        observed[rows, slots] = True
+        return int(np.count_nonzero(observed) - before)
 
     def rebuild_observed(self, bars: pl.DataFrame) -> None:
         """Replace `observed` by what `bars` holds; `healed` never exceeds it."""
@@ -109,7 +113,8 @@ class Ledger:
 
     def mark(self, name: str, rows: np.ndarray | slice, first: int, last: int) -> None:
         """Set bitmap `name` over the slots `first` to `last`, both included."""
-        self.bits[name][rows, max(first, 0) : last + 1] = True
+        # A negative bound would count from the end of the session.
+        self.bits[name][rows, max(first, 0) : max(last + 1, 0)] = True
 
     def missing(self, due: int | None = None) -> np.ndarray:
         """Give bool[symbols, width]: due, and neither observed nor accounted for."""
@@ -162,7 +167,11 @@ class Ledger:
 
     @classmethod
     def from_frame(cls, grid: MinuteGrid, frame: pl.DataFrame) -> "Ledger":
-        """Read a frame of `COVERAGE` back; rows need not be sorted."""
+        """Read a frame of `COVERAGE` back; rows need not be sorted.
+
+        Raise `Malformed` when it was kept for a grid of another width (extended
+        hours switched since): such a ledger is to be derived again.
+        """
         frame = frame.sort("symbol")
         checked = frame["checked_at"].max() if frame.height else None
         return cls(
@@ -189,7 +198,10 @@ class Ledger:
         cells = (
             bars.lazy()
             .select(
-                "symbol", ((pl.col("minute").to_physical() - start) // 60_000_000).alias("slot")
+                "symbol",
+                ((pl.col("minute").cast(INSTANT).to_physical() - start) // 60_000_000).alias(
+                    "slot"
+                ),
             )
             .filter(pl.col("slot").is_between(0, self.grid.width - 1))
             .join(index.lazy(), on="symbol")
@@ -199,15 +211,25 @@ class Ledger:
         return cells["row"].to_numpy(), cells["slot"].to_numpy()
 
 
+def to_instant(value: datetime) -> np.datetime64:
+    """Give an instant as a ledger's arrays hold it: UTC, in microseconds."""
+    return np.datetime64(value.astimezone(UTC).replace(tzinfo=None), "us")
+
+
 def _instants(values: np.ndarray) -> pl.Series:
     return pl.Series(values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
 
 
 def unpack(column: pl.Series, width: int) -> np.ndarray:
-    """Give bool[rows, width] of a column of packed bitmaps; null counts as no bit set."""
+    """Give bool[rows, width] of a column of packed bitmaps; null counts as no bit set.
+
+    Raise `Malformed` where a bitmap is not that wide: it was kept for another grid.
+    """
     size = (width + 7) // 8
     blank = bytes(size)
-    joined = b"".join((raw or blank).ljust(size, b"\0")[:size] for raw in column.to_list())
+    joined = b"".join(raw or blank for raw in column.to_list())
+    if column.bin.size().drop_nulls().is_in([0, size]).not_().any():
+        raise Malformed(f"{column.name} is not of {width} minutes")
     packed = np.frombuffer(joined, dtype=np.uint8).reshape(len(column), size)
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
 

@@ -23,6 +23,7 @@ from stock_platform.domain.problems import Malformed
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST_SESSION = date(1990, 1, 2)
 _YEARS_AHEAD = 2
+_OPEN = time(9, 30)
 _NORMAL_CLOSE = time(16)
 
 
@@ -80,18 +81,30 @@ class Overrides:
             content = dict[str, Any](yaml.safe_load(path.read_text()) or {})
             closed = frozenset(_day(day) for day in content.pop("closed", None) or ())
             early = {
-                _day(day): time.fromisoformat(text)
-                for day, text in dict[Any, str](content.pop("early_closes", None) or {}).items()
+                _day(day): _early_close(clock)
+                for day, clock in dict[Any, Any](content.pop("early_closes", None) or {}).items()
             }
         except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise Malformed(f"calendar overrides {path}: {error}") from error
         if content:
-            raise Malformed(f"calendar overrides {path}: unknown {sorted(content)}")
+            raise Malformed(f"calendar overrides {path}: unknown {sorted(map(str, content))}")
         return cls(closed, early)
 
 
 def _day(value: object) -> date:
+    if isinstance(value, datetime):
+        return value.date()
     return value if isinstance(value, date) else date.fromisoformat(str(value))
+
+
+def _early_close(value: object) -> time:
+    # YAML 1.1 reads an unquoted 13:00 as the number 780: base 60.
+    if isinstance(value, int):
+        value = f"{value // 60:02d}:{value % 60:02d}"
+    clock = time.fromisoformat(str(value))
+    if clock.tzinfo or clock.second or clock.microsecond or not _OPEN < clock < _NORMAL_CLOSE:
+        raise ValueError(f"an early close is between 09:30 and 16:00 New York, found {value}")
+    return clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +142,7 @@ class Calendar:
         )
         close = self.overrides.early_closes.get(session, closes.timetz().replace(tzinfo=None))
         if not self.extended:
-            start = datetime.combine(session, time(9, 30), NEW_YORK)
+            start = datetime.combine(session, _OPEN, NEW_YORK)
             first = max(0, _minutes(start, opens))
             end = _minutes(start, datetime.combine(session, close, NEW_YORK))
         else:
@@ -161,8 +174,10 @@ class Calendar:
         raise Malformed(f"no session has closed in the 14 days before {today}")
 
     def previous(self, session: date, count: int = 1) -> date:
-        """Give the session `count` sessions before `session`."""
+        """Give the session `count` (at least 1) sessions before `session`."""
         span = self.sessions(session - timedelta(days=count * 2 + 14), session - timedelta(days=1))
+        if not 1 <= count <= len(span):
+            raise Malformed(f"no session is {count} sessions before {session}")
         return span[-count]
 
 
