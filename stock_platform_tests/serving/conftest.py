@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.settings import PostgresSettings
-from stock_platform_tests.serving.running import fresh_database, running_postgres
+from stock_platform.settings import PostgresSettings, ServingSettings
+from stock_platform_tests.serving.faulty import Faults, faulty
+from stock_platform_tests.serving.running import fresh_database, running_aws, running_postgres
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,37 @@ def stock_data_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Postg
     file = tmp_path / "serving.sqlite"
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
     return PostgresSettings(postgres_url=url, serving_sqlite=file, postgres_timeout_s=60)
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Generator[str]:
+    with running_aws() as url:
+        yield url
+
+
+@pytest.fixture
+def aws(aws_server: str) -> ServingSettings:
+    """Name stores of its own for each test on one moto server."""
+    return aws_settings(aws_server)
+
+
+@pytest.fixture
+def faults(aws_server: str) -> Generator[Faults]:
+    with faulty(aws_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def faulty_aws(faults: Faults) -> ServingSettings:
+    """As `aws`, with a proxy in between that misbehaves as `faults` plans."""
+    return aws_settings(faults.url)
+
+
+def aws_settings(endpoint: str) -> ServingSettings:
+    return ServingSettings(
+        aws_endpoint=endpoint,
+        aws_access_key="test",
+        aws_secret_key="test",
+        latest_quotes_table=f"quotes-{uuid.uuid4().hex}",
+        quotes_stream=f"quotes-{uuid.uuid4().hex}",
+    )

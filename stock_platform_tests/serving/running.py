@@ -38,3 +38,17 @@ def fresh_database(server_url: str, name: str) -> Generator[str]:
             yield server_url.replace("/postgres?", f"/{name}?")
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@contextmanager
+def running_aws() -> Generator[str]:
+    """Run moto's server (SQS, DynamoDB, Kinesis, SNS) and give its URL."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
