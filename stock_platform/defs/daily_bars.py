@@ -24,8 +24,7 @@ from stock_platform.healing.daily import (
     from_minutes,
     spans,
 )
-from stock_platform.lake import publish, read
-from stock_platform.lake.quarantine import quarantine
+from stock_platform.lake import publish, quarantine, read
 from stock_platform.providers.contract import DailyAnswer, DailySource
 
 RETRY_AFTER_S = 3 * 3600.0
@@ -209,7 +208,7 @@ class DailyFill:
         if wanted.height:
             publish.publish_daily_bars(self.knowledge.store, wanted)
         ours = answer.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
-        done.rejected += quarantine(self.knowledge.store, ours)
+        done.rejected += quarantine.keep(self.knowledge.store, ours)
         broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
         left = pairs.join(answer.bars, on=key, how="anti")
         done.say(source.name, left.join(broken, on=key, how="semi"), "rejected", "see quarantine")

@@ -22,10 +22,9 @@ from stock_platform.domain.session import MinuteGrid
 from stock_platform.healing.find import ready, unverified
 from stock_platform.healing.judge import judge
 from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
-from stock_platform.lake import ledgers, publish, read
+from stock_platform.lake import ledgers, publish, quarantine, read
 from stock_platform.lake.answers import record_answers
 from stock_platform.lake.publish import Published
-from stock_platform.lake.quarantine import quarantine
 from stock_platform.lake.store import Store
 from stock_platform.providers.connect import Providers
 
@@ -181,7 +180,7 @@ class Healer:
         if bars:
             frame = pl.concat(bars).filter(pl.col("symbol").is_in(expected.implode()))
             published = publish.publish_minute_bars(store, grid.session, frame)
-        rejected = sum(quarantine(store, answer.rejected) for answer in answers)
+        rejected = sum(quarantine.keep(store, answer.rejected) for answer in answers)
         # Evidence before verdict: a crash in between re-derives the same ledger.
         record_answers(store, grid.session, answers)
         before = ledger.totals()["observed"]

@@ -23,8 +23,7 @@ from stock_platform.domain.quote import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.session import NEW_YORK, MinuteGrid
 from stock_platform.healing.find import Need
 from stock_platform.healing.quotes import rebuild, slots_without
-from stock_platform.lake import publish, read
-from stock_platform.lake.quarantine import quarantine
+from stock_platform.lake import publish, quarantine, read
 from stock_platform.providers.connect import Providers
 from stock_platform.providers.contract import QuoteAnswer
 from stock_platform.settings import HealingSettings, load
@@ -64,7 +63,7 @@ def raw_quotes(
         polled = [answer for minute in fresh[-1:] for answer in _poll(opened, expected, minute)]
     rebuilt = list(_rebuilt(knowledge, grid, [m for m in minutes if m not in fresh[-1:]], now))
     frames = [answer.quotes for answer in polled] + rebuilt
-    rejected = sum(quarantine(knowledge.store, answer.rejected) for answer in polled)
+    rejected = sum(quarantine.keep(knowledge.store, answer.rejected) for answer in polled)
     metadata: dict[str, object] = {"rows rejected": rejected, "rebuilt from bars": len(rebuilt)}
     if frames:
         published = publish.publish_quotes(knowledge.store, grid.session, pl.concat(frames))

@@ -1,0 +1,1 @@
+"""What the `stocks` command does, one file per command."""

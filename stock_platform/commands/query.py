@@ -1,0 +1,35 @@
+"""`stocks sql`: one read-only question to the lake."""
+
+import json
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stock_platform.lake.store import open_store
+from stock_platform.serving.sql import query as ask
+from stock_platform.settings import LakeSettings, load
+
+
+def run_query(query: str, *, as_json: bool, rows_max: int, timeout_s: float) -> None:
+    """Print the answer as a table, or as a JSON array of rows."""
+    answer = ask(open_store(load(LakeSettings)), query, timeout_s=timeout_s)
+    if as_json:
+        rows = answer.rows(named=True)
+        typer.echo(json.dumps(rows, default=str, indent=2))
+        return
+    print_frame(answer, rows_max)
+
+
+def print_frame(answer: pl.DataFrame, rows_max: int, title: str | None = None) -> None:
+    """Print a frame as a table, saying how many rows were left out."""
+    table = Table(title=title)
+    for name, kind in answer.schema.items():
+        table.add_column(name, justify="right" if kind.is_numeric() else "left")
+    for row in answer.head(rows_max).iter_rows():
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console = Console()
+    console.print(table)
+    if answer.height > rows_max:
+        console.print(f"{answer.height - rows_max:,} more rows; --rows shows more, --json all")
