@@ -149,6 +149,9 @@ class FinnhubSettings(_Settings):
     rest_url: str = "https://finnhub.io/api/v1"
     requests_per_minute: int = Field(60, ge=0, description="0 = no limit")
     requests_per_second: int = Field(30, ge=0, description="0 = no limit")
+    candles: bool = Field(
+        False, description="the plan includes /stock/candle: use it as a second source of bars"
+    )
 
 
 class RapidSettings(_Settings):
@@ -160,8 +163,12 @@ class RapidSettings(_Settings):
 
     key: SecretStr = Field(SecretStr(""), description="empty: the provider is not used")
     url: str = Field(
-        "", description="with {symbol} in it, e.g. https://x.p.rapidapi.com/quote/{symbol}"
+        "",
+        description="with {symbol}, or {symbols} for a list with commas, in it, "
+        "e.g. https://x.p.rapidapi.com/quote/{symbol}",
     )
+    host: str = Field("", description="X-RapidAPI-Host; empty: the host of the URL")
+    rows: str = Field("", description="dotted path to the quote or quotes; empty: the answer")
     fields: dict[str, str] = Field(
         {"price": "price", "high": "high", "low": "low", "quoted_at": "timestamp"},
         description="JSON: our column -> dotted path in the answer",
@@ -178,11 +185,21 @@ class RequestSettings(_Settings):
     )
     request_timeout_s: float = Field(20.0, gt=0)
     attempts_max: int = Field(4, ge=1, description="tries per call, the first included")
+    retry_backoff_s: float = Field(
+        0.5, ge=0, description="before the second try, doubling, unless the provider names a delay"
+    )
+    retry_wait_max_s: float = Field(
+        60.0, ge=0, description="a longer delay named by a provider ends the call"
+    )
+    budget_wait_max_s: float = Field(
+        120.0, ge=0, description="longest wait of a call for a free request of the budget"
+    )
     asks_at_once: int = Field(8, ge=1, le=64, description="parallel calls of one run")
     secrets_from: str = Field(
         "", description="AWS Secrets Manager id holding a JSON object of the keys above"
     )
-    secrets_endpoint: str = ""
+    secrets_endpoint: str = Field("", description="endpoint other than AWS's")
+    secrets_region: str = Field("us-east-1", description="region of that secret")
 
 
 class HealingSettings(_Settings):

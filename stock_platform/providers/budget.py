@@ -45,6 +45,10 @@ class Store(Protocol):
         """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
         ...
 
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        ...
+
 
 def to_rates(*, per_minute: int = 0, per_second: int = 0) -> list[Rate]:
     """Give the rates that bind, the shorter window first; 0 means no limit."""

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 import obstore
+import polars as pl
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 from pydantic import SecretStr
 
+from stock_platform.domain import bar
 from stock_platform.domain.answer import Answer
 from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import MinuteGrid
+from stock_platform.domain.session import Calendar, MinuteGrid
 from stock_platform.providers.contract import DailyAnswer
 from stock_platform.providers.flatfile_rows import NAME, parse_day_aggs, parse_minute_aggs
 from stock_platform.providers.http import Patience, utc_now
@@ -25,6 +27,8 @@ MINUTE_AGGS = "minute_aggs_v1"
 DAY_AGGS = "day_aggs_v1"
 FILE_BYTES_MAX = 1024**3
 """A day of minute bars has 30 MB; this only stops a wrong object."""
+SESSIONS_MAX = 260
+"""A year of daily files for one symbol; for more, read the files of all symbols."""
 FILE_TIMEOUTS = 10
 """A file may take this many times the timeout of one request."""
 
@@ -76,8 +80,15 @@ class FlatFiles:
 
     name = NAME
 
-    def __init__(self, bucket: S3Store, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        bucket: S3Store,
+        calendar: Calendar,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._bucket = bucket
+        self._calendar = calendar
         self._clock = clock
 
     def fingerprint(self, session: date) -> str | None:
@@ -122,6 +133,32 @@ class FlatFiles:
             Revision.FINAL,
             bars=sifted.bars,
             rejected=sifted.rejected,
+        )
+
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
+        """Give one symbol's daily bars out of one file a session; all of them must be published."""
+        asked_at = self._clock()
+        sessions = self._calendar.sessions(first, last)
+        if len(sessions) > SESSIONS_MAX:
+            raise Permanent(f"{NAME}: at most {SESSIONS_MAX} sessions at once, not {len(sessions)}")
+        answers = [self.daily_bars(session) for session in sessions]
+        own = pl.col("symbol") == symbol
+        return DailyAnswer(
+            NAME,
+            first,
+            last,
+            (symbol,),
+            asked_at,
+            Revision.FINAL,
+            bars=pl.concat(
+                [pl.DataFrame(schema=bar.DAILY_BARS), *(each.bars.filter(own) for each in answers)]
+            ),
+            rejected=pl.concat(
+                [
+                    pl.DataFrame(schema=bar.REJECTED),
+                    *(each.rejected.filter(own) for each in answers),
+                ]
+            ),
         )
 
     def _get(self, key: str) -> bytes:

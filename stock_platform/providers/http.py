@@ -48,11 +48,11 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and as whom to ask. `keys` maps header names to their secret values."""
+    """Where and as whom to ask. `keys` maps header names to their values, secret or not."""
 
     provider: str
     url: str
-    keys: Mapping[str, SecretStr] = field(default_factory=dict)
+    keys: Mapping[str, SecretStr | str] = field(default_factory=dict)
     complaint: Callable[[wire.Json], str | None] = lambda _: None
     """Gives the text of an error object that came with status 200, or None."""
 
@@ -192,12 +192,12 @@ class Http:
 class _Keys(httpx2.Auth):
     """Adds the keys when a request leaves: they are in no default header that prints itself."""
 
-    def __init__(self, keys: Mapping[str, SecretStr]) -> None:
+    def __init__(self, keys: Mapping[str, SecretStr | str]) -> None:
         self._keys = dict(keys)
 
     def auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         for name, key in self._keys.items():
-            request.headers[name] = key.get_secret_value()
+            request.headers[name] = key if isinstance(key, str) else key.get_secret_value()
         yield request

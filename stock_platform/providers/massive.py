@@ -7,7 +7,6 @@ malformed. A daily bar carries one of three instants for the same session:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
@@ -17,12 +16,13 @@ from stock_platform.domain import bar
 from stock_platform.domain.answer import Answer
 from stock_platform.domain.problems import Malformed, Transient
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import NEW_YORK, Calendar
+from stock_platform.domain.session import NEW_YORK
 from stock_platform.providers import wire
 from stock_platform.providers.contract import DailyAnswer
 from stock_platform.providers.http import Http, utc_now
 from stock_platform.providers.massive_paging import pages, results
 from stock_platform.providers.refusal import midnight, refuse
+from stock_platform.providers.settling import Settling
 
 NAME = "massive"
 LIMIT = 50_000
@@ -38,31 +38,6 @@ _KEYS = {
     "volume": "v",
     "transactions": "n",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """When an answer counts as final: `settle` after the session's last minute."""
-
-    calendar: Calendar
-    settle: timedelta = timedelta(minutes=20)
-
-    def of_minutes(self, session: date, asked_at: datetime) -> Revision:
-        return self._of(self.calendar.grid(session).closes_at, asked_at)
-
-    def of_day(self, session: date, asked_at: datetime) -> Revision:
-        """Judge a daily bar, whose volume grows until the after-hours end."""
-        extended = replace(self.calendar, extended=True)
-        return self._of(extended.grid(session).closes_at, asked_at)
-
-    def regular_close(self, session: date) -> datetime:
-        return replace(self.calendar, extended=False).grid(session).closes_at
-
-    def latest_closed(self, now: datetime) -> date:
-        return replace(self.calendar, extended=False).latest_closed(now)
-
-    def _of(self, closed_at: datetime, asked_at: datetime) -> Revision:
-        return Revision.FINAL if asked_at >= closed_at + self.settle else Revision.REST
 
 
 class MassiveBars:

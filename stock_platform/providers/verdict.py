@@ -64,9 +64,9 @@ class Redaction:
     secrets: tuple[str, ...]
 
     @classmethod
-    def of(cls, secrets: Iterable[SecretStr]) -> "Redaction":
-        """Hide the whole of each secret, and the key alone of `Bearer KEY`."""
-        values = {secret.get_secret_value() for secret in secrets}
+    def of(cls, secrets: Iterable[SecretStr | str]) -> "Redaction":
+        """Hide the whole of each secret, and the key alone of `Bearer KEY`; plain text is none."""
+        values = {secret.get_secret_value() for secret in secrets if isinstance(secret, SecretStr)}
         values |= {value.removeprefix("Bearer ") for value in values}
         return cls(tuple(sorted(filter(None, values), key=len, reverse=True)))
 

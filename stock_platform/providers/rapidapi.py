@@ -1,0 +1,147 @@
+"""A RapidAPI-style quote endpoint, whose shape the settings describe.
+
+Hundreds of such endpoints exist and each answers differently: an object, an
+array, JSON text inside a JSON string, or an error object with HTTP 200. The
+mapping names, for each of our columns, the dotted path to its value.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from stock_platform.domain.problems import Malformed, Permanent
+from stock_platform.providers import wire
+from stock_platform.providers.contract import QuoteAnswer
+from stock_platform.providers.http import Http, utc_now
+from stock_platform.providers.quotes import PRICES, Group, RawQuote, poll
+
+NAME = "rapidapi"
+SYMBOLS_PER_CALL = 50
+"""Where the address takes `{symbols}`, a list with commas."""
+_UNWRAPS_MAX = 3
+_COLUMNS = frozenset({"symbol", "quoted_at", *PRICES})
+
+
+def complaint(body: wire.Json) -> str | None:
+    """Give the error text of an answer that came with HTTP 200 all the same."""
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error") or body.get("errors")
+    if not error and body.get("message") and len(body) == 1:
+        # A message alone is an error; beside data it is a remark.
+        error = body["message"]
+    return _said(error) if error else None
+
+
+class RapidQuotes:
+    """Quotes by `{symbol}` one at a time, or by `{symbols}` many in one call."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        http: Http,
+        path: str,
+        fields: Mapping[str, str],
+        *,
+        rows: str = "",
+        at_once: int = 8,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Take the `path` with its placeholder, and the dotted path to the `rows` of an answer."""
+        unknown = sorted(set(fields) - _COLUMNS)
+        if unknown or "price" not in fields:
+            raise Permanent(
+                f"RAPIDAPI_FIELDS: price is needed and only {', '.join(sorted(_COLUMNS))} "
+                f"are known, found {', '.join(sorted(fields))}"
+            )
+        self._many = "{symbols}" in path
+        if not self._many and "{symbol}" not in path:
+            raise Permanent("RAPIDAPI_URL: expected {symbol} or {symbols} in it")
+        if self._many and "symbol" not in fields:
+            raise Permanent("RAPIDAPI_FIELDS: symbol is needed where the URL takes {symbols}")
+        self._http = http
+        self._path = path
+        self._fields = dict(fields)
+        self._rows = rows
+        self._at_once = at_once
+        self._clock = clock
+
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+        """Ask for `symbols` now and stamp the quotes with `minute`."""
+        return poll(
+            self._ask,
+            symbols,
+            provider=NAME,
+            minute=minute,
+            asked_at=self._clock(),
+            group=SYMBOLS_PER_CALL if self._many else 1,
+            at_once=self._at_once,
+        )
+
+    def _ask(self, group: Group) -> list[RawQuote]:
+        names = ",".join(quote(name, safe="") for name in group)
+        path = self._path.replace("{symbols}", names).replace("{symbol}", names)
+        rows = to_rows(self._http.get_json(path), self._rows)
+        return [to_quote(row, self._fields, asked=group) for row in rows]
+
+
+def to_rows(body: wire.Json, path: str = "") -> list[dict[str, object]]:
+    """Find the quotes in an answer: at `path`, one or many, perhaps as JSON in a string."""
+    found = dig(_unwrapped(body), path) if path else _unwrapped(body)
+    found = _unwrapped(found)
+    return wire.records(found if isinstance(found, list) else [found], "the quotes")
+
+
+def to_quote(row: dict[str, object], fields: Mapping[str, str], *, asked: Group) -> RawQuote:
+    """Read one quote by its mapping; what is wrong with it is said under `wrong`."""
+    said = wire.text(dig(row, fields["symbol"])) if "symbol" in fields else None
+    error = complaint(row)
+    wrong = None if error is None else f"an error instead of a quote: {error}"
+    if said is not None and said not in asked:
+        wrong = wrong or "a symbol nobody asked for"
+    values = {name: wire.number(dig(row, fields[name])) for name in PRICES if name in fields}
+    return {
+        "symbol": said or (asked[0] if len(asked) == 1 else None),
+        **values,
+        "quoted_at": _instant(dig(row, fields["quoted_at"])) if "quoted_at" in fields else None,
+        "wrong": wrong,
+    }
+
+
+def dig(value: object, path: str) -> object:
+    """Follow a dotted path through objects and lists (`data.0.price`); None where it ends."""
+    for step in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def _unwrapped(value: object) -> object:
+    for _ in range(_UNWRAPS_MAX):
+        if not isinstance(value, str):
+            return value
+        value = wire.decode(value.encode("utf-8", "replace"))
+    raise Malformed(f"{NAME}: expected a quote, found text")
+
+
+def _instant(value: object) -> datetime | None:
+    number = wire.instant(value)
+    if number is not None or not isinstance(value, str):
+        return number
+    try:
+        at = datetime.fromisoformat(value)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _said(error: object) -> str:
+    if isinstance(error, dict):
+        told = (error.get(key) for key in ("message", "description", "info", "code"))
+        return next((str(text) for text in told if text), "without a message")
+    return str(error)
