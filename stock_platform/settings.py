@@ -323,6 +323,8 @@ class MailSettings(_Settings):
     smtp_timeout_s: float = Field(30.0, gt=0, description="of one answer of the server")
     ses_region: str = "us-east-1"
     ses_endpoint: str = Field("", description="endpoint other than AWS's")
+    ses_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+    ses_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
 
 
 def _either(name: str) -> AliasChoices:
