@@ -1,0 +1,44 @@
+"""Keep the sessions asked for last, bounded by their rows, and make each of them once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sized
+from datetime import date
+from typing import Generic, TypeVar
+
+import polars as pl
+
+Value = TypeVar("Value", bound=Sized)
+
+
+class Remembered(Generic[Value]):
+    """A function of a session that remembers its newest results, `rows_max` rows in all.
+
+    Several threads may call it; a session is made by one of them while the others wait.
+    The session asked for last is kept whatever its size.
+    """
+
+    def __init__(self, make: Callable[[date], Value], *, rows_max: int) -> None:
+        self._make = make
+        self._rows_max = rows_max
+        self._kept: OrderedDict[date, Value] = OrderedDict()
+        self._rows = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, session: date) -> Value:
+        with self._lock:
+            if session in self._kept:
+                self._kept.move_to_end(session)
+                return self._kept[session]
+            value = self._kept[session] = self._make(session)
+            self._rows += len(value)
+            while self._rows > self._rows_max and len(self._kept) > 1:
+                self._rows -= len(self._kept.popitem(last=False)[1])
+            return value
+
+
+def slices(bars: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """Give (offset, length) of each symbol in bars that are sorted by symbol."""
+    runs = bars["symbol"].rle().struct.unnest()
+    starts = runs["len"].cum_sum() - runs["len"]
+    return dict(zip(runs["value"].to_list(), zip(starts, runs["len"], strict=True), strict=True))
