@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.settings import PostgresSettings, ServingSettings
+from stock_platform.serving.quote_queue import QuoteQueue, create_queues
+from stock_platform.settings import PostgresSettings, QueueSettings, ServingSettings
 from stock_platform_tests.serving.faulty import Faults, faulty
 from stock_platform_tests.serving.running import fresh_database, running_aws, running_postgres
 
@@ -63,3 +64,22 @@ def aws_settings(endpoint: str) -> ServingSettings:
         latest_quotes_table=f"quotes-{uuid.uuid4().hex}",
         quotes_stream=f"quotes-{uuid.uuid4().hex}",
     )
+
+
+@pytest.fixture
+def queue_settings() -> QueueSettings:
+    """Name two queues nobody else has."""
+    name = uuid.uuid4().hex
+    return QueueSettings(quote_queue=f"requests-{name}", quote_dead_letters=f"dead-{name}")
+
+
+@pytest.fixture
+def queue(queue_settings: QueueSettings, aws: ServingSettings) -> QuoteQueue:
+    create_queues(queue_settings, aws)
+    return QuoteQueue.open(queue_settings, aws)
+
+
+@pytest.fixture
+def troubled_queue(queue_settings: QueueSettings, faulty_aws: ServingSettings) -> QuoteQueue:
+    create_queues(queue_settings, faulty_aws)
+    return QuoteQueue.open(queue_settings, faulty_aws)
