@@ -13,6 +13,8 @@ from stock_platform.domain import revision, symbol
 
 MONEY = pl.Decimal(18, 6)
 INSTANT = pl.Datetime("us", "UTC")
+PRICE_MIN = 0.000_001
+"""The smallest price a column of six decimals can hold."""
 PRICE_MAX = 100_000_000.0
 """BRK.A trades below one million dollars; anything above this is a broken feed."""
 VOLUME_MAX = 100_000_000_000.0
@@ -197,7 +199,7 @@ def _reason(schema: pl.Schema) -> pl.Expr:
     wrong: list[tuple[pl.Expr, str]] = [
         (~_is_symbol(), "the symbol is not acceptable"),
         *((~_finite(name), f"{name} is not a number") for name in (*prices, "volume")),
-        *((pl.col(name) <= 0, f"{name} is not positive") for name in prices),
+        *((pl.col(name) < PRICE_MIN, f"{name} is not positive") for name in prices),
         *((pl.col(name) > PRICE_MAX, f"{name} is absurdly large") for name in prices),
         (pl.col("volume") < 0, "volume is negative"),
         (pl.col("volume") > VOLUME_MAX, "volume is absurdly large"),
