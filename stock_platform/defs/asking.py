@@ -1,11 +1,11 @@
 """How the gap sensors ask for runs: once per session, never twice for one reason."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import dagster as dg
+import msgspec
 
 from stock_platform.defs.minute_bars import HEAL_RANGE, HEAL_SESSION
 from stock_platform.defs.partitions import calendar, key_of
@@ -24,37 +24,21 @@ _GOING = [
 ]
 
 
+_CURSOR = msgspec.json.Decoder(dict[date, Asked])
+
+
 def read_cursor(cursor: str | None) -> dict[date, Asked]:
     """Read what was asked for; an unreadable cursor counts as empty."""
     try:
-        stored = json.loads(cursor) if cursor else {}
-    except ValueError:
-        stored = {}
-    return {
-        date.fromisoformat(day): Asked(
-            entry["count"],
-            entry["fruitless"],
-            entry["missing"],
-            datetime.fromisoformat(entry["at"]) if entry["at"] else None,
-        )
-        for day, entry in stored.items()
-    }
+        return _CURSOR.decode(cursor) if cursor else {}
+    except msgspec.MsgspecError:
+        return {}
 
 
 def write_cursor(asked: dict[date, Asked]) -> str:
     """Write what was asked for; `read_cursor` gives it back."""
     newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
-    return json.dumps(
-        {
-            day.isoformat(): {
-                "count": asked[day].count,
-                "fruitless": asked[day].fruitless,
-                "missing": asked[day].missing,
-                "at": asked[day].at.isoformat() if asked[day].at else None,
-            }
-            for day in newest
-        }
-    )
+    return msgspec.json.encode({day: asked[day] for day in newest}).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +63,7 @@ def ask(
         now,
         backoff=Backoff.from_minutes(settings.backoff_minutes),
         running=sessions_in_work(context.instance),
+        failed=sessions_that_failed(context.instance, context.sensor_name),
         sessions_max=settings.sessions_at_once,
     )
     return Asking(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
@@ -89,6 +74,17 @@ def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:
     runs = instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=500)
     days = (run.tags.get(HEAL_SESSION) for run in runs)
     return frozenset(date.fromisoformat(day) for day in days if day)
+
+
+def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset[date]:
+    """Give the sessions whose newest run asked for by a sensor ended in failure."""
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=200)
+    newest: dict[str, dg.DagsterRunStatus] = {}
+    for run in runs:
+        if HEAL_SESSION in run.tags:
+            newest.setdefault(run.tags[HEAL_SESSION], run.status)
+    failed = (day for day, status in newest.items() if status == dg.DagsterRunStatus.FAILURE)
+    return frozenset(date.fromisoformat(day) for day in failed)
 
 
 def minute_run(

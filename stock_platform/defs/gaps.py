@@ -95,6 +95,7 @@ def _needs(knowledge: Knowledge, sessions: Iterable[date], now: datetime) -> Ite
             now,
             grace_s=knowledge.grace_s,
             backoff=knowledge.rules.backoff,
+            settle=knowledge.rules.settle,
         )
         if need is not None:
             yield need

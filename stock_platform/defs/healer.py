@@ -16,10 +16,9 @@ import polars as pl
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.answer import Answer
 from stock_platform.domain.coverage import Ledger, to_gaps
-from stock_platform.domain.problems import Permanent, Problem, Refused
-from stock_platform.domain.revision import Revision
+from stock_platform.domain.problems import Problem
 from stock_platform.domain.session import MinuteGrid
-from stock_platform.healing.find import ready, unverified
+from stock_platform.healing.find import unverified, worth_asking
 from stock_platform.healing.judge import judge
 from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
 from stock_platform.lake import ledgers, publish, quarantine, read
@@ -27,6 +26,7 @@ from stock_platform.lake.answers import record_answers
 from stock_platform.lake.publish import Published
 from stock_platform.lake.store import Store
 from stock_platform.providers.connect import Providers
+from stock_platform.providers.contract import MinuteBarSource, SessionSource, failed_answer
 
 Log = Callable[[str], None]
 
@@ -74,7 +74,8 @@ class Healer:
         due = grid.due(now, 0)
         wanted = ledger.missing(due) if only_ready else ledger.unproven(due)
         if only_ready:
-            wanted &= ready(ledger, now, self.knowledge.rules.backoff)[:, None]
+            rules = self.knowledge.rules
+            wanted &= worth_asking(ledger, now, backoff=rules.backoff, settle=rules.settle)
         window = np.zeros(grid.width, dtype=bool)
         window[first : last + 1] = True
         return self._ask_for(ledger, wanted & window, now)
@@ -96,26 +97,33 @@ class Healer:
         grid = ledger.grid
         if not wanted.any():
             return Healed(ledger, None, 0, 0, 0, 0, 0, 0, 0.0)
-        plan = self._plan(ledger, wanted)
+        plan = self._plan(ledger, wanted, file_published=self._file_published(grid))
         self.log(
             f"{grid.session}: asking for {int(wanted.sum()):,} symbol-minutes of "
             f"{int(wanted.any(axis=1).sum()):,} symbols in {len(plan.calls):,} calls"
         )
         answers = self._ask(grid, plan, now)
+        if self.providers.minute and any(_is_failed_file(answer) for answer in answers):
+            # The file is there and can not be had: ask by symbol what it would have said.
+            plan = self._plan(ledger, wanted, file_published=False)
+            answers += self._ask(grid, plan, now)
         return self._record(ledger, answers, plan, started)
 
-    def _plan(self, ledger: Ledger, wanted: np.ndarray) -> Plan:
-        gaps = to_gaps(ledger, wanted)
+    def _plan(self, ledger: Ledger, wanted: np.ndarray, *, file_published: bool) -> Plan:
         costs = Costs.of(
             requests_per_minute=self.providers.requests_per_minute,
             at_once=self.asks_at_once,
             calls_max=self.knowledge.healing.calls_max,
         )
+        if not self.providers.minute:
+            costs = Costs(range_s=float("inf"), calls_max=0)
         failed = [str(name) for name in ledger.symbols[ledger.attempts > 0]]
-        published = self._file_published(ledger.grid)
-        if not self.providers.minute and published:
-            costs = Costs(range_s=float("inf"), calls_max=costs.calls_max)
-        return plan_calls(gaps, file_published=published, costs=costs, asked_before=failed)
+        return plan_calls(
+            to_gaps(ledger, wanted),
+            file_published=file_published,
+            costs=costs,
+            asked_before=failed,
+        )
 
     def _file_published(self, grid: MinuteGrid) -> bool:
         for source in self.providers.session:
@@ -127,13 +135,6 @@ class Healer:
         return False
 
     def _ask(self, grid: MinuteGrid, plan: Plan, now: datetime) -> list[Answer]:
-        if not plan.calls:
-            return []
-        if not self.providers.minute and not self.providers.session:
-            raise Permanent(
-                "no provider of minute bars is configured: set MASSIVE_API_KEY, or run "
-                "`stocks simulate` and export what it prints"
-            )
         with ThreadPoolExecutor(self.asks_at_once) as pool:
             return [
                 answer
@@ -144,30 +145,22 @@ class Healer:
     def _ask_one(self, grid: MinuteGrid, call: Call, now: datetime) -> list[Answer]:
         """Ask one call's providers in turn, until one answers; give every answer."""
         first, last = grid.minute(call.first), grid.minute(call.last)
+        symbols = (call.symbol,) if call.symbol else None
         answers: list[Answer] = []
-        sources = self.providers.session if call.symbol is None else self.providers.minute
-        for source in sources:
+        for source in self.providers.minute if call.symbol else self.providers.session:
             try:
-                if call.symbol is None:
-                    answers.append(source.session_minute_bars(grid.session, grid))
-                else:
-                    answers.append(source.minute_bars(call.symbol, grid.session, first, last))
-                return answers
+                return [*answers, _question(source, grid, call)]
             except Problem as problem:
-                outcome = "refused" if isinstance(problem, Refused) else "failed"
-                self.log(f"{grid.session} {call.symbol or 'all symbols'}: {outcome}: {problem}")
-                symbols = (call.symbol,) if call.symbol else None
+                self.log(f"{grid.session} {call.symbol or 'all symbols'}: {problem}")
                 answers.append(
-                    Answer(
+                    failed_answer(
                         source.name,
                         grid.session,
                         symbols,
-                        first,
-                        last,
-                        max(now, datetime.now(UTC)),
-                        Revision.REST,
-                        outcome=outcome,
-                        detail=str(problem)[:300],
+                        first=first,
+                        last=last,
+                        asked_at=max(now, datetime.now(UTC)),
+                        problem=problem,
                     )
                 )
         return answers
@@ -210,6 +203,17 @@ class Healer:
         ledger.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
         ledger.checked_at = datetime.now(UTC)
         return ledger
+
+
+def _question(source: MinuteBarSource | SessionSource, grid: MinuteGrid, call: Call) -> Answer:
+    if isinstance(source, SessionSource):
+        return source.session_minute_bars(grid.session, grid)
+    first, last = grid.minute(call.first), grid.minute(call.last)
+    return source.minute_bars(str(call.symbol), grid.session, first, last)
+
+
+def _is_failed_file(answer: Answer) -> bool:
+    return answer.symbols is None and answer.outcome != "ok"
 
 
 def _same_symbols(one: Ledger, other: Ledger) -> bool:

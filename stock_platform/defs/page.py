@@ -1,6 +1,7 @@
 """What an asset's page shows: its columns, and what one materialization did."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -28,7 +29,7 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 
 
-def columns(schema: pl.Schema, key: tuple[str, ...]) -> dict[str, object]:
+def columns(schema: pl.Schema, key: tuple[str, ...]) -> dict[str, Any]:
     """Give the definition metadata that shows `schema` on the asset's page."""
     return {
         "dagster/column_schema": dg.TableSchema(
@@ -46,7 +47,7 @@ def columns(schema: pl.Schema, key: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def of_publication(published: Published) -> dict[str, object]:
+def of_publication(published: Published) -> dict[str, Any]:
     """Give the metadata of one publication."""
     return {
         "dagster/row_count": published.rows,
@@ -57,7 +58,7 @@ def of_publication(published: Published) -> dict[str, object]:
     }
 
 
-def of_coverage(ledger: Ledger, due: int | None = None) -> dict[str, object]:
+def of_coverage(ledger: Ledger, due: int | None = None) -> dict[str, Any]:
     """Give the metadata of a session's coverage, without the picture."""
     totals = ledger.totals(due)
     expected = totals["expected"]
@@ -77,7 +78,7 @@ def picture(ledger: Ledger, due: int | None = None) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(as_markdown(heat_map(ledger, due), title))
 
 
-def of_heal(healed: Healed) -> dict[str, object]:
+def of_heal(healed: Healed) -> dict[str, Any]:
     """Give the metadata of one heal: what it cost and what it brought."""
     return {
         "provider calls": healed.calls,

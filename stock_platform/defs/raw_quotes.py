@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -64,7 +65,7 @@ def raw_quotes(
     rebuilt = list(_rebuilt(knowledge, grid, [m for m in minutes if m not in fresh[-1:]], now))
     frames = [answer.quotes for answer in polled] + rebuilt
     rejected = sum(quarantine.keep(knowledge.store, answer.rejected) for answer in polled)
-    metadata: dict[str, object] = {"rows rejected": rejected, "rebuilt from bars": len(rebuilt)}
+    metadata: dict[str, Any] = {"rows rejected": rejected, "rebuilt from bars": len(rebuilt)}
     if frames:
         published = publish.publish_quotes(knowledge.store, grid.session, pl.concat(frames))
         metadata |= page.of_publication(published)

@@ -1,6 +1,7 @@
 """`reference/*`: listed symbols as of a date, splits and dividends."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -27,7 +28,7 @@ MARGIN = timedelta(days=400)
 """Corporate actions are fetched from this long before the first session, for adjustment."""
 
 
-def _asset_of(schema: pl.Schema, key: tuple[str, ...], name: str) -> dict[str, object]:
+def _asset_of(schema: pl.Schema, key: tuple[str, ...], name: str) -> dict[str, Any]:
     return {
         "key": ["reference", name],
         "group_name": "reference",
