@@ -1,0 +1,128 @@
+"""Merging bars: any order and any repetition of the same rows give one table."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_platform.domain import bar
+from stock_platform.domain.revision import Revision
+from stock_platform_tests.domain.examples import at, bars_of
+
+SCHEMA = bar.MINUTE_BARS
+FEW_PRICES = st.sampled_from([Decimal("10.5"), Decimal("11"), Decimal("11.000001")])
+ROWS = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(["A", "B", "a"]),
+        "minute": st.integers(0, 2).map(lambda n: at("14:30") + timedelta(minutes=n)),
+        "open": FEW_PRICES,
+        "high": FEW_PRICES,
+        "low": FEW_PRICES,
+        "close": FEW_PRICES,
+        "vwap": st.none() | FEW_PRICES,
+        "volume": FEW_PRICES,
+        "transactions": st.none() | st.integers(0, 2),
+        "provider": st.sampled_from(["massive", "massive_flatfiles"]),
+        "revision": st.sampled_from([revision.value for revision in Revision]),
+        "observed_at": st.integers(0, 1).map(lambda n: at("15:00") + timedelta(hours=n)),
+    }
+)
+FRAMES = st.lists(ROWS, max_size=12).map(lambda rows: pl.DataFrame(rows, schema=SCHEMA))
+RANK = ["revision", "observed_at", *bar.VALUE_COLUMNS, "provider"]
+
+
+def rank(row: dict[str, object]) -> tuple[tuple[bool, object], ...]:
+    """Order rows of one key as the contract does: a null is the weakest claim."""
+    claims = [Revision(str(row["revision"])).rank, *(row[name] for name in RANK[1:])]
+    return tuple((claim is not None, claim or 0) for claim in claims)
+
+
+def model(*frames: pl.DataFrame) -> pl.DataFrame:
+    best: dict[tuple[object, object], dict[str, object]] = {}
+    for row in sorted((row for frame in frames for row in frame.rows(named=True)), key=rank):
+        best[row["symbol"], row["minute"]] = row
+    return pl.DataFrame([best[key] for key in sorted(best)], schema=SCHEMA)
+
+
+@given(FRAMES, FRAMES)
+def test_merging_keeps_the_strongest_claim_of_each_key(
+    one: pl.DataFrame, other: pl.DataFrame
+) -> None:
+    assert bar.merge(SCHEMA, one, other).equals(model(one, other))
+
+
+@given(FRAMES, FRAMES)
+def test_the_order_of_frames_does_not_matter(one: pl.DataFrame, other: pl.DataFrame) -> None:
+    assert bar.merge(SCHEMA, one, other).equals(bar.merge(SCHEMA, other, one))
+
+
+@given(FRAMES, FRAMES, FRAMES)
+def test_the_grouping_of_frames_does_not_matter(
+    one: pl.DataFrame, two: pl.DataFrame, three: pl.DataFrame
+) -> None:
+    left = bar.merge(SCHEMA, bar.merge(SCHEMA, one, two), three)
+    right = bar.merge(SCHEMA, one, bar.merge(SCHEMA, two, three))
+
+    assert left.equals(right)
+
+
+@given(FRAMES)
+def test_merging_again_changes_nothing(frame: pl.DataFrame) -> None:
+    once = bar.merge(SCHEMA, frame)
+
+    assert bar.merge(SCHEMA, once, frame, once).equals(once)
+
+
+@given(FRAMES)
+def test_a_key_is_unique_and_sorted_after_merging(frame: pl.DataFrame) -> None:
+    keys = bar.merge(SCHEMA, frame).select("symbol", "minute").rows()
+
+    assert keys == sorted(set(frame.select("symbol", "minute").rows()))
+
+
+def test_a_better_revision_wins_however_old_it_is() -> None:
+    final = bars_of([("A", 0)]).with_columns(
+        revision=pl.lit("final"), observed_at=pl.lit(at("12:00"))
+    )
+    live = bars_of([("A", 0)]).with_columns(revision=pl.lit("live"), close=pl.lit(Decimal(12)))
+
+    [row] = bar.merge(SCHEMA, live.cast(SCHEMA), final.cast(SCHEMA)).rows(named=True)
+
+    assert (row["revision"], row["close"]) == ("final", Decimal(11))
+
+
+def test_a_resent_live_bar_replaces_the_earlier_one() -> None:
+    first = bars_of([("A", 0)]).with_columns(revision=pl.lit("live")).cast(SCHEMA)
+    again = first.with_columns(
+        close=pl.lit(Decimal(12), bar.MONEY), observed_at=pl.lit(at("15:04"), bar.INSTANT)
+    )
+
+    [row] = bar.merge(SCHEMA, again, first).rows(named=True)
+
+    assert row["close"] == Decimal(12)
+
+
+def test_daily_bars_merge_by_session() -> None:
+    day = bars_of([("A", 0)]).with_columns(session=pl.col("minute").dt.date()).drop("minute")
+
+    merged = bar.merge(bar.DAILY_BARS, day, day)
+
+    assert merged.equals(day.select(list(bar.DAILY_BARS)))
+
+
+def test_a_later_look_at_the_same_bar_says_the_same() -> None:
+    stored = bars_of([("A", 0), ("B", 0)])
+    later = stored.with_columns(observed_at=pl.lit(at("18:00"), bar.INSTANT))
+
+    assert bar.says_the_same(SCHEMA, stored, bar.merge(SCHEMA, stored, later))
+
+
+def test_another_price_does_not_say_the_same() -> None:
+    stored = bars_of([("A", 0), ("B", 0)])
+    later = stored.with_columns(
+        close=pl.lit(Decimal(12), bar.MONEY), observed_at=pl.lit(at("18:00"), bar.INSTANT)
+    )
+
+    assert not bar.says_the_same(SCHEMA, stored, bar.merge(SCHEMA, stored, later))
