@@ -110,8 +110,6 @@ class Web:
             except (Malformed, msgspec.DecodeError, TypeError) as error:
                 return to_json({"error": str(error)}, status=400)
             return to_json({"ok": True})
-        if name == "stats":
-            return to_json(self.stats())
         return self.control(ask) or to_json({"error": "unknown"}, status=404)
 
     async def _write(self, scope: Any, send: Any, ask: Ask, reply: Reply) -> None:
