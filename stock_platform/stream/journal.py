@@ -106,7 +106,8 @@ class Journal:
     def _append(
         self, payload: bytes, kind: int, source: tuple[int, int], received_at_us: int
     ) -> bool:
-        if self.full:
+        # Events are a few bytes a second and say what happened at the bound: they always fit.
+        if kind == Kind.DATA and self.full:
             self.counts.refused += 1
             return False
         # A clock set back must not reopen an archive window: time in the journal only rises.

@@ -1,0 +1,146 @@
+"""What is said on a Massive socket: authenticate first, then subscribe in batches. Pure.
+
+Statuses are told apart by their text, not by close codes: the vendor closes
+with 1000 after a wrong key, and sends `max_connections` only after it has
+accepted key and subscriptions.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import msgspec
+
+CLOSING = {
+    "auth_failed": "the API key is not accepted",
+    "auth_timeout": "the API key was not asked for in time",
+    "max_connections": "the account has no connection left: another client uses this key",
+    "force_disconnect": "the vendor ended the connection",
+    "slow_consumer": "the vendor says we read too slowly",
+}
+TERMINAL = frozenset({"auth_failed", "max_connections"})
+"""Trying again soon cannot help: an alarm, and the longest wait."""
+
+
+class Phase(Enum):
+    """How far the conversation is."""
+
+    OPENED = auto()
+    SUBSCRIBING = auto()
+    STREAMING = auto()
+
+
+class _Status(msgspec.Struct):
+    ev: str = ""
+    status: str = ""
+    message: str = ""
+
+
+_STATUSES = msgspec.json.Decoder(list[_Status])
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the vendor said that matters: `closing`, `terminal`, or only worth a log line."""
+
+    status: str
+    message: str
+
+    @property
+    def closing(self) -> bool:
+        return self.status in CLOSING
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def explanation(self) -> str:
+        return CLOSING.get(self.status, self.message)
+
+
+@dataclass
+class Conversation:
+    """One connection's dialogue. `channels` are `AM`, `T`, ...; `symbols` None means all.
+
+    `to_send` collects what must be sent; the caller empties it.
+    """
+
+    api_key: str
+    channels: Sequence[str]
+    symbols: Sequence[str] | None
+    batch: int
+    phase: Phase = Phase.OPENED
+    confirmed: set[str] = field(default_factory=set)
+    """Channels of which every subscription was answered with success."""
+    refused: int = 0
+    to_send: list[bytes] = field(default_factory=list)
+    _waiting: dict[str, set[str]] = field(default_factory=dict)
+    _answered: int = 0
+    _asked: int = 0
+
+    def open(self) -> None:
+        """Begin: the key first."""
+        self.to_send.append(_message("auth", self.api_key))
+
+    def hear(self, frame: bytes) -> list[Notice]:
+        """Take a frame that may hold statuses, alone or among data."""
+        notices: list[Notice] = []
+        for status in statuses(frame):
+            notices += self._hear(status)
+        return notices
+
+    def _hear(self, status: _Status) -> Iterable[Notice]:
+        if status.status == "auth_success":
+            self._subscribe()
+        elif status.status in {"success", "connected"}:
+            self._confirm(status.message)
+        elif status.status in CLOSING:
+            return [Notice(status.status, status.message)]
+        else:
+            # `error`/`not authorized` names no channel: it only counts as an answer.
+            self.refused += 1
+            self._answer()
+            return [Notice(status.status, status.message)]
+        return []
+
+    def _subscribe(self) -> None:
+        names = [
+            f"{channel}.{symbol}" for channel in self.channels for symbol in self.symbols or ("*",)
+        ]
+        for name in names:
+            self._waiting.setdefault(name.partition(".")[0], set()).add(name)
+        self._asked = len(names)
+        for at in range(0, len(names), self.batch):
+            self.to_send.append(_message("subscribe", ",".join(names[at : at + self.batch])))
+        self.phase = Phase.SUBSCRIBING
+
+    def _confirm(self, message: str) -> None:
+        name = message.rpartition(" ")[2]
+        channel = name.partition(".")[0]
+        waiting = self._waiting.get(channel)
+        if waiting is None or name not in waiting:
+            return
+        waiting.discard(name)
+        self._answer()
+        if not waiting:
+            self.confirmed.add(channel)
+
+    def _answer(self) -> None:
+        self._answered += 1
+        if self._asked and self._answered >= self._asked:
+            self.phase = Phase.STREAMING
+
+
+def statuses(frame: bytes) -> list[_Status]:
+    """Give the status events of a frame; none when it is no JSON array of objects."""
+    if b"status" not in frame:
+        return []
+    try:
+        return [event for event in _STATUSES.decode(frame) if event.ev == "status"]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+
+
+def _message(action: str, params: str) -> bytes:
+    return msgspec.json.encode({"action": action, "params": params})

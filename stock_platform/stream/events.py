@@ -1,0 +1,140 @@
+"""The feed's events as values, decoded by their names and never by their position.
+
+A whole frame is decoded at once; when that fails (an unknown `ev`, a wrong
+type), event by event, so that one odd event never costs its neighbours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+
+Number: TypeAlias = int | float | None
+
+
+class Bar(msgspec.Struct, tag_field="ev", tag="AM", gc=False):
+    """A minute bar; `e` is the exclusive end the vendor sends."""
+
+    sym: str
+    s: int
+    e: int = 0
+    o: Number = None
+    h: Number = None
+    l: Number = None  # noqa: E741 the vendor's name
+    c: Number = None
+    v: Number = None
+    dv: str | None = None
+    vw: Number = None
+
+
+class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
+    """A trade; `t` is in ms, us or ns by its digits."""
+
+    sym: str
+    t: int
+    q: int = 0
+    p: Number = None
+    s: Number = None
+    ds: str | None = None
+    c: list[int] | None = None
+
+
+class Quote(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
+    """A best bid and offer."""
+
+    sym: str
+    t: int
+    q: int = 0
+    bp: Number = None
+    bs: Number = None
+    ap: Number = None
+    as_: Number = msgspec.field(default=None, name="as")
+
+
+class Fmv(msgspec.Struct, tag_field="ev", tag="FMV", gc=False):
+    """A fair market value."""
+
+    sym: str
+    t: int
+    fmv: Number = None
+
+
+class Status(msgspec.Struct, tag_field="ev", tag="status", gc=False):
+    """Of interest to the reader only."""
+
+
+class Second(msgspec.Struct, tag_field="ev", tag="A", gc=False):
+    """A second bar, not asked for."""
+
+
+class Luld(msgspec.Struct, tag_field="ev", tag="LULD", gc=False):
+    """A price band, not asked for."""
+
+
+class Imbalance(msgspec.Struct, tag_field="ev", tag="NOI", gc=False):
+    """An auction imbalance, not asked for."""
+
+
+class LaunchpadValue(msgspec.Struct, tag_field="ev", tag="LV", gc=False):
+    """A value of another product, not asked for."""
+
+
+Event: TypeAlias = Bar | Trade | Quote | Fmv | Status | Second | Luld | Imbalance | LaunchpadValue
+Wanted: TypeAlias = Bar | Trade | Quote | Fmv
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A frame's events, and how many of it were unknown or malformed (with one reason)."""
+
+    events: Sequence[Event]
+    unknown: int = 0
+    malformed: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+_FRAME = msgspec.json.Decoder(list[Event])
+_EVENT = msgspec.json.Decoder(Event)
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Named(msgspec.Struct):
+    ev: str
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+KNOWN = frozenset({"AM", "T", "Q", "FMV", "status", "A", "LULD", "NOI", "LV"})
+
+
+def decode(frame: bytes) -> Decoded:
+    """Decode one frame; what cannot be decoded is told, never dropped in silence."""
+    try:
+        return Decoded(_FRAME.decode(frame))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _one_by_one(frame)
+
+
+def _one_by_one(frame: bytes) -> Decoded:
+    try:
+        raws = _RAWS.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Decoded([], malformed=[(str(error), frame)])
+    found: list[Event] = []
+    result = Decoded(found)
+    for raw in raws:
+        try:
+            found.append(_EVENT.decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if name_of(raw) in KNOWN | {None}:
+                result.malformed.append((str(error), bytes(raw)))
+            else:
+                result.unknown += 1
+    return result
+
+
+def name_of(raw: msgspec.Raw | bytes) -> str | None:
+    """Give an event's `ev`; None when it is no object with one."""
+    try:
+        return _NAMED.decode(raw).ev
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

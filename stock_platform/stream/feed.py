@@ -1,0 +1,174 @@
+"""One host kept connected: connect, talk, watch, wait, again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stock_platform.domain.problems import Transient
+from stock_platform.stream import gaps
+from stock_platform.stream.backoff import Backoff
+from stock_platform.stream.conversation import Conversation, Notice
+from stock_platform.stream.line import Line, LineCounts, LineOptions, Outage
+from stock_platform.stream.options import FeedOptions
+from stock_platform.stream.socket import Ended, connect
+
+if TYPE_CHECKING:
+    from stock_platform.stream.reader import Reader
+
+log = structlog.get_logger(__name__)
+SECOND = 1.0
+HANDSHAKE_S = 20.0
+"""From the open socket to the last confirmed subscription; a long list takes seconds."""
+PATIENCE_GROWTH_MAX = 16
+
+
+class Feed:
+    """Keeps one host connected."""
+
+    def __init__(
+        self,
+        index: int,
+        feed: FeedOptions,
+        reader: Reader,
+    ) -> None:
+        self.counts = LineCounts()
+        self.name = feed.name
+        self.state = "starting"
+        self.trouble = ""
+        self._index = index
+        self._feed = feed
+        self._reader = reader
+        self._connection = 0
+        self._outage: Outage | None = reader.last_known(index)
+        initial, factor, longest = reader.options.backoff
+        self._backoff = Backoff(initial, factor, longest)
+        self._patience = reader.options.channel_silence_s
+
+    async def run(self) -> None:
+        """Connect for ever; every end is followed by a wait that grows."""
+        while True:
+            await self._reader.room()
+            notice = await self._live_once()
+            terminal = bool(notice and notice.terminal)
+            self.state = "refused" if terminal else "waiting"
+            self.trouble = notice.explanation if notice else self.trouble
+            wait = self._backoff.next_s(random.random(), terminal=terminal)  # noqa: S311 jitter
+            if notice and terminal:
+                log.error("feed_refused", feed=self.name, why=notice.explanation, wait_s=wait)
+            await asyncio.sleep(wait)
+            self.counts.reconnects += 1
+
+    async def _live_once(self) -> Notice | None:
+        options = self._reader.options
+        talk = Conversation(
+            options.api_key, self._feed.channels, options.symbols, options.subscribe_batch
+        )
+        self._connection = max(self._connection + 1, int(time.time()))
+        line = Line(
+            self._reader.journal,
+            talk,
+            self.counts,
+            LineOptions(self._index, self._connection, options.debug),
+        )
+        try:
+            socket = await connect(
+                f"{self._feed.url}/stocks",
+                line.ears,
+                engine=options.engine,
+                bytes_max=options.frame_bytes_max,
+                trust=self._reader.trust,
+            )
+        except Transient as error:
+            self.trouble = str(error)
+            log.warning("feed_unreachable", feed=self.name, reason=str(error))
+            return None
+        line.begin(socket)
+        watch = asyncio.create_task(self._watch(line, socket.ping))
+        try:
+            ended = await socket.ended
+        finally:
+            watch.cancel()
+            line.flush()
+        self._close(line, ended)
+        return line.notice
+
+    async def _watch(self, line: Line, ping: Callable[[], None]) -> None:
+        options = self._reader.options
+        opened = pinged = time.time()
+        noted = 0.0
+        while True:
+            await asyncio.sleep(SECOND)
+            now = time.time()
+            if line.heard_at > noted:
+                line.note({"event": "alive"})
+                noted = line.heard_at
+            if line.streaming:
+                self._note_gap(line)
+                self.state = "streaming"
+            elif now - opened > HANDSHAKE_S and not line.first_frame:
+                self._give_up(line, "no answer to the key or the subscriptions")
+            if now - pinged >= options.ping_s:
+                pinged = now
+                ping()
+            if now - line.heard_at > options.silence_s:
+                self._give_up(line, "nothing heard, not even an answer to a ping")
+            self._watch_channels(line, now)
+
+    def _watch_channels(self, line: Line, now: float) -> None:
+        line.await_channels()
+        if not line.streaming or not self._reader.market_open(now, self._patience):
+            return
+        silent = [name for name, heard in line.heard.items() if now - heard > self._patience]
+        if len(silent) == len(line.heard):
+            # Perhaps nobody trades these symbols: each fruitless reconnect doubles the patience.
+            self._patience = min(
+                self._patience * 2, PATIENCE_GROWTH_MAX * self._reader.options.channel_silence_s
+            )
+            self._give_up(line, f"no data on {', '.join(silent)}")
+
+    def _give_up(self, line: Line, why: str) -> None:
+        log.error("feed_silent", feed=self.name, reason=why)
+        self.trouble = why
+        line.notice = Notice("silent", why)
+        line.end()
+
+    def _note_gap(self, line: Line) -> None:
+        if not line.first_frame:
+            return
+        if self._outage:
+            gap = self._outage.to_gap(self.name, list(self._feed.channels), line)
+            gaps.record(self._reader.journal.folder, gap)
+            log.warning("feed_gap", feed=self.name, ms=gap.heard_again - gap.heard_until)
+            self._outage = None
+        self.trouble = ""
+        self._backoff.reset()
+
+    def _close(self, line: Line, ended: Ended) -> None:
+        reason = line.notice.explanation if line.notice else ended.reason or f"code {ended.code}"
+        if line.refused_by_journal:
+            reason = "the journal is full"
+        line.note({"event": "closed", "code": ended.code, "reason": reason[:200]})
+        if line.streaming:
+            self._note_gap(line)
+            times = gaps.event_times_ms(line.last_frame)
+            self._outage = self._outage or Outage(line.heard_at, max(times, default=0), reason)
+        log.warning("feed_closed", feed=self.name, code=ended.code, reason=reason[:200])
+
+    def status(self) -> dict[str, object]:
+        """Say how this feed is, for the status file."""
+        counts = self.counts
+        return {
+            "state": self.state,
+            "trouble": self.trouble,
+            "frames": counts.frames,
+            "bytes": counts.bytes,
+            "reconnects": counts.reconnects,
+            "refused_subscriptions": counts.refused_subscriptions,
+            "write_ms_max": round(counts.write_ms_max, 3),
+        }

@@ -1,0 +1,70 @@
+"""The gap manifest: what the feed may have sent while nobody listened.
+
+The feed has no replay. Each outage becomes one line: when we last heard the
+feed and first heard it again, by our clock and by the time in the events.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+FILE = "gaps.ndjson"
+
+
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One outage of one feed; times are milliseconds since the epoch, 0 when unknown."""
+
+    feed: str
+    channels: list[str]
+    heard_until: int
+    heard_again: int
+    reason: str
+    last_event: int = 0
+    """`t` (or `s`) of the last event before, so that a delayed feed is asked for its own time."""
+    first_event: int = 0
+
+
+def record(journal: Path, gap: Gap) -> None:
+    """Append one gap, durably."""
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    fd = os.open(journal / FILE, flags, 0o644)
+    try:
+        os.write(fd, msgspec.json.encode(gap) + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read(journal: Path, start: int = 0) -> list[Gap]:
+    """Give the gaps recorded so far, oldest first, from the `start`-th on."""
+    try:
+        lines = (journal / FILE).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [msgspec.json.decode(line, type=Gap) for line in lines[start:]]
+
+
+class _Timed(msgspec.Struct):
+    t: int = 0
+    s: object = 0
+
+
+_TIMED = msgspec.json.Decoder(list[_Timed])
+
+
+def event_times_ms(frame: bytes) -> list[int]:
+    """Give the times in a frame's events, in ms; none when it cannot be read."""
+    try:
+        events = _TIMED.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    times = [event.t or (event.s if isinstance(event.s, int) else 0) for event in events]
+    return [to_ms(time) for time in times if time > 0]
+
+
+def to_ms(time: int) -> int:
+    """Decide the unit by the number of digits (13 ms, 16 us, 19 ns), as the vendor mixes them."""
+    if time < 100_000_000_000_000:
+        return time
+    return time // 1000 if time < 100_000_000_000_000_000 else time // 1_000_000

@@ -1,0 +1,197 @@
+"""Of each key the newest event: what Redis should hold, conflated between flushes. Pure.
+
+Older never replaces newer: AM by start, then order of arrival (a late trade
+makes the feed send a minute again); T and Q by time, then sequence; FMV by
+time. Equal events replace: `q` repeats at times and is no reason to drop one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from stock_platform.domain.problems import Malformed
+from stock_platform.domain.symbol import parse_symbol
+from stock_platform.stream.events import Bar, Event, Fmv, Quote, Trade, Wanted
+from stock_platform.stream.gaps import to_ms
+from stock_platform.stream.values import FmvValue, MinuteValue, QuoteValue, TradeValue, number
+
+SYMBOLS_MAX = 60_000
+"""Four times what is listed; more is a broken feed and must not become our memory."""
+PREFIXES: dict[type, str] = {
+    Bar: "stock:agg1m:",
+    Fmv: "stock:fmv:",
+    Trade: "stock:trade:",
+    Quote: "stock:quote:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key to be set."""
+
+    key: bytes
+    value: bytes
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long each kind of value is believed."""
+
+    agg1m_s: int = 120
+    fmv_s: int = 60
+    trade_s: int = 60
+    quote_s: int = 60
+
+    def of(self) -> dict[type, int]:
+        return {Bar: self.agg1m_s, Fmv: self.fmv_s, Trade: self.trade_s, Quote: self.quote_s}
+
+
+class Newest:
+    """Takes events in order of arrival; `drain` gives the changed keys once."""
+
+    def __init__(self, lifetimes: Lifetimes) -> None:
+        self.refused_symbols = 0
+        self.older = 0
+        self._ttl = lifetimes.of()
+        self._last: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
+        self._changed: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
+        self._keys: dict[type, dict[str, bytes]] = {kind: {} for kind in PREFIXES}
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._changed.values()))
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Keep each event that is not older than what its key already has."""
+        last_quotes, quotes = self._last[Quote], self._changed[Quote]
+        for event in events:
+            # Quotes are four fifths of a busy feed: their path comes first and is inlined.
+            if type(event) is Quote:
+                symbol, t = event.sym, event.t
+                old = last_quotes.get(symbol)
+                if old is None:
+                    if not self._admit(event):
+                        continue
+                elif t < old.t or (t == old.t and event.q < old.q):  # type: ignore[union-attr]
+                    self.older += 1
+                    continue
+                last_quotes[symbol] = quotes[symbol] = event
+            elif isinstance(event, Trade | Bar | Fmv):
+                self._take_other(event)
+
+    def unseen(self) -> dict[bytes, tuple[type, str]]:
+        """Give the keys changed for the first time in this process's life.
+
+        What Redis holds for them may be newer (a restart re-reads a little of
+        the journal): ask, and `learn`.
+        """
+        return {
+            self._key(kind, symbol): (kind, symbol)
+            for kind, changed in self._changed.items()
+            for symbol in changed
+            if symbol not in self._keys[kind]
+        }
+
+    def learn(self, stored: Mapping[tuple[type, str], bytes | None]) -> None:
+        """Take the values Redis holds for `unseen` keys; a newer one stays."""
+        for (kind, symbol), value in stored.items():
+            self._keys[kind][symbol] = self._key(kind, symbol)
+            event = self._changed[kind].get(symbol)
+            time = _time_in(value) if value else None
+            if event is not None and time is not None and time > _time_ms(event):
+                del self._changed[kind][symbol]
+                self._last[kind][symbol] = _placeholder(kind, symbol, time)
+
+    def drain(self, now: datetime) -> list[Entry]:
+        """Give every changed key's newest value and forget the change."""
+        stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        entries: list[Entry] = []
+        for kind, changed in self._changed.items():
+            keys, ttl = self._keys[kind], self._ttl[kind]
+            for symbol, event in changed.items():
+                key = keys.get(symbol)
+                if key is None:
+                    key = keys[symbol] = self._key(kind, symbol)
+                entries.append(Entry(key, _value(event, stamp), ttl))
+            self._changed[kind] = {}
+        return entries
+
+    def _take_other(self, event: Trade | Bar | Fmv) -> None:
+        kind = type(event)
+        old = self._last[kind].get(event.sym)
+        if old is None:
+            if not self._admit(event):
+                return
+        elif _order(event) < _order(old):
+            self.older += 1
+            return
+        self._last[kind][event.sym] = self._changed[kind][event.sym] = event
+
+    def _admit(self, event: Wanted) -> bool:
+        try:
+            parse_symbol(event.sym)
+        except Malformed:
+            self.refused_symbols += 1
+            return False
+        if len(self._last[type(event)]) >= SYMBOLS_MAX:
+            self.refused_symbols += 1
+            return False
+        return True
+
+    def _key(self, kind: type, symbol: str) -> bytes:
+        return f"{PREFIXES[kind]}{symbol}".encode()
+
+
+def _order(event: Wanted) -> tuple[int, int]:
+    if isinstance(event, Bar):
+        return event.s, 0
+    return to_ms(event.t) if isinstance(event, Fmv) else event.t, getattr(event, "q", 0)
+
+
+def _time_ms(event: Wanted) -> int:
+    return event.s if isinstance(event, Bar) else to_ms(event.t)
+
+
+def _placeholder(kind: type, symbol: str, time: int) -> Wanted:
+    if kind is Bar:
+        return Bar(sym=symbol, s=time)
+    return kind(sym=symbol, t=time)
+
+
+class _Stored(msgspec.Struct):
+    start: int | None = None
+    ts: int | None = None
+
+
+def _time_in(value: bytes) -> int | None:
+    try:
+        stored = msgspec.json.decode(value, type=_Stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return stored.start if stored.ts is None else stored.ts
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _value(event: Wanted, stamp: str) -> bytes:
+    if isinstance(event, Quote):
+        return _encode(
+            QuoteValue(event.sym, event.bp, event.bs, event.ap, event.as_, to_ms(event.t), stamp)
+        )
+    if isinstance(event, Trade):
+        size = number(event.ds, event.s)
+        return _encode(TradeValue(event.sym, event.p, to_ms(event.t), size, event.c or [], stamp))
+    if isinstance(event, Fmv):
+        return _encode(FmvValue(event.sym, event.fmv, to_ms(event.t), stamp))
+    # The vendor's end is the start of the next minute; the contract's is the last millisecond.
+    end = event.e - 1 if event.e and event.e % 1000 == 0 else event.e or event.s + 59_999
+    volume = number(event.dv, event.v)
+    return _encode(
+        MinuteValue(
+            event.sym, event.s, end, event.o, event.h, event.l, event.c, volume, event.vw, stamp
+        )
+    )

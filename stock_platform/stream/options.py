@@ -1,0 +1,40 @@
+"""What each process of the sidecar is told: plain values, so that a process imports little."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """One host and what we want of it."""
+
+    name: str
+    url: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOptions:
+    """Everything the reader process is told; plain values, so that it imports little."""
+
+    journal: Path
+    feeds: tuple[FeedOptions, ...]
+    api_key: str = field(repr=False)
+    symbols: tuple[str, ...] | None
+    subscribe_batch: int
+    backoff: tuple[int, float, int]
+    segment_bytes: int
+    journal_bytes_max: int
+    full_policy: str
+    sync_s: float
+    ping_s: float
+    silence_s: float
+    channel_silence_s: float
+    frame_bytes_max: int
+    engine: str = "picows"
+    debug: bool = False
+    tailers: tuple[str, ...] = ()
+    hours: tuple[tuple[int, int], ...] = ()
+    """Regular sessions as (open, close) in seconds since the epoch: when silence is odd."""
+    trust: str = ""
+    """A further certificate authority, as a file; tests of TLS need one."""

@@ -1,0 +1,147 @@
+"""The reader process: two sockets into one journal, and nothing else.
+
+No Redis, no S3, no parsing beyond handshake and status: it can never be the
+slow consumer the vendor disconnects. Whatever happens behind the journal does
+not reach it.
+"""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import signal
+import ssl
+from pathlib import Path
+
+import structlog
+
+from stock_platform.stream import gaps, offsets, status
+from stock_platform.stream.feed import SECOND, Feed
+from stock_platform.stream.journal import Journal
+from stock_platform.stream.line import Outage
+from stock_platform.stream.options import ReaderOptions
+from stock_platform.stream.records import Kind
+from stock_platform.stream.segments import segments
+from stock_platform.stream.tail import Tail
+
+log = structlog.get_logger(__name__)
+NAME = "reader"
+
+
+class Reader:
+    """Owns the journal and the feeds."""
+
+    def __init__(self, options: ReaderOptions) -> None:
+        self.options = options
+        self._last_frames = _last_frames(options.journal)
+        self.journal = Journal(
+            options.journal,
+            segment_bytes=options.segment_bytes,
+            bytes_max=options.journal_bytes_max,
+            policy=options.full_policy,
+        )
+        self.trust = ssl.create_default_context(cafile=options.trust) if options.trust else None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._feeds = [Feed(n, feed, self) for n, feed in enumerate(options.feeds)]
+
+    def last_known(self, feed: int) -> Outage | None:
+        """Give the outage that began when an earlier reader of this journal died."""
+        found = self._last_frames.get(feed)
+        return Outage(found[0], found[1], "the reader was stopped") if found else None
+
+    def market_open(self, now: float, margin_s: float) -> bool:
+        """Whether the market has been open for `margin_s` and still is."""
+        return any(opens + margin_s < now < closes for opens, closes in self.options.hours)
+
+    async def room(self) -> None:
+        """Wait until the journal takes data again; `_report` looks once a second."""
+        if self.journal.full:
+            self._room.clear()
+        await self._room.wait()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until told to stop; then close the sockets and sync."""
+        tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
+        tasks += [asyncio.create_task(self._sync()), asyncio.create_task(self._report())]
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.journal.close()
+        self._save_status(stopped=True)
+        for task in done - {stopping}:
+            task.result()
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.sync_s)
+            await asyncio.to_thread(self.journal.sync)
+
+    async def _report(self) -> None:
+        while True:
+            passed = offsets.released_offsets(self.journal.folder, self.options.tailers)
+            self.journal.release(min(passed.values(), default=self.journal.end))
+            if not self.journal.full:
+                self._room.set()
+            self._save_status(stopped=False)
+            await asyncio.sleep(SECOND)
+
+    def _save_status(self, *, stopped: bool) -> None:
+        counts = self.journal.counts
+        status.save(
+            self.journal.folder,
+            NAME,
+            {
+                "stopped": stopped,
+                "journal_end": self.journal.end,
+                "journal_bytes": sum(s.size for s in segments(self.journal.folder)),
+                "journal_full": self.journal.full,
+                "journal_refused": counts.refused,
+                "journal_bytes_dropped": counts.bytes_dropped,
+                "journal_write_errors": counts.write_errors,
+                "torn_bytes": self.journal.torn_bytes,
+                "feeds": {feed.name: feed.status() for feed in self._feeds},
+            },
+        )
+
+
+def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
+    """Give, per feed, when the newest segment was last written to and the last event's time."""
+    found = segments(folder)[-2:]
+    if not found:
+        return {}
+    tail = Tail(folder, found[0].base)
+    last: dict[int, tuple[float, int]] = {}
+    for records in iter(tail.read, []):
+        for record in records:
+            if record.kind == Kind.DATA:
+                times = gaps.event_times_ms(record.frames()[-1])
+                last[record.feed] = (record.received_at_us / 1e6, max(times, default=0))
+    tail.close()
+    return last
+
+
+def run_reader(options: ReaderOptions) -> None:
+    """Be the reader process until SIGTERM or the death of the supervisor."""
+    status.configure_logs(debug=options.debug)
+    reader = Reader(options)
+    # Every event would otherwise be visited by the collector; nothing here makes cycles.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        parent = multiprocessing.parent_process()
+        if parent:
+            # The sentinel becomes readable when the supervisor dies, however it dies.
+            loop.add_reader(parent.sentinel, stop.set)
+        await reader.run(stop)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main())
