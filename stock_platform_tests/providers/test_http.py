@@ -1,0 +1,246 @@
+"""What becomes of every way an HTTP answer can go wrong."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.http import Http, NotThere, Patience
+from stock_platform_tests.providers.conftest import NOON, Purse
+from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
+
+HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+GOOD = as_json({"status": "OK", "results": [1]})
+Connect = Callable[..., Http]
+
+
+def problem_of(http: Http) -> Problem:
+    with pytest.raises(Problem) as caught:
+        http.get_json("/v1/x", {"a": 1})
+    return caught.value
+
+
+REPEATED = {
+    "429 without Retry-After": as_json({"error": "slow down"}, status=429),
+    "429 with an empty body": Said(b"", 429),
+    "500 with JSON": as_json({"error": "oops"}, status=500),
+    "502 with HTML": Said(HTML, 502, {"Content-Type": "text/html"}),
+    "503 with an empty body": Said(b"", 503),
+    "504": Said(HTML, 504),
+    "408": Said(b"", 408),
+    "HTML with 200": Said(HTML, 200, {"Content-Type": "text/html"}),
+    "gzip that ends early": zipped(GOOD, cut=6),
+    "gzip that is damaged": Said(b"\x1f\x8b\x08\x00garbage", 200, {"Content-Encoding": "gzip"}),
+    "a body shorter than announced": Said(GOOD.body, cut=5),
+    "a connection that breaks": Said(reset=True),
+}
+
+
+@pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
+def test_a_passing_trouble_is_asked_again_and_forgotten(
+    said: Said, vendor: Vendor, connect: Connect
+) -> None:
+    vendor.script = [said, said, GOOD]
+
+    answer = connect().get_json("/v1/x")
+
+    assert (answer, len(vendor.heard)) == ({"status": "OK", "results": [1]}, 3)
+
+
+@pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
+def test_a_lasting_trouble_is_transient_after_the_last_try(
+    said: Said, vendor: Vendor, connect: Connect
+) -> None:
+    vendor.answer = lambda _: said
+
+    problem = problem_of(connect())
+
+    assert isinstance(problem, Transient)
+    assert len(vendor.heard) == 3
+
+
+ONCE = {
+    "400": (as_json({"status": "ERROR", "error": "bad"}, status=400), Permanent),
+    "401": (as_json({"status": "ERROR", "error": "Unknown API Key"}, status=401), Permanent),
+    "402": (Said(b"", 402), Refused),
+    "403 by plan": (
+        as_json({"status": "NOT_AUTHORIZED", "message": "You are not entitled"}, status=403),
+        Refused,
+    ),
+    "404": (as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404), NotThere),
+    "a redirect": (Said(b"", 302, {"Location": "http://127.0.0.1:1/"}), Permanent),
+    "204": (Said(b"", 204), Permanent),
+    "an empty body": (Said(b""), Malformed),
+    "half of a JSON": (Said(b'{"results":[{"c":1.'), Malformed),
+    "text": (Said(b"OK"), Malformed),
+    "bytes that are no UTF-8": (Said(b'{"a":"\xff\xfe"}'), Malformed),
+    "an encoding nobody asked for": (Said(b"x", 200, {"Content-Encoding": "br"}), Malformed),
+}
+
+
+@pytest.mark.parametrize(("said", "kind"), ONCE.values(), ids=ONCE)
+def test_what_repeating_can_not_help_is_asked_once(
+    said: Said, kind: type[Problem], vendor: Vendor, connect: Connect
+) -> None:
+    vendor.answer = lambda _: said
+
+    problem = problem_of(connect())
+
+    assert (type(problem), len(vendor.heard)) == (kind, 1)
+
+
+def test_silence_is_transient(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: Said(silent=True)
+    hasty = Patience(timeout_s=0.1, attempts_max=1)
+
+    problem = problem_of(connect(patience=hasty))
+
+    assert isinstance(problem, Transient)
+    assert "ReadTimeout" in str(problem)
+
+
+def test_nobody_there_is_transient(vendor: Vendor, purse: Purse, connect: Connect) -> None:
+    http = connect()
+    vendor.url = ""
+    http._client.base_url = "http://127.0.0.1:9/"
+
+    problem = problem_of(http)
+
+    assert isinstance(problem, Transient)
+
+
+RETRY_AFTER = {
+    "seconds": ("7", 7.0),
+    "a fraction": ("1.5", 1.5),
+    "an HTTP date": (format_datetime(NOON + timedelta(seconds=90), usegmt=True), 90.0),
+    "a date that is over": (format_datetime(NOON - timedelta(days=1), usegmt=True), 0.0),
+    "more than a month": ("99999999", 31 * 24 * 3600.0),
+    "nonsense": ("soon", None),
+    "a negative number": ("-5", None),
+}
+
+
+@pytest.mark.parametrize(("header", "delay_s"), RETRY_AFTER.values(), ids=RETRY_AFTER)
+def test_retry_after_is_the_delay(
+    header: str, delay_s: float | None, vendor: Vendor, connect: Connect
+) -> None:
+    vendor.answer = lambda _: Said(b"", 429, {"Retry-After": header})
+
+    problem = problem_of(connect(patience=Patience(attempts_max=1)))
+
+    assert isinstance(problem, Transient)
+    assert problem.delay_s == delay_s
+
+
+def test_a_short_retry_after_is_waited_for_in_the_call(
+    vendor: Vendor, connect: Connect, purse: Purse
+) -> None:
+    vendor.script = [Said(b"", 503, {"Retry-After": "0.02"}), GOOD]
+
+    connect().get_json("/v1/x")
+
+    assert len(vendor.heard) == 2
+
+
+def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: Said(b"", 503, {"Retry-After": "3600"})
+
+    problem = problem_of(connect())
+
+    assert isinstance(problem, Transient)
+    assert (problem.delay_s, len(vendor.heard)) == (3600.0, 1)
+
+
+def test_a_429_that_names_a_delay_holds_everybody(
+    vendor: Vendor, connect: Connect, purse: Purse
+) -> None:
+    vendor.answer = lambda _: Said(b"", 429, {"Retry-After": "30"})
+    http = connect()
+
+    first, second = problem_of(http), problem_of(http)
+
+    assert isinstance(first, Transient)
+    assert isinstance(second, Transient)
+    assert (purse.held, len(vendor.heard)) == ([30.0], 1)
+
+
+QUOTA = "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC."
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay_s"),
+    [({"x-ratelimit-requests-reset": "86400"}, 86400.0), ({}, 3600.0)],
+    ids=["with its reset", "without a reset"],
+)
+def test_a_used_up_quota_is_not_asked_again_within_the_minute(
+    headers: dict[str, str], delay_s: float, vendor: Vendor, connect: Connect, purse: Purse
+) -> None:
+    vendor.answer = lambda _: as_json({"message": QUOTA}, status=429, headers=headers)
+
+    problem = problem_of(connect())
+
+    assert isinstance(problem, Transient)
+    assert (problem.delay_s, purse.held, len(vendor.heard)) == (delay_s, [delay_s], 1)
+
+
+def test_today_before_the_end_of_day_is_asked_again_later(vendor: Vendor, connect: Connect) -> None:
+    said = {
+        "status": "NOT_AUTHORIZED",
+        "message": "Attempted to request today's data before end of day.",
+    }
+    vendor.answer = lambda _: as_json(said, status=403)
+
+    problem = problem_of(connect())
+
+    assert isinstance(problem, Transient)
+    assert problem.delay_s == 3600.0
+
+
+COMPLAINTS = {
+    "Too many requests": Transient,
+    "You are not subscribed to this API.": Refused,
+    "No data found, symbol may be delisted": Malformed,
+}
+
+
+@pytest.mark.parametrize(("said", "kind"), COMPLAINTS.items())
+def test_an_error_object_with_200_is_judged_by_its_text(
+    said: str, kind: type[Problem], vendor: Vendor, connect: Connect
+) -> None:
+    vendor.answer = lambda _: as_json({"error": said})
+
+    problem = problem_of(connect(complaint=lambda body: body["error"]))
+
+    assert type(problem) is kind
+
+
+def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: zipped(Said(b'"' + b"a" * 5_000_000 + b'"'))
+
+    problem = problem_of(connect(body_bytes_max=1_000_000))
+
+    assert isinstance(problem, Malformed)
+
+
+def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: zipped(as_json({"a": "1"}))
+
+    assert connect().get_json("/v1/x") == {"a": "1"}
+
+
+def test_the_number_of_tries_is_a_setting(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: Said(b"", 500)
+
+    problem_of(connect(patience=Patience(attempts_max=5, backoff_s=0.001)))
+
+    assert len(vendor.heard) == 5
+
+
+def test_a_problem_says_where_and_never_the_query(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: as_json({"error": "bad\nthing\x00 here"}, status=400)
+
+    problem = problem_of(connect())
+
+    assert str(problem) == "massive /v1/x: HTTP 400: bad thing here"

@@ -1,0 +1,76 @@
+"""A key is in a header and nowhere else: captured with everything turned on."""
+
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+
+import pytest
+import structlog
+
+from stock_platform.domain.problems import Problem
+from stock_platform.providers.http import Http, Patience
+from stock_platform_tests.providers.conftest import CANARY
+from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
+
+Connect = Callable[..., Http]
+
+TROUBLES = {
+    "a vendor that repeats the key": as_json({"error": f"Invalid API key: {CANARY}"}, status=401),
+    "a vendor that repeats it with 200": as_json({"error": f"key {CANARY} is bad"}),
+    "429": Said(b"", 429),
+    "a reset": Said(reset=True),
+    "silence": Said(silent=True),
+    "half a body": Said(b"{}", cut=1),
+    "damaged gzip": zipped(as_json({}), cut=4),
+    "no JSON": Said(CANARY.encode()),
+    "HTML": Said(f"<p>{CANARY}</p>".encode(), 503),
+}
+
+
+@pytest.mark.parametrize("said", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize(
+    ("provider", "header"),
+    [("massive", "Authorization"), ("finnhub", "X-Finnhub-Token"), ("rapidapi", "X-RapidAPI-Key")],
+)
+def test_no_log_exception_or_address_holds_the_key(
+    said: Said,
+    provider: str,
+    header: str,
+    vendor: Vendor,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    vendor.answer = lambda _: said
+    caplog.set_level(logging.DEBUG)
+    http = connect(
+        provider=provider,
+        header=header,
+        complaint=lambda body: body.get("error"),
+        patience=Patience(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
+    )
+
+    with structlog.testing.capture_logs() as events, pytest.raises(Problem) as caught:
+        http.get_json("/v1/x", {"symbol": "AAPL"})
+
+    told = "".join(traceback.format_exception(caught.value))
+    chain = [caught.value, caught.value.__context__, caught.value.__cause__]
+    written = capfd.readouterr()
+    everything = (
+        f"{told} {chain} {http!r} {http.endpoint!r} {http._client!r} {http._client.headers!r} "
+        f"{caplog.text} {events} {written.out} {written.err} "
+        f"{[heard.target for heard in vendor.heard]}"
+    )
+    assert CANARY not in everything
+    assert CANARY in vendor.heard[0].headers[header]
+
+
+def test_a_problem_carries_no_request_with_it(vendor: Vendor, connect: Connect) -> None:
+    vendor.answer = lambda _: Said(reset=True)
+
+    with pytest.raises(Problem) as caught:
+        connect().get_json("/v1/x")
+
+    assert CANARY.encode() not in pickle.dumps(caught.value)
+    assert caught.value.__context__ is None
