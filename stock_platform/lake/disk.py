@@ -68,6 +68,15 @@ class DiskStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+        try:
+            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+                if _version(os.fstat(file.fileno())) == expected:
+                    return os.pread(file.fileno(), size, start)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        raise Conflict(f"{path} was replaced while it was read")
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         target = self.folder / checked(path)
         unfinished = self.folder / _UNFINISHED / f"{uuid4().hex}.tmp"

@@ -32,6 +32,8 @@ from stock_platform.domain.reference import (
     SYMBOLS,
     SYMBOLS_KEY,
 )
+from stock_platform.healing.daily import DAILY_ANSWERS, DAILY_ANSWERS_KEY
+from stock_platform.healing.reconcile import DIFFERENCES, RECONCILIATION
 
 SCHEMA_VERSION = 1
 """Written into every object; raised by a change that an older release would misread."""
@@ -58,11 +60,14 @@ _TABLES = (
     Table("minute_bars", MINUTE_BARS, _BAR_KEY, "session"),
     Table("minute_bars_live", MINUTE_BARS, _BAR_KEY, "session", parts=True),
     Table("daily_bars", DAILY_BARS, ("symbol", "session"), "year"),
+    Table("daily_answers", DAILY_ANSWERS, DAILY_ANSWERS_KEY, "year"),
     Table("raw_quotes", RAW_QUOTES, QUOTE_KEY, "session"),
     Table("coverage", COVERAGE, ("symbol",), "session"),
     Table("answers", ANSWERS, tuple(ANSWERS), "session", parts=True),
     Table("stream_log", CONNECTIONS, ("writer", "connection", "channel"), "session", parts=True),
     Table("quarantine", REJECTED, tuple(REJECTED), "on", parts=True),
+    Table("bar_differences", DIFFERENCES, _BAR_KEY, "session"),
+    Table("bar_reconciliation", RECONCILIATION, ("symbol",), "session"),
     Table("reference_symbols", SYMBOLS, SYMBOLS_KEY, "session"),
     Table("splits", SPLITS, SPLITS_KEY, ""),
     Table("dividends", DIVIDENDS, DIVIDENDS_KEY, ""),

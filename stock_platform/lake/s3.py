@@ -67,6 +67,15 @@ class S3Lake:
                 return None
             return bytes(found.bytes())
 
+    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+        with _translated("GET", path):
+            options = {"range": (start, start + size), "if_match": str(expected)}
+            try:
+                found = self.objects.get(checked(path), options=options)  # pyright: ignore[reportArgumentType]
+            except FileNotFoundError:
+                raise Conflict(f"{path} was deleted while it was read") from None
+            return bytes(found.bytes())
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         mode = "create" if expected is None else {"e_tag": str(expected)}
         with _translated("PUT", path):
@@ -109,6 +118,8 @@ def _translated(verb: str, path: str) -> Generator[None]:
     """Turn the client's errors into ours; their texts may hold a host or a whole answer."""
     try:
         yield
+    except Conflict:
+        raise
     except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
         raise Conflict(f"{path} was replaced by another writer") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:

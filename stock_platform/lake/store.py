@@ -52,6 +52,10 @@ class Store(Protocol):
         """Give the last `size` bytes of an object (all of a smaller one) by one open."""
         ...
 
+    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+        """Give `size` bytes from `start`; raise `Conflict` when it is not `expected` any more."""
+        ...
+
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         """Write the object if it still is `expected` (None: if there is none).
 
