@@ -1,0 +1,153 @@
+"""Sources of bars on a loopback vendor, each in its vendor's own words.
+
+The shared suite knows nothing of these words: it hands a stage the truth and
+asks the source. Numbers are written as text, so that the source's answer can be
+compared digit by digit.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+from urllib.parse import unquote
+
+from stock_platform.domain.session import NEW_YORK, Calendar
+from stock_platform.providers import finnhub, massive_paging
+from stock_platform.providers.contract import DailySource, MinuteBarSource
+from stock_platform.providers.finnhub import FinnhubCandles
+from stock_platform.providers.http import Http
+from stock_platform.providers.massive import MassiveBars
+from stock_platform.providers.settling import Settling
+from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
+
+SESSION = date(2026, 11, 20)
+OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+SETTLING = Settling(Calendar())
+Connect = Callable[..., Http]
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A bar in a vendor's numbers, as text."""
+
+    at: datetime
+    open: str = "187.0123"
+    high: str = "188"
+    low: str = "186.5"
+    close: str = "187.99"
+    volume: str = "4332125.03836"
+
+
+def minutes(*offsets: int) -> list[Told]:
+    return [Told(OPEN + timedelta(minutes=offset)) for offset in offsets]
+
+
+class Source(MinuteBarSource, DailySource, Protocol):
+    """A source of both kinds of bars."""
+
+
+class Stage(Protocol):
+    """A vendor's words on a vendor's server."""
+
+    name: str
+
+    def source(self, connect: Connect, clock: Clock) -> Source: ...
+
+    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        """Let the vendor answer a range of minutes with those of `bars` that are in it."""
+        ...
+
+    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        """Let the vendor answer with all of `bars`, whatever it is asked."""
+        ...
+
+    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None: ...
+
+
+class MassiveStage:
+    name = "massive"
+
+    def source(self, connect: Connect, clock: Clock) -> Source:
+        http = connect(provider="massive", complaint=massive_paging.complaint)
+        return MassiveBars(http, SETTLING, clock=clock)
+
+    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        def answer(heard: Heard) -> Said:
+            first, last = (int(part) for part in heard.path.split("/")[-2:])
+            return _massive(heard, [bar for bar in bars if first <= _ms(bar.at) <= last])
+
+        vendor.answer = answer
+
+    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        vendor.answer = lambda heard: _massive(heard, bars)
+
+    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        # A day in a range is stamped 00:00 New York.
+        midnights = [
+            replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), NEW_YORK))
+            for bar in bars
+        ]
+        vendor.answer = lambda heard: _massive(heard, midnights)
+
+
+class FinnhubStage:
+    name = "finnhub"
+
+    def source(self, connect: Connect, clock: Clock) -> Source:
+        http = connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.complaint)
+        return FinnhubCandles(http, SETTLING, clock=clock)
+
+    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        def answer(heard: Heard) -> Said:
+            first, last = int(heard.query["from"]), int(heard.query["to"])
+            return _finnhub([bar for bar in bars if first <= bar.at.timestamp() <= last])
+
+        vendor.answer = answer
+
+    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        vendor.answer = lambda _: _finnhub(bars)
+
+    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+        days = [
+            replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), UTC))
+            for bar in bars
+        ]
+        vendor.answer = lambda heard: (
+            as_json([]) if heard.path.endswith("/split") else _finnhub(days)
+        )
+
+
+STAGES: list[Stage] = [MassiveStage(), FinnhubStage()]
+
+
+def _massive(heard: Heard, bars: Sequence[Told]) -> Said:
+    rows = ",".join(
+        f'{{"v":{bar.volume},"o":{bar.open},"c":{bar.close},"h":{bar.high},"l":{bar.low},'
+        f'"t":{_ms(bar.at)},"n":7}}'
+        for bar in bars
+    )
+    results = f'"results":[{rows}],' if rows else ""
+    symbol = unquote(heard.path.split("/")[4])
+    return as_json(
+        f'{{"ticker":"{symbol}","adjusted":false,"resultsCount":{len(bars)},{results}"status":"OK"}}'
+    )
+
+
+def _finnhub(bars: Sequence[Told]) -> Said:
+    if not bars:
+        return as_json({"s": "no_data"})
+    columns = {
+        "o": [bar.open for bar in bars],
+        "h": [bar.high for bar in bars],
+        "l": [bar.low for bar in bars],
+        "c": [bar.close for bar in bars],
+        "v": [bar.volume for bar in bars],
+        "t": [str(int(bar.at.timestamp())) for bar in bars],
+    }
+    lists = ",".join(f'"{key}":[{",".join(values)}]' for key, values in columns.items())
+    return as_json(f'{{"s":"ok",{lists}}}')
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
