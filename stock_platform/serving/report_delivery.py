@@ -76,8 +76,9 @@ def deliver_report(
     claim = _Claim(store, record_path(report.week), str(message["Message-ID"]), clock)
     if (record := claim.read()) and record.state == "sent":
         return Delivery(record, sent_now=False)
+    waits = {"wait_initial": retry_s, "wait_jitter": retry_s, "wait_max": 600.0}
     for attempt in stamina.retry_context(
-        on=Transient, attempts=attempts_max, timeout=None, wait_initial=retry_s, wait_max=600.0
+        on=Transient, attempts=attempts_max, timeout=None, **waits
     ):
         with attempt:
             claim.require_free()
