@@ -1,4 +1,4 @@
-"""`python -m stock_platform.simulator [SCRIPT.yaml] [PORT]`."""
+"""`python -m stock_platform.simulator [SCRIPT.yaml | -] [PORT]`; - is the default market."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,5 @@ from pathlib import Path
 from stock_platform.simulator.command import simulate
 
 if __name__ == "__main__":
-    simulate(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else None,
-        int(sys.argv[2]) if len(sys.argv) > 2 else 0,
-    )
+    script, port = (*sys.argv[1:3], *("-", "0")[len(sys.argv) - 1 :])[:2]
+    simulate(None if script == "-" else Path(script), int(port))

@@ -12,6 +12,9 @@ from stock_platform.domain.bar import INSTANT
 from stock_platform.simulator.clock import Clock
 from stock_platform.simulator.market import DAY_COLUMNS, TRUTH, Market, Split, daily_of
 
+_LOOK_BACK = 10
+"""Sessions. A symbol that did not trade for longer is told as one without a quote."""
+
 
 class Book:
     """Reads the market as of the clock. Splits adjust prices the way vendors do."""
@@ -51,8 +54,10 @@ class Book:
         return pl.concat(day.filter(pl.col("symbol") == symbol) for day in days)
 
     def latest(self, symbol: str) -> tuple[date, pl.DataFrame] | None:
-        """Give the newest session in which a symbol has traded, with its bars so far."""
-        for session in reversed(self.sessions(date.min, date.max)):
+        """Give the newest of the last sessions in which a symbol has traded, with its bars."""
+        if not self.market.listings()["symbol"].is_in([symbol]).any():
+            return None
+        for session in self.sessions(date.min, date.max)[-_LOOK_BACK:][::-1]:
             bars = self.minute_bars(symbol, session)
             if bars.height:
                 return session, bars

@@ -1,12 +1,13 @@
-"""The live feed of one session as tables of events, one per channel, in order of time.
+"""The live feed as tables of events, one per channel and quarter of an hour, in order of time.
 
-Events become JSON text only when their moment comes and only for who asked:
-a session of 8,000 symbols would be 800 MB of text at once.
+Events are made a quarter at a time and become JSON text only when their moment
+comes and for who asked: a session of 8,000 symbols would be gigabytes at once.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,50 +20,82 @@ from stock_platform.simulator.ticks import quotes_of, trades_of
 _UNITS = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 EVERY_SYMBOL = "*"
 CHANNELS = ("AM", "A", "T", "Q", "FMV")
+_BLOCK = timedelta(minutes=15)
+_BLOCKS_KEPT = 16
+_SECONDS_LATE = 2
 
 
 @dataclass(slots=True)
-class Channel:
-    """Events of one channel: `at` sorted, and one row of JSON fields for each."""
+class Block:
+    """Events of one channel over a quarter of an hour."""
 
     at: np.ndarray
-    """Microseconds since the epoch at which each event leaves the vendor."""
+    """Microseconds since the epoch at which each event leaves the vendor, sorted."""
     fields: pl.DataFrame
+    """One row per event, its columns the keys of the JSON object; `sym` among them."""
 
-    def between(self, first: datetime, end: datetime, symbols: Sequence[str] | None) -> list[str]:
-        """Give the events of [first, end) as JSON objects; `symbols` None is every symbol."""
+    def between(
+        self, first: datetime, end: datetime, symbols: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Give the fields of the events of [first, end); `symbols` None is every symbol."""
         start, stop = np.searchsorted(self.at, (_us(first), _us(end)))
-        if start == stop:
-            return []
         rows = self.fields.slice(int(start), int(stop - start))
-        if symbols is not None:
-            rows = rows.filter(pl.col("sym").is_in(symbols))
-        return rows.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+        return rows if symbols is None else rows.filter(pl.col("sym").is_in(symbols))
+
+
+def to_texts(rows: pl.DataFrame) -> list[str]:
+    """Write each row as a JSON object."""
+    if not rows.height:
+        return []
+    return rows.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
 
 
 class Channels:
-    """Builds the channels of a session on first use and keeps those of the newest session."""
+    """Makes the blocks of a market's channels and keeps the newest few."""
 
     def __init__(self, market: Market, feed: Feed, seed: int) -> None:
         self._market = market
         self._feed = feed
         self._seed = seed
-        self._session: date | None = None
-        self._built: dict[str, Channel] = {}
+        self._kept: OrderedDict[tuple[date, str, datetime], Block] = OrderedDict()
+        self._opens: tuple[date, pl.DataFrame] | None = None
+        self._makers: dict[str, Callable[[date, datetime], Block]] = {
+            "AM": self._bars,
+            "A": self._seconds,
+            "T": self._trades,
+            "Q": self._quotes,
+            "FMV": self._fair_values,
+        }
 
-    def get(self, session: date, name: str) -> Channel:
-        if session != self._session:
-            self._session, self._built = session, {}
-        if name not in self._built:
-            make = {"AM": self._bars, "A": self._seconds, "T": self._trades, "Q": self._quotes}
-            self._built[name] = make.get(name, self._fair_values)(session)
-        return self._built[name]
+    def events(
+        self,
+        session: date,
+        name: str,
+        span: tuple[datetime, datetime],
+        symbols: Sequence[str] | None,
+    ) -> pl.DataFrame:
+        """Give the events of a channel in a span [first, end) that crosses no quarter hour."""
+        first, end = span
+        begins = first.astimezone(UTC)
+        begins = begins.replace(minute=begins.minute // 15 * 15, second=0, microsecond=0)
+        key = (session, name, begins)
+        if key not in self._kept:
+            self._kept[key] = self._makers[name](session, begins)
+            while len(self._kept) > _BLOCKS_KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key].between(first, end, symbols)
 
-    def _bars(self, session: date) -> Channel:
+    def _truth(self, session: date, first: datetime, end: datetime) -> pl.DataFrame:
+        bars = self._market.minute_bars(session)
+        return bars.filter((pl.col("minute") >= first) & (pl.col("minute") < end))
+
+    def _bars(self, session: date, begins: datetime) -> Block:
         messages = self._market.live_bars(session)
+        sent_us = messages["sent_at"].dt.epoch("us").to_numpy()
+        first, end = np.searchsorted(sent_us, (_us(begins), _us(begins + _BLOCK)))
+        messages = messages.slice(int(first), int(end - first))
         messages = without_drops(messages, self._feed.drops, session, self._seed)
-        opening = messages.group_by("symbol").agg(op=pl.col("open").sort_by("minute").first())
-        messages = messages.join(opening, on="symbol", maintain_order="left")
+        messages = messages.join(self._openings(session), on="symbol", maintain_order="left")
         start = pl.col("minute").dt.epoch("ms")
         average = (pl.col("volume") / pl.coalesce("transactions", 1)).ceil().cast(pl.Int64)
         fields = messages.select(
@@ -79,11 +112,19 @@ class Channels:
             s=start,
             e=start + 60_000,
         )
-        return Channel(messages["sent_at"].dt.epoch("us").to_numpy(), fields)
+        return Block(messages["sent_at"].dt.epoch("us").to_numpy(), fields)
 
-    def _seconds(self, session: date) -> Channel:
+    def _openings(self, session: date) -> pl.DataFrame:
+        if self._opens is None or self._opens[0] != session:
+            bars = self._market.minute_bars(session)
+            first = bars.group_by("symbol", maintain_order=True).agg(op=pl.col("open").first())
+            self._opens = (session, first)
+        return self._opens[1]
+
+    def _seconds(self, session: date, begins: datetime) -> Block:
         """Make second bars of the trades; each leaves two seconds after it ends."""
-        trades = trades_of(self._market.minute_bars(session), self._feed.trades_per_minute_max)
+        bars = self._truth(session, begins - timedelta(minutes=1), begins + _BLOCK)
+        trades = trades_of(bars, self._feed.trades_per_minute_max)
         price = pl.col("price")
         seconds = (
             trades.sort("symbol", "sip_ns")
@@ -96,11 +137,13 @@ class Channels:
                 volume=pl.col("size").sum().round(6),
                 trades=pl.len(),
             )
-            .sort("second", "symbol")
             .with_columns(
-                accumulated=pl.col("volume").cum_sum().over("symbol").round(6),
-                op=pl.col("open").first().over("symbol"),
+                accumulated=pl.col("volume").cum_sum().over("symbol", order_by="second").round(6)
             )
+            .with_columns(at=pl.col("second") + 1 + _SECONDS_LATE)
+            .filter(pl.col("at").is_between(*_seconds_of(begins), closed="left"))
+            .join(self._openings(session), on="symbol")
+            .sort("second", "symbol")
         )
         start = pl.col("second") * 1000
         fields = seconds.select(
@@ -117,11 +160,11 @@ class Channels:
             s=start,
             e=start + 1000,
         )
-        return Channel((seconds["second"].to_numpy() + 3) * 1_000_000, fields)
+        return Block(seconds["at"].to_numpy() * 1_000_000, fields)
 
-    def _trades(self, session: date) -> Channel:
-        rows = trades_of(self._market.minute_bars(session), self._feed.trades_per_minute_max)
-        rows = rows.sort("sip_ns", "symbol")
+    def _trades(self, session: date, begins: datetime) -> Block:
+        bars = self._truth(session, begins, begins + _BLOCK)
+        rows = trades_of(bars, self._feed.trades_per_minute_max).sort("sip_ns", "symbol")
         fields = rows.select(
             *self._head("T"),
             x="exchange",
@@ -134,11 +177,11 @@ class Channels:
             t=self._time(),
             q="sequence",
         )
-        return Channel(rows["sip_ns"].to_numpy() // 1000, fields)
+        return Block(rows["sip_ns"].to_numpy() // 1000, fields)
 
-    def _quotes(self, session: date) -> Channel:
-        rows = quotes_of(self._market.minute_bars(session), self._feed.quotes_per_minute_max)
-        rows = rows.sort("sip_ns", "symbol")
+    def _quotes(self, session: date, begins: datetime) -> Block:
+        bars = self._truth(session, begins, begins + _BLOCK)
+        rows = quotes_of(bars, self._feed.quotes_per_minute_max).sort("sip_ns", "symbol")
         fields = rows.select(
             *self._head("Q"),
             bx=pl.lit(4),
@@ -153,11 +196,11 @@ class Channels:
             q="sequence",
             z=pl.lit(3),
         )
-        return Channel(rows["sip_ns"].to_numpy() // 1000, fields)
+        return Block(rows["sip_ns"].to_numpy() // 1000, fields)
 
-    def _fair_values(self, session: date) -> Channel:
+    def _fair_values(self, session: date, begins: datetime) -> Block:
         """Make one fair market value a traded minute, at its 59th second."""
-        rows = self._market.minute_bars(session).sort("minute", "symbol")
+        rows = self._truth(session, begins, begins + _BLOCK).sort("minute", "symbol")
         rows = rows.with_columns(sip_ns=pl.col("minute").dt.epoch("ns") + 59_000_000_000)
         fields = rows.select(
             pl.lit("FMV").alias("ev"),
@@ -165,7 +208,7 @@ class Channels:
             pl.col("symbol").alias("sym"),
             self._time().alias("t"),
         )
-        return Channel(rows["sip_ns"].to_numpy() // 1000, fields)
+        return Block(rows["sip_ns"].to_numpy() // 1000, fields)
 
     def _head(self, name: str) -> list[pl.Expr]:
         head = [pl.lit(name).alias("ev"), pl.col("symbol").alias("sym")]
@@ -181,6 +224,10 @@ class Channels:
 
     def _time(self) -> pl.Expr:
         return pl.col("sip_ns") // _UNITS[self._feed.time_unit]
+
+
+def _seconds_of(begins: datetime) -> tuple[int, int]:
+    return int(begins.timestamp()), int((begins + _BLOCK).timestamp())
 
 
 def _whole(name: str) -> pl.Expr:

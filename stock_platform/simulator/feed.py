@@ -5,15 +5,13 @@ import random
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
-import polars as pl
 from picows import WSCloseCode
 
-from stock_platform.simulator.channels import EVERY_SYMBOL, Channels
+from stock_platform.simulator.channels import EVERY_SYMBOL, Channels, to_texts
 from stock_platform.simulator.clock import Clock
 from stock_platform.simulator.losses import Window, windows
 from stock_platform.simulator.market import Market, at_new_york
 from stock_platform.simulator.script import Script, minute_of_day
-from stock_platform.simulator.ticks import trades_of
 from stock_platform.simulator.ws_finnhub import FinnhubReader
 from stock_platform.simulator.ws_massive import TOO_MANY, Reader
 
@@ -121,7 +119,6 @@ class LiveFeed:
             if not away:
                 await self._audience_at_max_speed()
                 self._send(session, now, until)
-                self._send_finnhub(session, now, until)
             self._clock.advance(until)
             await self._pace(started, until - begins)
         self._set_away(None)
@@ -172,43 +169,20 @@ class LiveFeed:
         if waits and not any(reader.is_subscribed for reader in self._everyone()):
             await self._audience(feed.wait_for, _REJOIN_S)
 
-    def _send_finnhub(self, session: date, now: datetime, until: datetime) -> None:
-        wanted = {name for reader in self.finnhub_readers for name in reader.symbols}
-        if not wanted:
-            return
-        minute = now.replace(second=0, microsecond=0)
-        bars = self._market.minute_bars(session).filter(
-            (pl.col("minute") == minute) & pl.col("symbol").is_in(sorted(wanted))
-        )
-        first, end = (int(edge.timestamp() * 1e9) for edge in (now, until))
-        ticks = trades_of(bars, self.script.feed.trades_per_minute_max)
-        ticks = ticks.filter((pl.col("sip_ns") >= first) & (pl.col("sip_ns") < end))
-        for reader in list(self.finnhub_readers):
-            rows = ticks.filter(pl.col("symbol").is_in(sorted(reader.symbols))).sort("sip_ns")
-            reader.send(
-                rows.select(
-                    s="symbol",
-                    p="price",
-                    t=pl.col("sip_ns") // 1_000_000,
-                    v="size",
-                    c=pl.concat_list(pl.lit("1"), pl.lit("12")),
-                ).to_dicts()
-            )
-
     def _send(self, session: date, now: datetime, until: datetime) -> None:
         behind = timedelta(minutes=self.script.feed.delay_minutes)
-        cache: dict[tuple[bool, str], list[str]] = {}
+        every: dict[tuple[bool, str], list[str]] = {}
         for reader in list(self.readers):
-            first, end = (now - behind, until - behind) if reader.delayed else (now, until)
+            span = (now - behind, until - behind) if reader.delayed else (now, until)
             for name, symbols in list(reader.subscribed.items()):
-                if not symbols:
+                if EVERY_SYMBOL not in symbols:
+                    rows = self._channels.events(session, name, span, sorted(symbols))
+                    reader.send(to_texts(rows), self.script.feed.events_per_frame)
                     continue
-                every = EVERY_SYMBOL in symbols
-                events = cache.get((reader.delayed, name)) if every else None
-                if events is None:
-                    wanted = None if every else sorted(symbols)
-                    channel = self._channels.get(session, name)
-                    events = channel.between(first, end, wanted)
-                    if every:
-                        cache[(reader.delayed, name)] = events
-                reader.send(events, self.script.feed.events_per_frame)
+                key = (reader.delayed, name)
+                if key not in every:
+                    every[key] = to_texts(self._channels.events(session, name, span, None))
+                reader.send(every[key], self.script.feed.events_per_frame)
+        for reader in list(self.finnhub_readers):
+            rows = self._channels.events(session, "T", (now, until), sorted(reader.symbols))
+            reader.send(rows)

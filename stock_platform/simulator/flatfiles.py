@@ -107,12 +107,15 @@ class Bucket:
         return Reply(body, status, "application/gzip", headers, compressible=False)
 
     def _keys(self) -> list[str]:
-        sessions = [
-            session
-            for session in self.book.market.sessions
-            if self.book.clock.is_published(session) and self._change(session).published != "no"
-        ]
+        sessions = [day for day in self.book.market.sessions if self._is_out(day)]
         return [_key(dataset, session) for dataset in _DATASETS for session in sessions]
+
+    def _is_out(self, session: date) -> bool:
+        published = self._change(session).published
+        clock = self.book.clock
+        if published == "early":
+            return clock.is_settled(session)
+        return published != "no" and clock.is_published(session)
 
     def _change(self, session: date) -> FlatFile:
         """Give the last change scripted for a session, or a plain file."""

@@ -81,6 +81,18 @@ class Reference:
         answer = {"results": details, "status": self.status, "request_id": request_id(symbol)}
         return to_json(answer)
 
+    def events(self, ask: Ask, symbol: str) -> Reply:
+        """Answer the changes of name; the simulated ones never change theirs."""
+        rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
+        if not rows:
+            return not_found()
+        first = {"type": "ticker_change", "date": str(rows[0]["listed_on"])}
+        events = [{**first, "ticker_change": {"ticker": symbol}}]
+        results = {"name": rows[0]["name"], "events": events}
+        return to_json(
+            {"results": results, "status": self.status, "request_id": request_id(symbol)}
+        )
+
     def types(self, ask: Ask) -> Reply:
         kinds = (("CS", "Common Stock"), ("ETF", "Exchange Traded Fund"))
         return listing(

@@ -23,6 +23,7 @@ def massive_routes(book: Book, script: Script) -> list[Route]:
         route("/v3/reference/tickers", reference.tickers),
         route("/v3/reference/tickers/types", reference.types),
         route("/v3/reference/tickers/{symbol}", reference.details),
+        route("/vX/reference/tickers/{symbol}/events", reference.events),
         route("/v3/reference/splits", reference.splits),
         route("/v3/reference/dividends", reference.dividends),
         route("/v3/reference/conditions", reference.conditions),

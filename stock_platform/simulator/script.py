@@ -199,7 +199,9 @@ class FlatFile(_Part, frozen=True, kw_only=True):
     """A change in the life of one session's flat files."""
 
     session: date
-    published: Literal["yes", "no", "forbidden"] = "yes"
+    published: Literal["on_time", "early", "no", "forbidden"] = "on_time"
+    """on_time: from 11:00 New York on the next day; early: once the session has closed;
+    forbidden: it is listed, but reading it gives 403."""
     version: int = 1
     """Another number is another file under the same key: other ETag, some values corrected."""
     truncated: bool = False
@@ -294,3 +296,9 @@ def minute_of_day(clock: WallClock) -> int:
     except ValueError as error:
         raise Malformed(f"the script has no time of day {clock!r}: {error}") from error
     return at.hour * 60 + at.minute
+
+
+def seed_of(script: Script) -> int:
+    """Give the seed that everything random in a simulation starts from."""
+    market = script.market
+    return (market.replay or market.synthetic or SyntheticScript()).seed

@@ -32,7 +32,7 @@ def as_sent(
     first = _early(told, is_late | is_rebuilt, part).with_columns(sent_at=_after(delay))
     second = told.with_columns(sent_at=_after(delay + again)).filter(is_late)
     messages = pl.concat([first.filter(~is_unsent), second])
-    return messages.select(list(SENT)).cast(SENT).sort("sent_at", "symbol", "minute")
+    return messages.select(list(SENT)).cast(SENT).sort("sent_at", maintain_order=True)
 
 
 def _early(bars: pl.DataFrame, touched: np.ndarray, part: np.ndarray) -> pl.DataFrame:

@@ -3,34 +3,24 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import uvicorn
 from picows import WSUpgradeRequest, ws_create_server
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from stock_platform.simulator import losses, rest_finnhub, rest_rapidapi
+from stock_platform.simulator import rest_finnhub, rest_rapidapi
 from stock_platform.simulator.book import Book
 from stock_platform.simulator.clock import Clock
-from stock_platform.simulator.exchange import Ask, Reply, to_json
 from stock_platform.simulator.feed import LiveFeed
-from stock_platform.simulator.flatfiles import BUCKET
 from stock_platform.simulator.market import Market
 from stock_platform.simulator.replayed import ReplayedMarket
-from stock_platform.simulator.script import (
-    Fault,
-    FlatFile,
-    Keys,
-    Script,
-    SyntheticScript,
-    load_script,
-)
+from stock_platform.simulator.script import Script, SyntheticScript, load_script, seed_of
+from stock_platform.simulator.simulation import Simulator, answer_control
 from stock_platform.simulator.synthetic import SyntheticMarket
 from stock_platform.simulator.web import Web
 from stock_platform.simulator.ws_finnhub import FinnhubReader
@@ -39,80 +29,6 @@ from stock_platform.simulator.ws_massive import Reader
 HOST = "127.0.0.1"
 _START_S = 30.0
 _STOP_S = 10.0
-
-
-@dataclass(slots=True)
-class Simulator:
-    """A running simulation: where it is, what is true in it, and handles to change it."""
-
-    url: str
-    rest_url: str
-    finnhub_url: str
-    finnhub_ws_url: str
-    rapidapi_url: str
-    flatfiles_url: str
-    ws_url_realtime: str
-    """Without the `/stocks` that clients append."""
-    ws_url_delayed: str
-    market: Market
-    script: Script
-    clock: Clock
-    finished: threading.Event
-    """Set once every session has been replayed."""
-    _web: Web
-    _feed: LiveFeed
-    _call: Callable[..., object] = field(repr=False)
-
-    @property
-    def keys(self) -> Keys:
-        """What the vendors accept; the first of each will do."""
-        return self.script.keys
-
-    def environment(self) -> dict[str, str]:
-        """Give the variables that point the platform at this simulator."""
-        return {
-            "MASSIVE_API_KEY": self.keys.massive[0],
-            "MASSIVE_REST_URL": self.rest_url,
-            "MASSIVE_FLATFILES_URL": self.flatfiles_url,
-            "MASSIVE_FLATFILES_BUCKET": BUCKET,
-            "MASSIVE_FLATFILES_ACCESS_KEY": self.keys.flatfiles[0],
-            "MASSIVE_FLATFILES_SECRET_KEY": "simulated-secret",
-            "FINNHUB_API_KEY": self.keys.finnhub[0],
-            "FINNHUB_REST_URL": self.finnhub_url,
-            "RAPIDAPI_KEY": self.keys.rapidapi[0],
-            "RAPIDAPI_URL": f"{self.rapidapi_url}/quote/{{symbol}}",
-            "POLYGON_API_KEY": self.keys.massive[0],
-            "POLYGON_WS_HOST_REALTIME": self.ws_url_realtime,
-            "POLYGON_WS_HOST_DELAYED": self.ws_url_delayed,
-        }
-
-    def lost(self, session: date) -> pl.DataFrame:
-        """Give (symbol, minute) of the true bars that the scripted feed never brings."""
-        return losses.lost(self.market, self.script.feed, session, seed=_seed(self.script))
-
-    def stats(self) -> dict[str, Any]:
-        """Count requests by endpoint, strikes by fault, connections and events."""
-        return {
-            **self._web.stats(),
-            "events_sent": self._feed.events_sent,
-            "readers": len(self._feed.readers),
-            "finished": self.finished.is_set(),
-            "replayed": self.clock.replayed.isoformat(),
-        }
-
-    def set_faults(self, faults: Sequence[Fault]) -> None:
-        self._web.faults.set(faults)
-
-    def set_flatfiles(self, changes: Sequence[FlatFile]) -> None:
-        self._web.bucket.changes = tuple(changes)
-
-    def strike(self, kind: str) -> None:
-        """End every connection to the feed now: reset, close_1000, silent, ..."""
-        self._call(self._feed.strike, kind)
-
-    def start(self) -> None:
-        """Begin a replay whose script says `start: told`."""
-        self._call(self._feed.told.set)
 
 
 def make_market(script: Script) -> Market:
@@ -136,14 +52,13 @@ def running(
     listeners = [_listen(port + n if port else 0) for n in range(4)]
     started: threading.Event = threading.Event()
     served: list[_Served] = []
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def work() -> None:
         try:
             asyncio.run(_serve(loaded, market, listeners, served=served, started=started))
-        except BaseException as error:
+        except Exception as error:
             failed.append(error)
-            raise
         finally:
             started.set()
 
@@ -155,8 +70,11 @@ def running(
     try:
         yield served[0].simulator
     finally:
-        served[0].loop.call_soon_threadsafe(served[0].stop.set)
+        if thread.is_alive():
+            served[0].loop.call_soon_threadsafe(served[0].stop.set)
         thread.join(_STOP_S)
+    if failed:
+        raise RuntimeError("the simulator broke") from failed[0]
 
 
 @dataclass(slots=True)
@@ -176,22 +94,12 @@ async def _serve(
 ) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     clock = Clock(script.market, market)
-    feed = LiveFeed(market, script, clock, _seed(script))
+    feed = LiveFeed(market, script, clock, seed_of(script))
     transports: dict[Any, asyncio.Transport] = {}
     web = Web(
-        Book(market, clock), script, abort=lambda s: _reset(transports, s), seed=_seed(script)
+        Book(market, clock), script, abort=lambda s: _reset(transports, s), seed=seed_of(script)
     )
-    http = uvicorn.Server(
-        uvicorn.Config(
-            web,
-            http=_remembering(transports),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    http = _http_server(web, transports)
     sockets = [
         await ws_create_server(
             lambda _: Reader(feed, delayed=False), sock=listeners[1], max_frame_size=1 << 20
@@ -202,10 +110,10 @@ async def _serve(
         await ws_create_server(lambda ask: FinnhubReader(feed, _path(ask)), sock=listeners[3]),
     ]
     simulator = _simulator(script, market, clock, listeners, web=web, feed=feed, loop=loop)
-    web.control = lambda ask: _control(ask, simulator)
+    web.control = lambda ask: answer_control(ask, simulator)
     serving = asyncio.create_task(http.serve(sockets=[listeners[0]]))
     replaying = asyncio.create_task(feed.run())
-    replaying.add_done_callback(lambda task: _tell_finished(task, simulator))
+    replaying.add_done_callback(lambda task: _tell_finished(task, simulator, stop))
     served.append(_Served(simulator, loop, stop))
     started.set()
     await stop.wait()
@@ -215,6 +123,21 @@ async def _serve(
         server.close()
     http.should_exit = True
     await serving
+    with suppress(asyncio.CancelledError):
+        await replaying
+
+
+def _http_server(web: Web, transports: dict[Any, asyncio.Transport]) -> uvicorn.Server:
+    config = uvicorn.Config(
+        web,
+        http=_remembering(transports),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
 
 
 def _simulator(
@@ -248,25 +171,13 @@ def _simulator(
     )
 
 
-def _control(ask: Ask, simulator: Simulator) -> Reply | None:
-    """Answer the rest of /_simulator/: stats with the feed, clock, start, strike."""
-    name = ask.path.rsplit("/", 1)[-1]
-    if name == "start" and ask.method == "POST":
-        simulator.start()
-        return to_json({"ok": True})
-    if name == "strike" and ask.method == "POST":
-        simulator.strike(ask.query.get("kind", "reset"))
-        return to_json({"ok": True})
-    if name == "stats":
-        return to_json(simulator.stats())
-    if name == "clock":
-        now: datetime = simulator.clock.now()
-        return to_json({"now": now, "replayed": simulator.clock.replayed})
-    return None
-
-
-def _tell_finished(task: "asyncio.Task[None]", simulator: Simulator) -> None:
-    if not task.cancelled() and task.exception() is None:
+def _tell_finished(task: "asyncio.Task[None]", simulator: Simulator, stop: asyncio.Event) -> None:
+    """Set `finished` after the last session; a replay that broke ends the whole simulation."""
+    if task.cancelled():
+        return
+    if task.exception() is not None:
+        stop.set()
+    else:
         simulator.finished.set()
 
 
@@ -303,8 +214,3 @@ def _reset(transports: dict[Any, asyncio.Transport], scope: Any) -> None:
 
 def _path(ask: WSUpgradeRequest) -> str:
     return ask.path.decode("latin-1")
-
-
-def _seed(script: Script) -> int:
-    market = script.market
-    return (market.replay or market.synthetic or SyntheticScript()).seed

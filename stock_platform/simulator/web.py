@@ -16,7 +16,7 @@ from stock_platform.simulator.book import Book
 from stock_platform.simulator.exchange import Ask, Reply, Route, to_json
 from stock_platform.simulator.faults import Faults, bends, replaces
 from stock_platform.simulator.plan import Budgets, denial, too_many
-from stock_platform.simulator.script import Fault, FlatFile, Script, Vendor, convert
+from stock_platform.simulator.script import Denial, Fault, FlatFile, Script, Vendor, convert
 
 CONTROL = "/_simulator/"
 _COMPRESS_FROM = 1_000
@@ -32,6 +32,7 @@ class Web:
         self.asked: Counter[str] = Counter()
         self.faults = Faults(script.faults, seed)
         self.bucket = flatfiles.Bucket(book, script.flatfiles, script.keys.flatfiles)
+        self.denied = script.plan.denied
         self.control: Callable[[Ask], Reply | None] = lambda _: None
         self._abort = abort
         self._budgets = Budgets(script.plan.limits)
@@ -75,7 +76,7 @@ class Web:
         refusal = self._unauthorized(vendor, ask)
         if refusal is None and not self._budgets.spend(vendor, ask.path):
             refusal = too_many(vendor)
-        refusal = refusal or denial(vendor, ask, self.script.plan.denied)
+        refusal = refusal or denial(vendor, ask, self.denied)
         if refusal is not None:
             self.asked[f"{vendor} status {refusal.status}"] += 1
             return refusal
@@ -98,7 +99,7 @@ class Web:
                 return rest_massive.authorized(ask, keys.massive)
 
     def _control(self, ask: Ask) -> Reply:
-        """Answer /_simulator/stats and /_simulator/script, or what the server adds."""
+        """Answer /_simulator/script (new faults, flatfiles, denied), or what the server adds."""
         name = ask.path.removeprefix(CONTROL)
         if name == "script" and ask.method == "POST":
             try:
@@ -107,6 +108,8 @@ class Web:
                     self.faults.set(convert(changed["faults"], tuple[Fault, ...]))
                 if "flatfiles" in changed:
                     self.bucket.changes = convert(changed["flatfiles"], tuple[FlatFile, ...])
+                if "denied" in changed:
+                    self.denied = convert(changed["denied"], tuple[Denial, ...])
             except (Malformed, msgspec.DecodeError, TypeError) as error:
                 return to_json({"error": str(error)}, status=400)
             return to_json({"ok": True})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import polars as pl
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ TOO_MANY_SYMBOLS = {"type": "error", "msg": "Subscribing to too many symbols"}
 PING_EVERY_S = 60.0
 _BUFFER_HIGH = 1 << 20
 _TRADES_PER_MESSAGE = 50
+_PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./:^=+*#$_-]{0,31}")
 
 
@@ -28,13 +30,14 @@ class FinnhubReader(WSListener):
         self.key = (parse_qs(urlsplit(path).query).get("token") or [""])[0]
         self.symbols: set[str] = set()
         self.frames_sent = 0
+        self.leaving = False
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._ping: asyncio.TimerHandle | None = None
 
     @property
     def is_subscribed(self) -> bool:
-        return bool(self.symbols) and not self.transport.is_disconnected
+        return bool(self.symbols) and not self.leaving
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -74,6 +77,7 @@ class FinnhubReader(WSListener):
             self.feed.changed.set()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.leaving = True
         self._flowing.set()
         if self._ping:
             self._ping.cancel()
@@ -96,18 +100,28 @@ class FinnhubReader(WSListener):
             except TimeoutError:
                 self.hang_up()
 
-    def send(self, trades: list[dict[str, Any]]) -> None:
-        for start in range(0, len(trades), _TRADES_PER_MESSAGE):
+    def send(self, trades: pl.DataFrame) -> None:
+        """Send the trades given as fields of Massive's channel T."""
+        unit = _PER_MS[self.feed.script.feed.time_unit]
+        rows = trades.select(
+            s="sym",
+            p="p",
+            t=pl.col("t") // unit,
+            v=pl.col("ds").cast(pl.Float64),
+            c=pl.concat_list(pl.lit("1"), pl.lit("12")),
+        ).to_dicts()
+        for start in range(0, len(rows), _TRADES_PER_MESSAGE):
             self.frames_sent += 1
-            self._tell({"type": "trade", "data": trades[start : start + _TRADES_PER_MESSAGE]})
+            self._tell({"type": "trade", "data": rows[start : start + _TRADES_PER_MESSAGE]})
 
     def hang_up(self) -> None:
-        if not self.transport.is_disconnected:
+        if not self.leaving:
+            self.leaving = True
             self.transport.send_close(WSCloseCode.GOING_AWAY)
             self.transport.disconnect()
 
     def _tell(self, message: dict[str, Any]) -> None:
-        if not self.transport.is_disconnected:
+        if not self.leaving:
             self.transport.send(WSMsgType.TEXT, msgspec.json.encode(message))
 
     def _schedule_ping(self) -> None:

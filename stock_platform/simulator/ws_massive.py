@@ -43,13 +43,14 @@ class Reader(WSListener):
         self.subscribed: dict[str, set[str]] = {}
         self.frames_sent = 0
         self.silenced = False
+        self.leaving = False
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_subscribed(self) -> bool:
-        return any(self.subscribed.values()) and not self.transport.is_disconnected
+        return any(self.subscribed.values()) and not self.leaving
 
     @property
     def unsent_bytes(self) -> int:
@@ -90,6 +91,7 @@ class Reader(WSListener):
             self._unsubscribe(params)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.leaving = True
         self._flowing.set()
         if self._timer:
             self._timer.cancel()
@@ -115,7 +117,7 @@ class Reader(WSListener):
 
     def send(self, events: Sequence[str], per_frame: int) -> None:
         """Send events, `per_frame` to an array, with what the script mixes in."""
-        if self.silenced or self.transport.is_disconnected:
+        if self.silenced or self.leaving:
             return
         script = self.feed.script.feed
         for start in range(0, len(events), per_frame):
@@ -132,7 +134,7 @@ class Reader(WSListener):
             self.feed.events_sent += len(chunk)
             if script.close_after_frames and self.frames_sent >= script.close_after_frames:
                 self.feed.strike_once(self)
-                if self.silenced or self.transport.is_disconnected:
+                if self.silenced or self.leaving:
                     return
         if script.slow_reader_bytes and self.unsent_bytes > script.slow_reader_bytes:
             self.dismiss(SLOW, WSCloseCode.POLICY_VIOLATION)
@@ -154,6 +156,7 @@ class Reader(WSListener):
             case "closed_1011":
                 self._close(WSCloseCode.INTERNAL_ERROR)
             case _:
+                self.leaving = True
                 under = self.transport.underlying_transport
                 raw = under.get_extra_info("socket")
                 # Without lingering the kernel answers with RST, as a dying host's does.
@@ -161,7 +164,8 @@ class Reader(WSListener):
                 under.abort()
 
     def _close(self, code: WSCloseCode) -> None:
-        if not self.transport.is_disconnected:
+        if not self.leaving:
+            self.leaving = True
             self.transport.send_close(code)
             self.transport.disconnect()
 
@@ -205,7 +209,7 @@ class Reader(WSListener):
 
     def _say(self, statuses: Sequence[tuple[str, str]]) -> None:
         """Send status objects, in one array or in one frame each."""
-        if self.transport.is_disconnected or not statuses:
+        if self.leaving or not statuses:
             return
         rows = [{"ev": "status", "status": name, "message": text} for name, text in statuses]
         together = self.feed.script.feed.batch_statuses
