@@ -81,6 +81,9 @@ def open_vendor() -> Generator[Vendor]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Headers and body in one packet, or every answer waits 40 ms for an acknowledgement.
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def handle_one_request(self) -> None:
             try:
