@@ -1,0 +1,60 @@
+"""Run the benches of a suite one after the other, each in a process of its own.
+
+`python -m stock_platform_tests.bench lake` prints what every bench prints and,
+as the last line of stdout, one JSON object with the figures of all of them. A
+bench that fails is named there too, and the exit code is 1.
+"""
+
+import json
+import subprocess
+import sys
+
+SUITES = {
+    "lake": ("coverage", "lake", "flatfiles", "sql", "dagster_ui", "heal_run"),
+    "stream": ("stream",),
+    "indicators": ("indicators", "postgres"),
+}
+"""Modules of this folder by suite; a test knows that every bench is in one."""
+
+
+def main(suite: str) -> int:
+    """Print the benches of `suite`; give the exit code."""
+    figures: dict[str, object] = {}
+    failed: list[str] = []
+    for name in SUITES[suite]:
+        print(f"--- {name}", file=sys.stderr, flush=True)
+        measured = _run(name)
+        if measured is None:
+            failed.append(name)
+        else:
+            figures.update(measured)
+    if failed:
+        figures["benches_failed"] = {
+            "value": len(failed),
+            "unit": ", ".join(failed),
+            "target": "< 1",
+            "ok": False,
+        }
+    print(json.dumps(figures))
+    return 1 if failed else 0
+
+
+def _run(name: str) -> dict[str, object] | None:
+    """Pass a bench's output on, but for its last line: give that, or None when it failed."""
+    command = [sys.executable, "-m", f"{__package__}.{name}"]
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as bench:
+        for line in bench.stdout or ():
+            if last:
+                print(last, flush=True)
+            last = line.rstrip("\n")
+    if bench.returncode == 0 and last.startswith("{"):
+        return json.loads(last)
+    print(last)
+    return None
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in SUITES:
+        sys.exit(f"usage: python -m {__package__} {'|'.join(SUITES)}")
+    sys.exit(main(sys.argv[1]))
