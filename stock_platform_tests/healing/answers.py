@@ -1,0 +1,59 @@
+"""Answers of providers, briefly."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from stock_platform.domain import bar
+from stock_platform.domain.answer import Answer
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.session import MinuteGrid
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.judge import Rules
+from stock_platform_tests.domain.examples import GRID, at, bars_of, raw_bars
+
+BACKOFF = Backoff.from_minutes((2, 10, 60))
+RULES = Rules(timedelta(minutes=20), BACKOFF)
+EVENING = at("22:00")
+"""An hour after the close: everything has settled."""
+
+
+def answer(
+    symbols: Iterable[str] | None = ("A",),
+    *,
+    slots: tuple[int, int] | None = None,
+    asked_at: datetime = EVENING,
+    bars: Iterable[tuple[str, int]] = (),
+    broken: Iterable[tuple[str, int]] = (),
+    outcome: str = "ok",
+    detail: str = "",
+    revision: Revision = Revision.REST,
+    provider: str = "massive",
+    grid: MinuteGrid = GRID,
+) -> Answer:
+    """Give an answer about slots (default: all of the session)."""
+    first, last = slots or (grid.first, grid.end - 1)
+    return Answer(
+        provider,
+        grid.session,
+        None if symbols is None else tuple(symbols),
+        grid.minute(first),
+        grid.minute(last),
+        asked_at,
+        revision,
+        outcome=outcome,
+        detail=detail,
+        bars=bars_of(bars, grid),
+        rejected=_rejected(list(broken), grid),
+    )
+
+
+def _rejected(cells: list[tuple[str, int]], grid: MinuteGrid) -> pl.DataFrame:
+    raw = raw_bars(len(cells)).with_columns(
+        pl.Series("symbol", [symbol for symbol, _ in cells], pl.String),
+        pl.Series("minute", [grid.minute(slot) for _, slot in cells], bar.INSTANT),
+        high=pl.lit(1.0),
+    )
+    raw = raw.cast({"observed_at": bar.INSTANT})
+    return bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars").rejected

@@ -1,0 +1,140 @@
+"""Deciding which sessions to ask for: newest first, nobody starved, nothing for ever."""
+
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.find import Asked, Need, decide
+from stock_platform_tests.domain.examples import DAY, REGULAR
+from stock_platform_tests.healing.answers import BACKOFF, EVENING
+
+SESSIONS = REGULAR.sessions(date(2026, 11, 2), DAY)
+TICK = timedelta(seconds=30)
+
+
+def need(session: date, minutes: int = 7, last: int = 389) -> Need:
+    return Need(session, 0, last, minutes, 1)
+
+
+def test_the_newest_sessions_come_first_and_a_tick_is_bounded() -> None:
+    chosen = decide(map(need, SESSIONS), {}, EVENING, backoff=BACKOFF, sessions_max=3)
+
+    assert [wanted.session for wanted, _ in chosen] == SESSIONS[:-4:-1]
+
+
+def test_what_is_remembered_makes_the_next_run_key_a_new_one() -> None:
+    [(_, first)] = decide([need(DAY)], {}, EVENING, backoff=BACKOFF, sessions_max=1)
+    later = EVENING + timedelta(minutes=2)
+
+    [(_, second)] = decide([need(DAY)], {DAY: first}, later, backoff=BACKOFF, sessions_max=1)
+
+    assert first == Asked(count=1, fruitless=0, missing=7, at=EVENING, last=389)
+    assert second == Asked(count=2, fruitless=1, missing=7, at=later, last=389)
+
+
+@given(st.lists(st.sampled_from(SESSIONS), unique=True), st.permutations(range(3)))
+def test_a_tick_that_was_lost_is_decided_the_same_way_again(
+    sessions: list[date], order: list[int]
+) -> None:
+    asked = {day: Asked(5, 0, 3, EVENING - timedelta(hours=1), 389) for day in SESSIONS[::2]}
+    needs = [need(session) for session in sessions]
+    shuffled = sorted(needs, key=lambda need: order[need.session.day % 3])
+
+    once = decide(needs, asked, EVENING, backoff=BACKOFF, sessions_max=4)
+    again = decide(shuffled, asked, EVENING, backoff=BACKOFF, sessions_max=4)
+
+    assert once == again
+
+
+def test_a_session_in_work_is_left_alone_and_takes_no_place() -> None:
+    chosen = decide(
+        map(need, SESSIONS),
+        {},
+        EVENING,
+        backoff=BACKOFF,
+        running=frozenset({SESSIONS[-1]}),
+        sessions_max=1,
+    )
+
+    assert [wanted.session for wanted, _ in chosen] == [SESSIONS[-2]]
+
+
+def test_a_run_that_changed_nothing_is_repeated_ever_later_and_then_given_up() -> None:
+    asked, now, waits = {}, EVENING, []
+
+    for _ in range(60 * 60):
+        chosen = decide([need(DAY)], asked, now, backoff=BACKOFF, sessions_max=1)
+        asked |= {wanted.session: entry for wanted, entry in chosen}
+        waits += [(now - EVENING) / timedelta(minutes=1)] * len(chosen)
+        now += TICK
+
+    assert waits == [0, 2, 12, 72]
+
+
+def test_a_gap_that_shrank_is_asked_for_at_once() -> None:
+    asked = {DAY: Asked(3, 2, 7, EVENING, 389)}
+
+    [(_, entry)] = decide([need(DAY, minutes=6)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+
+    assert entry.fruitless == 0
+
+
+def test_a_given_up_session_is_asked_for_again_when_something_new_goes_missing() -> None:
+    asked = {DAY: Asked(4, 3, 7, EVENING - timedelta(hours=9), 389)}
+
+    same = decide([need(DAY)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+    more = decide([need(DAY, minutes=8)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+
+    assert (len(same), len(more)) == (0, 1)
+
+
+def test_as_many_but_other_minutes_are_no_fruitless_run() -> None:
+    asked = {DAY: Asked(3, 0, 7, EVENING, 100)}
+
+    [(_, entry)] = decide([need(DAY, last=101)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+
+    assert entry.fruitless == 0
+
+
+def test_a_session_whose_runs_break_is_spaced_however_its_need_grows() -> None:
+    asked, now, waits = {}, EVENING, []
+
+    for tick in range(24 * 60 * 2):
+        chosen = decide(
+            [need(DAY, minutes=7 + tick, last=tick)],
+            asked,
+            now,
+            backoff=BACKOFF,
+            failed=frozenset({DAY}) if asked else frozenset(),
+            sessions_max=1,
+        )
+        asked |= {wanted.session: entry for wanted, entry in chosen}
+        waits += [(now - EVENING) / timedelta(minutes=1)] * len(chosen)
+        now += TICK
+
+    assert waits[:5] == [0, 2, 12, 72, 132]
+    assert len(waits) < 30
+
+
+@given(
+    hopeless=st.sets(st.sampled_from(SESSIONS)),
+    sessions_max=st.integers(1, 4),
+    minutes=st.lists(st.integers(1, 600), max_size=5).map(lambda waits: tuple(sorted(waits))),
+)
+def test_sessions_that_can_not_be_filled_never_starve_the_others(
+    hopeless: set[date], sessions_max: int, minutes: tuple[int, ...]
+) -> None:
+    backoff = Backoff.from_minutes(minutes)
+    missing, asked, runs, now = set(SESSIONS), {}, 0, EVENING
+
+    for _ in range(2 * len(SESSIONS) * (len(minutes) + 2)):
+        chosen = decide(map(need, missing), asked, now, backoff=backoff, sessions_max=sessions_max)
+        asked |= {wanted.session: entry for wanted, entry in chosen}
+        missing -= {wanted.session for wanted, _ in chosen} - hopeless
+        runs += len(chosen)
+        now += TICK
+
+    assert missing == hopeless
+    assert runs <= len(SESSIONS) + len(hopeless) * len(minutes)
