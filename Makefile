@@ -117,13 +117,11 @@ uv: ;
 
 # Debian's python3 can lack ensurepip (package python3-venv); pip alone will do then.
 .tools/bin/uv:
-	@mkdir -p .tools
 	@if python3 -m venv .tools >/dev/null 2>&1; then \
 		.tools/bin/python -m pip install --quiet uv; \
-	elif python3 -m pip --version >/dev/null 2>&1; then \
+	elif rm -rf .tools && python3 -m pip --version >/dev/null 2>&1; then \
 		python3 -m pip install --quiet --target .tools --ignore-installed uv; \
 	else \
-		rm -rf .tools; \
 		echo "This Python has neither venv nor pip. Install one of them" \
 			"(Debian: apt install python3-venv) and run make again." >&2; \
 		exit 1; \
