@@ -279,7 +279,7 @@ class AlertSettings(_Settings):
     alert_webhook: SecretStr = Field(
         SecretStr(""), description="URL taking Slack's form of JSON; empty: none"
     )
-    alert_timeout_s: float = Field(10.0, gt=0, le=30, description="of one attempt at one target")
+    alert_timeout_s: float = Field(10.0, gt=0, le=30, description="of one attempt at the webhook")
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where people open Dagster; links point there"
     )

@@ -86,6 +86,22 @@ def test_writers_in_any_order_at_once_leave_the_newest(latest: LatestQuotes) -> 
     assert latest.read(["GOOG"])[0]["price"] == "24"
 
 
+def test_a_newer_quote_stored_between_our_read_and_our_write_stays(
+    troubled: LatestQuotes, faults: Faults
+) -> None:
+    def overtaken(body: dict, forward: Forward) -> Reply:
+        answer = forward(body)
+        troubled.write(made_quote(seconds=9, price="9"), LATER)
+        return 200, answer
+
+    faults.plan("BatchGetItem", overtaken)
+
+    refreshed = troubled.write(made_quote(seconds=1, price="1"), LATER)
+
+    assert refreshed == Refreshed(written=0, stale=1, ahead=0)
+    assert troubled.read(["GOOG"])[0]["price"] == "9"
+
+
 def test_a_quote_from_the_future_does_not_shut_out_the_real_ones(latest: LatestQuotes) -> None:
     refreshed = latest.write(made_quote(seconds=86_400 * 365), LATER)
     latest.write(made_quote(price="5"), LATER)
