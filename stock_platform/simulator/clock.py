@@ -24,9 +24,9 @@ class Clock:
         self._lock = threading.Lock()
         first = market.sessions[0] if market.sessions else date(2026, 11, 19)
         last = market.sessions[-1] if market.sessions else first
-        self._replayed = at_new_york(first, time(0)).astimezone(UTC)
+        self._replayed = at_new_york(first, time(0))
         # The next night: the record is final, the flat files are out, the market is closed.
-        self._end = at_new_york(last + timedelta(days=1), time(21)).astimezone(UTC)
+        self._end = at_new_york(last + timedelta(days=1), time(21))
 
     @property
     def replayed(self) -> datetime:

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from email.utils import format_datetime
 from xml.sax.saxutils import escape
 
@@ -128,7 +128,7 @@ class Bucket:
         return hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()
 
     def _modified_at(self, session: date, change: FlatFile) -> datetime:
-        return at_new_york(session, time(23, min(59, change.version))).astimezone(UTC)
+        return at_new_york(session, time(23, min(59, change.version)))
 
     def _entry(self, key: str) -> str:
         found = _KEY.fullmatch(key)

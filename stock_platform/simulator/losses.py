@@ -5,7 +5,7 @@ The same rules drive the socket and tell a test which bars it has to find again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zlib import crc32
 
 import numpy as np
@@ -72,10 +72,8 @@ def lost(market: Market, feed: Feed, session: date, *, seed: int = 1) -> pl.Data
 
 
 def _window(outage: Outage) -> Window:
-    minute = minute_of_day(outage.at)
-    midnight = at_new_york(outage.session, datetime.min.time())
-    # Wall-clock arithmetic: the hour a clock change adds or drops is never within a session.
-    starts_at = midnight + timedelta(minutes=minute)
+    hour, minute = divmod(minute_of_day(outage.at), 60)
+    starts_at = at_new_york(outage.session, time(hour, minute))
     return Window(starts_at, starts_at + timedelta(minutes=outage.minutes), outage.kind)
 
 

@@ -1,7 +1,7 @@
 """What a simulated market is: the truth of every session, and how vendors derive a day from it."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Protocol
 
 import polars as pl
@@ -137,5 +137,5 @@ def daily_of(bars: pl.DataFrame, session: date, calendar: Calendar) -> pl.DataFr
 
 
 def at_new_york(day: date, clock: time) -> datetime:
-    """Give the instant of a New York wall-clock time."""
-    return datetime.combine(day, clock, NEW_YORK)
+    """Give the instant of a New York wall-clock time, in UTC."""
+    return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)

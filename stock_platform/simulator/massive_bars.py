@@ -181,7 +181,7 @@ def _instant(text: str) -> datetime:
     """Read a date (New York midnight) or Unix milliseconds."""
     if re.fullmatch(r"-?\d{5,}", text):
         return datetime.fromtimestamp(int(text) / 1000, UTC)
-    return at_new_york(date.fromisoformat(text), time(0)).astimezone(UTC)
+    return at_new_york(date.fromisoformat(text), time(0))
 
 
 def _windows(

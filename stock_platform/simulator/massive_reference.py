@@ -247,7 +247,7 @@ def _ticker(row: dict[str, object], on: date, *, active: bool) -> dict[str, obje
         "last_updated_utc": f"{on}T00:00:00Z",
     }
     if isinstance(delisted, date) and delisted <= on:
-        item["delisted_utc"] = _iso(at_new_york(delisted, time(0)).astimezone(UTC))
+        item["delisted_utc"] = _iso(at_new_york(delisted, time(0)))
     return item
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -60,6 +61,9 @@ class Web:
         if ask.path.startswith(CONTROL):
             return self._control(ask)
         vendor = _vendor(ask.path)
+        if vendor == "finnhub":
+            # The vendor's own Python client asks for /api/v1//quote.
+            ask = replace(ask, path=ask.path.replace("//", "/"))
         for route in self._routes[vendor]:
             found = route.pattern.fullmatch(ask.path)
             if found:
