@@ -1,0 +1,159 @@
+"""From settings to sources."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from stock_platform.domain.problems import Permanent
+from stock_platform.domain.session import Calendar
+from stock_platform.providers.connect import ProviderSettings, open_providers
+from stock_platform.settings import (
+    FinnhubSettings,
+    MassiveSettings,
+    RapidSettings,
+    RequestSettings,
+)
+from stock_platform_tests.providers.conftest import CANARY, NOON
+from stock_platform_tests.providers.stages import OPEN, SESSION, MassiveStage, minutes
+from stock_platform_tests.providers.vendor import Vendor
+
+KEY = {"api_key": CANARY}
+Settings = Callable[..., ProviderSettings]
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("MASSIVE_", "POLYGON_", "FINNHUB_", "RAPIDAPI_", "STOCKS_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Settings:
+    def settings(
+        *,
+        massive: dict[str, object] | None = None,
+        finnhub: dict[str, object] | None = None,
+        rapid: dict[str, object] | None = None,
+        requests: dict[str, object] | None = None,
+    ) -> ProviderSettings:
+        return ProviderSettings(
+            MassiveSettings.model_validate(massive or {}),
+            FinnhubSettings.model_validate(finnhub or {}),
+            RapidSettings.model_validate(rapid or {}),
+            RequestSettings.model_validate(requests or {}),
+            Calendar(),
+            timedelta(minutes=20),
+            str(tmp_path / "lake"),
+        )
+
+    return settings
+
+
+def names(sources: list[object]) -> list[str]:
+    return [str(source.name) for source in sources]  # type: ignore[attr-defined]
+
+
+def test_without_any_provider_the_message_says_what_to_set(configured: Settings) -> None:
+    with (
+        pytest.raises(Permanent, match=r"MASSIVE_API_KEY.*FINNHUB_API_KEY.*RAPIDAPI_KEY"),
+        open_providers(configured()),
+    ):
+        pass
+
+
+def test_without_a_provider_no_file_is_made(configured: Settings, tmp_path: Path) -> None:
+    with pytest.raises(Permanent), open_providers(configured()):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_configured_provider_is_there_the_preferred_first(configured: Settings) -> None:
+    settings = configured(
+        massive={**KEY, "flatfiles_access_key": "a", "flatfiles_secret_key": "b"},
+        finnhub={**KEY, "candles": True},
+        rapid={"key": CANARY, "url": "https://x.p.rapidapi.com/q/{symbol}"},
+    )
+
+    with open_providers(settings) as providers:
+        found = {
+            kind: names(getattr(providers, kind))
+            for kind in ("minute", "session", "daily", "quotes", "reference")
+        }
+
+    assert found == {
+        "minute": ["massive", "finnhub"],
+        "session": ["massive_flatfiles"],
+        "daily": ["massive", "massive_flatfiles", "finnhub"],
+        "quotes": ["massive", "finnhub", "rapidapi"],
+        "reference": ["massive"],
+    }
+
+
+def test_finnhub_gives_bars_only_where_the_plan_has_them(configured: Settings) -> None:
+    with open_providers(configured(finnhub=KEY)) as providers:
+        assert (names(providers.quotes), providers.minute) == (["finnhub"], [])
+
+
+def test_the_free_plans_budget_is_told_to_the_planner(configured: Settings) -> None:
+    settings = configured(massive={**KEY, "requests_per_minute": 5})
+
+    with open_providers(settings) as providers:
+        assert providers.requests_per_minute == 5
+
+
+def test_the_environment_is_read_under_the_old_names_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vendor: Vendor
+) -> None:
+    monkeypatch.setenv("POLYGON_API_KEY", CANARY)
+    monkeypatch.setenv("POLYGON_REST_URL", vendor.url)
+    monkeypatch.setenv("STOCKS_LAKE", str(tmp_path / "lake"))
+    MassiveStage().say(vendor, minutes(0))
+
+    with open_providers(clock=lambda: NOON) as providers:
+        answer = providers.minute[0].minute_bars("AAPL", SESSION, OPEN, OPEN)
+
+    assert answer.bars.height == 1
+    assert vendor.heard[0].headers["Authorization"] == f"Bearer {CANARY}"
+
+
+def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Settings, vendor: Vendor) -> None:
+    rapid = {
+        "key": CANARY,
+        "url": f"{vendor.url}/q/{{symbol}}?region=US",
+        "host": "x.p.rapidapi.com",
+    }
+
+    with open_providers(configured(rapid=rapid)) as providers:
+        providers.quotes[0].quotes(["A"], OPEN)
+
+    headers = vendor.heard[0].headers
+    assert (headers["X-RapidAPI-Host"], headers["X-RapidAPI-Key"]) == ("x.p.rapidapi.com", CANARY)
+    assert vendor.heard[0].target == "/q/A?region=US"
+
+
+def test_a_url_that_is_none_is_permanent(configured: Settings) -> None:
+    settings = configured(rapid={"key": CANARY, "url": "ftp://x/{symbol}"})
+
+    with pytest.raises(Permanent, match="RAPIDAPI_URL"), open_providers(settings):
+        pass
+
+
+def test_budgets_are_beside_a_local_lake_and_elsewhere_by_setting(
+    configured: Settings, tmp_path: Path
+) -> None:
+    beside = configured().budget
+    elsewhere = configured(requests={"budget": "redis://127.0.0.1/3"}).budget
+
+    assert beside == str(tmp_path / "lake" / ".requests" / "budget.sqlite")
+    assert elsewhere == "redis://127.0.0.1/3"
+
+
+def test_settings_print_no_key(configured: Settings) -> None:
+    settings = configured(massive=KEY, finnhub=KEY, rapid={"key": CANARY})
+
+    assert CANARY not in f"{settings!r} {settings}"
