@@ -51,7 +51,7 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
         ledger.mark("asked", rows, first, min(last, _last_over(ledger, answer.asked_at)))
         settled = _last_over(ledger, answer.asked_at - rules.settle)
         ledger.mark("empty", rows, first, min(last, settled))
-    broken = _take_back_broken(ledger, answer)
+    broken = _take_back_broken(ledger, rows, answer)
     failures = ledger.attempts[list(broken)]
     _note_authority(ledger, rows, answer, rules)
     for (row, reason), failed in zip(broken.items(), failures, strict=True):
@@ -60,14 +60,14 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
         _fail(ledger, np.array([row]), one, rules)
 
 
-def _take_back_broken(ledger: Ledger, answer: Answer) -> dict[int, str]:
+def _take_back_broken(ledger: Ledger, rows: np.ndarray, answer: Answer) -> dict[int, str]:
     """Unmark the minutes whose bar came broken; give their rows, with a reason each."""
     broken: dict[int, str] = {}
     for symbol, minute, reason in answer.broken():
         row = int(ledger.rows_of([symbol])[0])
         slot = (minute - ledger.grid.starts_at) // _MINUTE
-        on_grid = row >= 0 and 0 <= slot < ledger.grid.width
-        if on_grid and not ledger.bits["observed"][row, slot]:
+        meant = row in rows and 0 <= slot < ledger.grid.width
+        if meant and not ledger.bits["observed"][row, slot]:
             ledger.bits["empty"][row, slot] = False
             broken.setdefault(row, reason)
     return broken

@@ -43,14 +43,15 @@ def raw_bars(count: int) -> pl.DataFrame:
 def bars_of(cells: Iterable[tuple[str, int]], grid: MinuteGrid = GRID) -> pl.DataFrame:
     """Give one bar for each (symbol, slot)."""
     pairs = list(cells)
-    row = bar.sift(raw_bars(1), bar.MINUTE_BARS, dataset="minute_bars").bars.drop(
-        "symbol", "minute"
-    )
-    keys = pl.DataFrame(
+    return pl.DataFrame(
         {
             "symbol": [symbol for symbol, _ in pairs],
             "minute": [grid.starts_at + timedelta(minutes=slot) for _, slot in pairs],
+            **{name: [value] * len(pairs) for name, value in _BAR.items()},
         },
-        schema={"symbol": pl.String(), "minute": bar.INSTANT},
+        schema=bar.MINUTE_BARS,
     )
-    return keys.join(row, how="cross").select(list(bar.MINUTE_BARS)).cast(bar.MINUTE_BARS)
+
+
+_BAR = bar.sift(raw_bars(1), bar.MINUTE_BARS, dataset="minute_bars").bars.row(0, named=True)
+del _BAR["symbol"], _BAR["minute"]

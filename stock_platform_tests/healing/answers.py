@@ -50,6 +50,8 @@ def answer(
 
 
 def _rejected(cells: list[tuple[str, int]], grid: MinuteGrid) -> pl.DataFrame:
+    if not cells:
+        return pl.DataFrame(schema=bar.REJECTED)
     raw = raw_bars(len(cells)).with_columns(
         pl.Series("symbol", [symbol for symbol, _ in cells], pl.String),
         pl.Series("minute", [grid.minute(slot) for _, slot in cells], bar.INSTANT),

@@ -201,6 +201,14 @@ def test_a_broken_bar_of_a_stranger_or_another_day_is_passed_over() -> None:
     assert ledger.attempts.tolist() == [0]
 
 
+def test_a_broken_bar_of_a_symbol_nobody_asked_about_is_passed_over() -> None:
+    ledger = blank("A", "B")
+
+    judge(ledger, answer(["A"], broken=[("B", 1)]), RULES)
+
+    assert ledger.attempts.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("slots", "asked_at", "revision", "verified"),
     [
