@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from stock_platform.domain.connection import CONNECTIONS
 from stock_platform.domain.session import NEW_YORK
-from stock_platform.lake.live import CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,6 @@ class ConnectionLog:
                 del self._intervals[key]
         for day, intervals in sorted(by_session.items()):
             yield day, self._to_frame(intervals)
-
-    def unite(self, stored: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-        """Merge this writer's stored intervals with newer ones: the longest life wins."""
-        mine = stored.filter(pl.col("writer") == self._writer).select(list(CONNECTIONS))
-        key = ["writer", "connection", "channel"]
-        return (
-            pl.concat([mine.cast(CONNECTIONS), changed])
-            .group_by(key)
-            .agg(
-                pl.col("connected_at").min(),
-                pl.col("alive_until").max(),
-                pl.col("disconnected_at").max(),
-            )
-            .select(list(CONNECTIONS))
-            .sort([*key, "connected_at"])
-        )
 
     def _lasting(self, connection: str) -> list[Interval]:
         return [

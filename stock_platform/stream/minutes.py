@@ -2,11 +2,10 @@
 
 A late trade makes the feed send the same minute again; the newest sending
 wins. When the minute's part is already in the lake, the resend goes into a
-further part. Parts are named by their content, so writing the same bars again
-after a crash changes nothing and different bars never collide.
+further part: the lake names parts so that the same bars again are the same part
+and other bars never collide.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +15,7 @@ import polars as pl
 from stock_platform.domain.bar import MINUTE_BARS, REJECTED, sift
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.session import NEW_YORK, Calendar
-from stock_platform.lake.live import read_connections, write_connections, write_live_minute
+from stock_platform.lake.live import write_connections, write_live_minute
 from stock_platform.lake.publish import quarantine
 from stock_platform.lake.store import Store
 from stock_platform.stream.connections import ConnectionLog
@@ -24,6 +23,7 @@ from stock_platform.stream.connections import ConnectionLog
 PROVIDER = "massive_stream"
 DATASET = "minute_bars_live"
 MINUTE = timedelta(minutes=1)
+RESENDS_WAIT = timedelta(minutes=3)
 DAYS_KNOWN_MAX = 64
 _RAW = {
     "symbol": pl.String(),
@@ -60,6 +60,7 @@ class MinuteWriter:
         self._writer = writer
         self._open: dict[datetime, dict[str, dict[str, object]]] = {}
         self._unplaced: list[dict[str, object]] = []
+        self._newest = datetime.min.replace(tzinfo=UTC)
         self._sessions: dict[date, bool] = {}
 
     @property
@@ -86,23 +87,41 @@ class MinuteWriter:
         A minute is forgotten only once it is written: after an error the call
         may simply be repeated.
         """
-        written = []
-        for minute in sorted(self._open):
-            if minute + MINUTE <= instant:
-                part = self._write(minute, list(self._open[minute].values()))
-                del self._open[minute]
-                written += [part] if part else []
+        closed = [minute for minute in sorted(self._open) if minute + MINUTE <= instant]
+        written = [part for parts in self._grouped(closed, instant) if (part := self._keep(parts))]
         if self._unplaced:
             self._refuse(self._unplaced)
             self._unplaced = []
         return written
 
+    def _grouped(self, closed: list[datetime], instant: datetime) -> list[list[datetime]]:
+        """Put bars re-sent for minutes already written beside the next minute that closes.
+
+        On a part of their own they would make thousands of parts a session; they wait
+        for it at most `RESENDS_WAIT`. The minute that names the part comes last.
+        """
+        fresh = [minute for minute in closed if minute > self._newest]
+        late = [minute for minute in closed if minute <= self._newest]
+        groups = [[minute] for minute in fresh]
+        first = groups[0] if groups else []
+        if first and late and _session(late[-1]) == _session(first[0]):
+            return [[*late, *first], *groups[1:]]
+        if late and (first or instant >= self._newest + RESENDS_WAIT):
+            return [late, *groups]
+        return groups
+
+    def _keep(self, minutes: list[datetime]) -> WrittenMinute | None:
+        rows = [bar for minute in minutes for bar in self._open[minute].values()]
+        part = self._write(minutes[-1], rows)
+        for minute in minutes:
+            del self._open[minute]
+        self._newest = max(self._newest, minutes[-1])
+        return part
+
     def write_connections(self) -> None:
-        """Store the connection intervals known so far, united with those stored before."""
+        """Store what is new of the connection intervals; the lake unites it with the old."""
         for session, frame in self.connections.take_changed():
-            stored = read_connections(self._store, session)
-            united = self.connections.unite(stored, frame)
-            write_connections(self._store, session, self._writer, united)
+            write_connections(self._store, session, self._writer, frame)
 
     def _is_session(self, day: date) -> bool:
         # The calendar is asked once a day, not once a bar: an answer costs 100 us.
@@ -116,11 +135,9 @@ class MinuteWriter:
         bars = self._sift(rows)
         if bars.is_empty():
             return None
-        bars = bars.sort("symbol")
         label = minute.astimezone(NEW_YORK).strftime("%H%M")
         session = _session(minute)
-        part = f"{self._writer}-{_digest(bars)}"
-        uri = write_live_minute(self._store, session, label, part, bars)
+        uri = write_live_minute(self._store, session, label, self._writer, bars)
         return WrittenMinute(session, minute, bars.height, uri)
 
     def _sift(self, rows: list[dict[str, object]]) -> pl.DataFrame:
@@ -182,8 +199,3 @@ def _instant(milliseconds: object) -> datetime | None:
 
 def _session(minute: datetime) -> date:
     return minute.astimezone(NEW_YORK).date()
-
-
-def _digest(bars: pl.DataFrame) -> str:
-    rows = repr([tuple(map(str, row)) for row in bars.iter_rows()])
-    return hashlib.sha256(rows.encode()).hexdigest()[:10]

@@ -58,6 +58,7 @@ class Newest:
         self._ttl = lifetimes.of()
         self._last: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
         self._changed: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
+        self._handed: dict[type, dict[str, Wanted]] = {}
         self._keys: dict[type, dict[str, bytes]] = {kind: {} for kind in PREFIXES}
 
     @property
@@ -106,7 +107,7 @@ class Newest:
                 self._last[kind][symbol] = _placeholder(kind, symbol, time)
 
     def drain(self, now: datetime) -> list[Entry]:
-        """Give every changed key's newest value and forget the change."""
+        """Give every changed key's newest value once; `restore` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         entries: list[Entry] = []
         for kind, changed in self._changed.items():
@@ -116,8 +117,20 @@ class Newest:
                 if key is None:
                     key = keys[symbol] = self._key(kind, symbol)
                 entries.append(Entry(key, _value(event, stamp), ttl))
-            self._changed[kind] = {}
+        self._handed = self._changed
+        self._changed = {kind: {} for kind in PREFIXES}
         return entries
+
+    def restore(self) -> None:
+        """Take back what the last `drain` gave, because it could not be set."""
+        for kind, handed in self._handed.items():
+            self._changed[kind] = {**handed, **self._changed[kind]}
+        self._handed = {}
+
+    def doubt(self) -> None:
+        """Forget what is known of Redis: another sidecar may have written meanwhile."""
+        for keys in self._keys.values():
+            keys.clear()
 
     def _take_other(self, event: Trade | Bar | Fmv) -> None:
         kind = type(event)

@@ -2,7 +2,8 @@
 
 import fcntl
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     offset: int
     state: msgspec.Raw = msgspec.Raw(b"null")
+    generation: int = 0
+    """Counts a tailer's checkpoints, where it must know which one is safe."""
 
 
 def path_of(journal: Path, tailer: str) -> Path:
@@ -74,3 +77,59 @@ def only_one(journal: Path, tailer: str) -> int:
         os.close(fd)
         raise Permanent(f"another {tailer} tailer works on {journal}") from None
     return fd
+
+
+class Saver:
+    """Saves a tailer's newest checkpoint from a thread of its own.
+
+    An fsync waits for the disk, sometimes for a tenth of a second; the tailer does not.
+    """
+
+    def __init__(self, journal: Path, tailer: str, prepare: Callable[[], None]) -> None:
+        self.saved: Checkpoint | None = None
+        """The newest checkpoint that survives a loss of power."""
+        self._journal = journal
+        self._tailer = tailer
+        self._prepare = prepare
+        self._newest: Checkpoint | None = None
+        self._wake = threading.Event()
+        self._stop = False
+        self._failed: OSError | None = None
+        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Have `checkpoint` saved soon; only the newest one offered matters."""
+        if self._failed:
+            raise self._failed
+        self._newest = checkpoint
+        self._wake.set()
+
+    def close(self) -> None:
+        """Save what was offered last and end the thread."""
+        self._stop = True
+        self._wake.set()
+        self._thread.join()
+        if self._failed:
+            raise self._failed
+
+    def _work(self) -> None:
+        while not (self._stop and self._newest is None):
+            self._wake.wait()
+            self._wake.clear()
+            checkpoint, self._newest = self._newest, None
+            if checkpoint is not None:
+                try:
+                    self._prepare()
+                    save(self._journal, self._tailer, checkpoint)
+                    self.saved = checkpoint
+                except OSError as error:
+                    self._failed = error
+                    return
+            if self._stop:
+                self._wake.set()
+
+
+def release(lock: int) -> None:
+    """Give up what `only_one` took."""
+    os.close(lock)

@@ -1,0 +1,80 @@
+"""Raw events as archive lines: byte for byte as they came, with `ingestTs` added. Pure."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from stock_platform.stream.events import name_of
+
+CHANNELS = ("AM", "FMV", "T", "Q")
+OTHER = "OTHER"
+"""Events of an `ev` nobody asked for."""
+REJECTED = "REJECTED"
+"""What is no event, with the reason: kept and counted, never dropped."""
+REJECTED_BYTES_MAX = 65_536
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+# Only the two busy channels are told by their first bytes. In valid JSON an object that
+# begins so has this `ev`; every other beginning is decoded by name.
+_BY_HEAD = {b'{"ev":"Q"': "Q", b'{"ev":"T"': "T"}
+_HEAD = 9
+
+
+class Lines:
+    """Collects lines by channel until they are taken."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._lines: dict[str, list[bytes]] = {}
+
+    def add(self, frames: Iterable[bytes], ingest_ms: int) -> None:
+        """Take the frames of one record."""
+        tail = b',"ingestTs":%d}\n' % ingest_ms
+        for frame in frames:
+            try:
+                raws = _RAWS.decode(frame)
+                if not frame.isascii():
+                    frame.decode()
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self._reject(str(error), frame, ingest_ms)
+                continue
+            odd = b"\n" in frame or b"\r" in frame
+            for raw in raws:
+                line = bytes(raw)
+                channel = _BY_HEAD.get(line[:_HEAD])
+                if channel is None:
+                    channel = self._channel(raw, ingest_ms)
+                    if channel is None:
+                        continue
+                if odd:
+                    line = msgspec.json.format(line, indent=-1)
+                self._lines.setdefault(channel, []).append(line[:-1] + tail)
+
+    def take(self) -> dict[str, bytes]:
+        """Give each channel's lines as one text and forget them."""
+        taken = {channel: b"".join(lines) for channel, lines in self._lines.items()}
+        for channel, lines in self._lines.items():
+            self.counts[channel] = self.counts.get(channel, 0) + len(lines)
+        self._lines = {}
+        return taken
+
+    def _channel(self, raw: msgspec.Raw, ingest_ms: int) -> str | None:
+        name = name_of(raw)
+        if name is None:
+            self._reject("not an object with an ev", bytes(raw), ingest_ms)
+            return None
+        if name == "status":
+            return None
+        return name if name in CHANNELS else OTHER
+
+    def _reject(self, reason: str, record: bytes, ingest_ms: int) -> None:
+        text = record[:REJECTED_BYTES_MAX].decode(errors="backslashreplace")
+        line = msgspec.json.encode({"reason": reason, "record": text, "ingestTs": ingest_ms})
+        self._lines.setdefault(REJECTED, []).append(line + b"\n")
+
+
+def without_ingest_time(line: bytes) -> bytes:
+    """Give back an archive line as the event the feed sent."""
+    at = line.rfind(b',"ingestTs":')
+    if at < 0 or not line.rstrip().endswith(b"}") or not line[at + 12 :].strip(b"}\r\n ").isdigit():
+        return line.rstrip()
+    return line[:at] + b"}"

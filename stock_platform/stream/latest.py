@@ -1,0 +1,145 @@
+"""The tailer that keeps the newest value of each key in Redis."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from stock_platform.domain.problems import Problem, Transient
+from stock_platform.stream import status, tailing
+from stock_platform.stream.events import decode
+from stock_platform.stream.newest import Entry, Lifetimes, Newest
+from stock_platform.stream.offsets import Checkpoint, write_atomically
+from stock_platform.stream.records import Kind, Record
+from stock_platform.stream.sinks import FenceLost, Sink, open_sink
+
+log = structlog.get_logger(__name__)
+NAME = "latest"
+LEASE_FILE = "lease.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LatestOptions:
+    """What the tailer is told."""
+
+    journal: Path
+    redis_url: str = field(repr=False)
+    redis_token: str = field(repr=False, default="")
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    flush_s: float = 0.05
+    publish: bool = False
+    debug: bool = False
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """The lease this sidecar holds, told to its tailers; an empty fence is not checked."""
+
+    key: str = "stock:lease"
+    fence: str = ""
+
+
+def save_fence(journal: Path, fence: Fence) -> None:
+    write_atomically(journal / LEASE_FILE, msgspec.json.encode(fence))
+
+
+def load_fence(journal: Path) -> Fence:
+    try:
+        return msgspec.json.decode((journal / LEASE_FILE).read_bytes(), type=Fence)
+    except FileNotFoundError:
+        return Fence()
+
+
+class Latest:
+    """Conflates events and sets the changed keys, once per flush."""
+
+    name = NAME
+
+    def __init__(self, options: LatestOptions, sink: Sink) -> None:
+        self.tick_s = options.flush_s
+        self._options = options
+        self._sink = sink
+        self._newest = Newest(options.lifetimes)
+        self._fence = load_fence(options.journal)
+        self._taken = self._done = 0
+        self._events = self._unknown = self._malformed = self._written = 0
+        self._received_at_us = 0
+        self._delay_ms = 0.0
+        self._flush_ms = 0.0
+
+    def take(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.kind == Kind.DATA:
+                for frame in record.frames():
+                    decoded = decode(frame)
+                    self._events += len(decoded.events)
+                    self._unknown += decoded.unknown
+                    self._malformed += len(decoded.malformed)
+                    self._newest.take(decoded.events)
+        self._taken = records[-1].end
+        self._received_at_us = records[-1].received_at_us
+
+    def flush(self) -> None:
+        started = time.time()
+        taken = self._taken
+        if self._newest.waiting:
+            self._ask_for_unseen()
+            self._put(self._newest.drain(datetime.now(UTC)))
+            ended = time.time()
+            self._delay_ms = (ended * 1e6 - self._received_at_us) / 1000
+            self._flush_ms = (ended - started) * 1000
+        self._done = taken
+
+    def settled(self, taken: int) -> Checkpoint | None:
+        return Checkpoint(self._done) if self._done else None
+
+    def finish(self) -> bool:
+        return not self._newest.waiting
+
+    def status(self) -> dict[str, object]:
+        return {
+            "events": self._events,
+            "unknown": self._unknown,
+            "malformed": self._malformed,
+            "written": self._written,
+            "older": self._newest.older,
+            "refused_symbols": self._newest.refused_symbols,
+            "delay_ms": round(self._delay_ms, 2),
+            "flush_ms": round(self._flush_ms, 2),
+        }
+
+    def _ask_for_unseen(self) -> None:
+        unseen = self._newest.unseen()
+        if unseen:
+            values = self._sink.get(list(unseen))
+            self._newest.learn(dict(zip(unseen.values(), values, strict=True)))
+
+    def _put(self, entries: list[Entry]) -> None:
+        try:
+            self._sink.put(entries, (self._fence.key, self._fence.fence))
+        except FenceLost as error:
+            self._newest.restore()
+            known = load_fence(self._options.journal)
+            if known != self._fence:
+                self._fence = known
+                self._newest.doubt()
+            raise Transient("the lease belongs to another sidecar: nothing is set") from error
+        except Problem as error:
+            # A wrong token or an error of Redis is mended outside; the journal waits for it.
+            self._newest.restore()
+            raise Transient(str(error)) from error
+        self._written += len(entries)
+        if self._options.debug:
+            for entry in entries:
+                log.debug("redis_write", key=entry.key.decode(), ttl_s=entry.ttl_s)
+
+
+def run_latest(options: LatestOptions) -> None:
+    """Be the latest tailer's process."""
+    status.configure_logs(debug=options.debug)
+    sink = open_sink(options.redis_url, options.redis_token, publish=options.publish)
+    tailing.run_tailer(options.journal, Latest(options, sink))
+    sink.close()

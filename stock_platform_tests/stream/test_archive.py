@@ -1,0 +1,283 @@
+"""Every event in the archive exactly once, whatever dies in between."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_platform.stream import offsets
+from stock_platform.stream.archive import Archive, ArchiveOptions
+from stock_platform.stream.archive_lines import Lines, without_ingest_time
+from stock_platform.stream.archive_state import ArchiveObject, Naming, Part
+from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
+from stock_platform.stream.journal import Journal
+from stock_platform.stream.tail import Tail
+from stock_platform.stream.tailing import Tailer
+from stock_platform_tests.stream.servers import Bucket, wait_until
+
+NOON = 1_795_276_800_000_000  # 2026-11-21 16:00 UTC, in microseconds
+FIVE_MIB = 5 * 1024 * 1024
+
+
+def options(folder: Path, s3: Bucket, **changes: object) -> ArchiveOptions:
+    usual: dict[str, object] = {
+        "journal": folder,
+        "store": StoreOptions(s3.name, "us-east-1", s3.url),
+        "naming": Naming("cold", "host1", 30),
+        "part_bytes": FIVE_MIB,
+        "object_bytes_max": 512_000_000,
+    }
+    return ArchiveOptions(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def trade(number: int, pad: int = 0) -> bytes:
+    return b'[{"ev":"T","sym":"S%d","t":1795276800000,"q":%d,"pad":"%s"}]' % (
+        number % 50,
+        number,
+        b"x" * pad,
+    )
+
+
+def run_to_end(archive: Archive, folder: Path) -> None:
+    tailer = Tailer(folder, archive)
+    tailer.stop()
+    tailer.run(lambda: True)
+    archive.close()
+
+
+def sequence_numbers(lines: list[bytes]) -> list[int]:
+    return [json.loads(line)["q"] for line in lines]
+
+
+def test_events_lie_byte_for_byte_under_the_agreed_names(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    quote = b'{"ev":"Q", "sym":"BRK.B","bp":1.50,"t":1,"new":[{"ev":"T"}]}'
+    bar = b'{"sym":"MSFT","s":1795276740000,"ev":"AM"}'
+    journal.append_frames(0, 1, [b"[" + quote + b"," + bar + b"]"], NOON)
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    name = "ingest_dt=2026/11/21/hour=16/part=20261121_1600-20261121_1630/host1-seq=000001.ndjson"
+    assert s3.names() == [f"cold/channel=AM/{name}", f"cold/channel=Q/{name}"]
+    assert s3.read(f"cold/channel=Q/{name}") == quote[:-1] + b',"ingestTs":1795276800000}\n'
+    assert s3.read(f"cold/channel=AM/{name}") == bar[:-1] + b',"ingestTs":1795276800000}\n'
+
+
+def test_a_new_window_is_a_new_object(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [trade(1)], NOON)
+    journal.append_frames(0, 1, [trade(2)], NOON + 30 * 60 * 1_000_000)
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert [key.split("/")[-2] for key in s3.names()] == [
+        "part=20261121_1600-20261121_1630",
+        "part=20261121_1630-20261121_1700",
+    ]
+
+
+def test_large_objects_go_up_in_parts_and_turn_over_at_their_bound(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    for number in range(300):
+        journal.append_frames(0, 1, [trade(number, pad=60_000)], NOON + number)
+
+    archive = Archive(options(folder, s3, object_bytes_max=12_000_000), store)
+    run_to_end(archive, folder)
+
+    assert [key[-10:] for key in s3.names()] == ["001.ndjson", "002.ndjson"]
+    assert sorted(sequence_numbers(s3.lines())) == list(range(300))
+    assert list((folder / "spool").iterdir()) == []
+
+
+def test_a_marker_lies_beside_an_open_object_and_goes_with_it(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [trade(1)], NOON)
+    archive = Archive(options(folder, s3), store)
+    archive.take(Tail(folder).read())
+    archive.flush()
+    archive.close()
+    during = s3.names()
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert [key.rsplit("/")[-1] for key in during] == ["uploading.marker"]
+    assert [key.rsplit("/")[-1] for key in s3.names()] == ["host1-seq=000001.ndjson"]
+
+
+@pytest.mark.parametrize("checkpoints", [0, 1, 2, 3])
+def test_a_crash_before_or_after_any_checkpoint_repeats_nothing(
+    checkpoints: int, journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    """The archive is abandoned in mid-work, as by kill -9, and another one goes on."""
+    tail = Tail(folder)
+    archive = Archive(options(folder, s3), store)
+    for number in range(4):
+        journal.append_frames(0, 1, [trade(number)], NOON + number)
+        archive.take(tail.read())
+        if number < checkpoints:
+            checkpoint = archive.settled(tail.offset)
+            assert checkpoint
+            offsets.save(folder, archive.name, checkpoint)
+    archive.close()
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert sequence_numbers(s3.lines()) == [0, 1, 2, 3]
+
+
+def test_an_object_completed_but_not_remembered_is_recognised(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [trade(1)], NOON)
+    archive = Archive(options(folder, s3), store)
+    tail = Tail(folder)
+    archive.take(tail.read())
+    archive.finish()
+    sealed = archive.settled(tail.offset)
+    assert sealed
+    offsets.save(folder, archive.name, sealed)
+    archive.remembered(sealed)
+    archive.flush()
+    wait_until(s3.lines)
+    archive.close()
+
+    again = Archive(options(folder, s3), store)
+    run_to_end(again, folder)
+
+    assert sequence_numbers(s3.lines()) == [1]
+    assert len(s3.names()) == 1
+    assert again.status()["objects_completed"] == 1
+
+
+def test_a_name_held_by_another_archive_is_never_overwritten(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    """A container that lost its disk starts again under the same host name."""
+    name = "ingest_dt=2026/11/21/hour=16/part=20261121_1600-20261121_1630/host1-seq=000001.ndjson"
+    s3.client.put_object(Bucket=s3.name, Key=f"cold/channel=T/{name}", Body=b'{"q":7}\n')
+    journal.append_frames(0, 1, [trade(1)], NOON)
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert sorted(sequence_numbers(s3.lines())) == [1, 7]
+
+
+def test_an_upload_the_store_forgot_is_made_again(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    archive = Archive(options(folder, s3), store)
+    tail = Tail(folder)
+    # moto answers an upload_part it forgot with 500: end on a cut, so that only completing is left.
+    journal.append_frames(0, 1, [trade(number, pad=60_000) for number in range(100)], NOON)
+    archive.take(tail.read())
+    archive.flush()
+    wait_until(lambda: archive.status()["uploaded_bytes"])
+    checkpoint = archive.settled(tail.offset)
+    archive.close()
+    assert checkpoint
+    offsets.save(folder, archive.name, checkpoint)
+    [upload] = s3.client.list_multipart_uploads(Bucket=s3.name)["Uploads"]
+    s3.client.abort_multipart_upload(Bucket=s3.name, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert sorted(sequence_numbers(s3.lines())) == list(range(100))
+
+
+def test_zstd_objects_are_read_back_by_their_suffix(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [trade(1)], NOON)
+    journal.append_frames(0, 1, [trade(2)], NOON)
+    naming = Naming("cold", "host1", 30, ".ndjson.zst")
+
+    run_to_end(Archive(options(folder, s3, zstd=True, naming=naming), store), folder)
+
+    [key] = s3.names()
+    with zstandard.ZstdDecompressor().stream_reader(
+        s3.read(key), read_across_frames=True
+    ) as reader:
+        assert sequence_numbers(reader.read().splitlines()) == [1, 2]
+    assert key.endswith("host1-seq=000001.ndjson.zst")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+EVENTS = st.fixed_dictionaries(
+    {"ev": st.sampled_from(["Q", "T", "AM", "FMV", "XX", "QQ", 'Q"x'])},
+    optional={"sym": st.text(max_size=6), "x": JSON, "ingestTs": JSON},
+)
+
+
+@given(
+    events=st.lists(EVENTS, max_size=6),
+    order=st.randoms(),
+    spaces=st.sampled_from([None, 1]),
+    letters=st.sampled_from(["escaped", "plain"]),
+)
+def test_lines_hold_what_json_says_whatever_its_form(
+    events: list[dict[str, object]], order: object, spaces: int | None, letters: str
+) -> None:
+    shuffled = []
+    for event in events:
+        items = list(event.items())
+        order.shuffle(items)  # type: ignore[attr-defined]
+        shuffled.append(dict(items))
+    frame = json.dumps(shuffled, indent=spaces, ensure_ascii=letters == "escaped").encode()
+    lines = Lines()
+
+    lines.add([frame], 5)
+
+    taken = lines.take()
+    found = [
+        (channel, json.loads(without_ingest_time(line)))
+        for channel, text in taken.items()
+        for line in text.splitlines()
+    ]
+    expected = [(e["ev"] if e["ev"] in {"AM", "FMV", "T", "Q"} else "OTHER", e) for e in shuffled]
+    assert sorted(map(repr, found)) == sorted(map(repr, expected))
+
+
+@given(frame=st.binary(max_size=60))
+def test_what_is_no_frame_is_kept_with_its_reason(frame: bytes) -> None:
+    lines = Lines()
+
+    lines.add([frame], 5)
+
+    for text in lines.take().values():
+        for line in text.splitlines():
+            msgspec.json.decode(line)
+
+
+def test_invalid_utf8_is_kept_apart(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [b'[{"ev":"Q","sym":"\xff"}]', trade(1)], NOON)
+
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    assert sequence_numbers(s3.lines("cold/channel=T")) == [1]
+    [line] = s3.lines("cold/channel=REJECTED")
+    assert json.loads(line)["record"] == '[{"ev":"Q","sym":"\\xff"}]'
+
+
+def test_what_waits_for_the_store_is_bounded(folder: Path, s3: Bucket, store: ArchiveStore) -> None:
+    archive = Archive(options(folder, s3), store)
+
+    archive._state.objects.append(ArchiveObject("Q", 0, 1, 0, [Part(1, 2 << 30)]))
+
+    assert archive.busy
+    archive.close()
