@@ -1,0 +1,141 @@
+"""Answers and rejected rows: kept once, folded without loss, however often they come."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import polars as pl
+
+from stock_platform.domain.answer import Answer
+from stock_platform.domain.bar import REJECTED
+from stock_platform.domain.revision import Revision
+from stock_platform.lake import layout, parts, publish
+from stock_platform.lake.answers import compact_answers, read_answers, record_answers
+from stock_platform.lake.quarantine import compact_quarantine, expire, read_quarantine
+from stock_platform.lake.store import Store
+from stock_platform_tests.domain.examples import DAY, at, bars_of
+
+
+def answer(symbol: str, minute: int = 0, outcome: str = "ok") -> Answer:
+    return Answer(
+        "massive",
+        DAY,
+        (symbol,),
+        at("14:30") + timedelta(minutes=minute),
+        at("15:30"),
+        at("22:00"),
+        Revision.REST,
+        outcome=outcome,
+        bars=bars_of([(symbol, minute)]),
+    )
+
+
+def rejected(*symbols: str, observed_at: str = "15:00") -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            ("minute_bars", "massive", name, None, "volume is negative", "{}", at(observed_at))
+            for name in symbols
+        ],
+        schema=REJECTED,
+        orient="row",
+    )
+
+
+def answers_kept(store: Store) -> int:
+    return len(store.list(layout.folder("answers", DAY)))
+
+
+def test_answers_are_read_back(store: Store) -> None:
+    record_answers(store, DAY, [answer("A"), answer("B", outcome="refused")])
+
+    found = read_answers(store, DAY).select("symbol", "outcome", "revision", "bars").rows()
+    assert found == [("A", "ok", "rest", 1), ("B", "refused", "rest", 1)]
+
+
+def test_the_same_answers_again_add_nothing(store: Store) -> None:
+    record_answers(store, DAY, [answer("A"), answer("B")])
+    record_answers(store, DAY, [answer("B"), answer("A")])
+
+    assert (answers_kept(store), read_answers(store, DAY).height) == (1, 2)
+
+
+def test_no_answers_leave_no_object(disk: Store) -> None:
+    assert record_answers(disk, DAY, []) == 0
+    assert disk.list("") == []
+
+
+def test_folding_answers_loses_none(store: Store) -> None:
+    for minute in range(5):
+        record_answers(store, DAY, [answer("A", minute)])
+    before = read_answers(store, DAY)
+
+    assert compact_answers(store, DAY) == 5
+    assert answers_kept(store) == 1
+    assert read_answers(store, DAY).equals(before)
+    assert compact_answers(store, DAY) == 0
+
+
+def test_the_number_of_parts_is_bounded(disk: Store) -> None:
+    for minute in range(parts.PARTS_MAX + 3):
+        record_answers(disk, DAY, [answer("A", minute)])
+
+    assert answers_kept(disk) <= parts.PARTS_MAX
+    assert read_answers(disk, DAY).height == parts.PARTS_MAX + 3
+
+
+def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: Store) -> None:
+    record_answers(disk, DAY, [answer("A")])
+    record_answers(disk, DAY, [answer("B")])
+    united = read_answers(disk, DAY)
+    parts.keep_part(disk, "answers", DAY, united)
+
+    assert (answers_kept(disk), read_answers(disk, DAY).height) == (3, 2)
+    compact_answers(disk, DAY)
+    assert (answers_kept(disk), read_answers(disk, DAY).equals(united)) == (1, True)
+
+
+def test_rejected_rows_are_kept_with_their_reason(store: Store) -> None:
+    assert publish.quarantine(store, rejected("A", "B")) == 2
+
+    kept = read_quarantine(store, DAY)
+    assert kept.select("symbol", "reason").rows() == [
+        ("A", "volume is negative"),
+        ("B", "volume is negative"),
+    ]
+
+
+def test_rows_rejected_again_add_nothing_alone_or_among_others(store: Store) -> None:
+    publish.quarantine(store, rejected("A", "B"))
+
+    assert publish.quarantine(store, rejected("A", "B")) == 0
+    assert publish.quarantine(store, rejected("B", observed_at="18:00")) == 0
+    assert publish.quarantine(store, rejected("B", "C", observed_at="18:00")) == 1
+    assert read_quarantine(store, DAY)["symbol"].to_list() == ["A", "B", "C"]
+
+
+def test_no_rejected_rows_leave_no_object(disk: Store) -> None:
+    assert publish.quarantine(disk, rejected()) == 0
+    assert disk.list("") == []
+
+
+def test_folding_the_quarantine_loses_none(disk: Store) -> None:
+    for name in "ABC":
+        publish.quarantine(disk, rejected(name))
+    before = read_quarantine(disk, DAY)
+
+    assert compact_quarantine(disk, DAY) == 3
+    assert read_quarantine(disk, DAY).equals(before)
+
+
+def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: Store) -> None:
+    publish.quarantine(disk, rejected("A"))
+
+    assert expire(disk, DAY + timedelta(days=400)) == 0
+    assert expire(disk, DAY + timedelta(days=401)) == 1
+    assert read_quarantine(disk, DAY).is_empty()
+
+
+def test_a_row_belongs_to_the_day_it_was_refused(disk: Store) -> None:
+    publish.quarantine(disk, rejected("A"))
+
+    assert read_quarantine(disk, date(2026, 11, 20)).is_empty()
+    assert Decimal(read_quarantine(disk, DAY).height) == 1
