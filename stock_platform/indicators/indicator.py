@@ -58,9 +58,10 @@ class Recursion:
 class Indicator:
     """A named function from one symbol's bars to equally long arrays, one per column.
 
-    The first `warmup` values are NaN (null in frames): too little history. `lookback`
-    is how many bars before a bar its value needs; for recursive indicators how many
-    a start without a state reads.
+    Before `warmup` bars have passed a value is NaN (null in frames): too little history;
+    with several columns `warmup` is that of the slowest. `lookback` is how many bars
+    before a bar its value needs; for recursive indicators how many a start without a
+    state reads.
     """
 
     name: str
