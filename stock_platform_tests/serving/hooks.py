@@ -36,7 +36,7 @@ def webhook() -> Generator[Hook]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     hook.url = f"http://127.0.0.1:{server.server_address[1]}/services/T0/SECRETKEY"
     try:
