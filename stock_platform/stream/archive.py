@@ -236,8 +236,9 @@ def _load(journal: Path) -> ArchiveState:
     if found is None:
         return ArchiveState(uuid.uuid4().hex[:12])
     state = msgspec.json.decode(found.state, type=ArchiveState)
-    # Completed between two checkpoints: nothing is left to do but to delete its files.
-    state.objects = [thing for thing in state.objects if thing.sealed >= 0]
+    for thing in state.objects:
+        # Completed, but perhaps not its marker: going through it again finds it done.
+        thing.sealed = abs(thing.sealed)
     return state
 
 

@@ -65,7 +65,7 @@ class Delivery:
                     del self._trips[id(thing)]
                     continue
             if time.monotonic() >= trip.next_at and self._has_work(thing, remembered):
-                trip.future = self._threads.submit(self._step, thing, remembered)
+                trip.future = self._threads.submit(self._step, thing, remembered, trip.tries)
         return done
 
     def close(self) -> None:
@@ -93,12 +93,15 @@ class Delivery:
         self.trouble = str(error)
         return False
 
-    def _step(self, thing: ArchiveObject, remembered: int) -> None:
+    def _step(self, thing: ArchiveObject, remembered: int, tries: int) -> None:
         if self.use_marker and not thing.marked:
             self.store.put_marker(self.naming.marker(thing))
             thing.marked = True
         final = 0 < thing.sealed <= remembered
         try:
+            if tries and self._was_done(thing):
+                self._completed(thing)
+                return
             if final and len(thing.parts) == 1 and not thing.upload_id:
                 key = self.naming.key(thing)
                 self.store.put(key, thing.part_path(self.spool, 1), self._origin(thing))
@@ -118,16 +121,25 @@ class Delivery:
         if final:
             self._completed(thing)
 
+    def _was_done(self, thing: ArchiveObject) -> bool:
+        """Look, after a failure, whether it had worked after all or the upload is gone."""
+        if thing.sealed > 0 and self._is_ours(thing):
+            return True
+        if thing.upload_id:
+            self.store.check(self.naming.key(thing), thing.upload_id)
+        return False
+
     def _completed(self, thing: ArchiveObject) -> None:
+        # Said before looking, so that of two that end together at least one sees no other.
+        thing.sealed = -1
         others = [
             other
             for other in self.state.objects
-            if other is not thing and (other.channel, other.window) == (thing.channel, thing.window)
+            if other.sealed >= 0 and (other.channel, other.window) == (thing.channel, thing.window)
         ]
         if self.use_marker and not others:
             self.store.delete(self.naming.marker(thing))
         self.completed += 1
-        thing.sealed = -1
 
     def _upload_parts(self, thing: ArchiveObject) -> None:
         if not thing.upload_id:

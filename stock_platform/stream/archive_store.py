@@ -100,6 +100,10 @@ class ArchiveStore:
             IfNoneMatch="*",
         )
 
+    def check(self, key: str, upload_id: str) -> None:
+        """Raise `UploadGone` when the upload is not there."""
+        self._call("list_parts", Key=key, UploadId=upload_id, MaxParts=1)
+
     def abort(self, key: str, upload_id: str) -> None:
         try:
             self._call("abort_multipart_upload", Key=key, UploadId=upload_id)
