@@ -71,7 +71,7 @@ def vwap(period: int = 20) -> Indicator:
     return Indicator(
         name,
         "Rolling volume-weighted average price",
-        (Column(name, "price", f"the same over the last {period} sessions"),),
+        (Column(name, "price", f"sum(typical price * volume) / sum(volume) of {period} sessions"),),
         compute,
         warmup=period - 1,
         lookback=period - 1,
