@@ -7,6 +7,7 @@ read and an estimate before.
 
 import hashlib
 import re
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Bucket:
     changes: Sequence[FlatFile] = ()
     keys: tuple[str, ...] = ()
     _made: dict[tuple[str, date, int], bytes] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def routes(self) -> list[Route]:
         return [
@@ -149,11 +151,12 @@ class Bucket:
 
     def _content(self, dataset: str, session: date, version: int) -> bytes:
         name = (dataset, session, version)
-        if name not in self._made:
-            while sum(map(len, self._made.values())) > _BYTES_MAX:
-                self._made.pop(next(iter(self._made)))
-            self._made[name] = flat_file(self.book, dataset, session, version)
-        return self._made[name]
+        with self._lock:
+            if name not in self._made:
+                while sum(map(len, self._made.values())) > _BYTES_MAX:
+                    self._made.pop(next(iter(self._made)))
+                self._made[name] = flat_file(self.book, dataset, session, version)
+            return self._made[name]
 
 
 def flat_file(book: Book, dataset: str, session: date, version: int = 1) -> bytes:

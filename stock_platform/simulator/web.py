@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ class Web:
         self.denied = script.plan.denied
         self.control: Callable[[Ask], Reply | None] = lambda _: None
         self._abort = abort
+        self._lock = threading.Lock()
         self._budgets = Budgets(script.plan.limits)
         self._routes: dict[Vendor, Sequence[Route]] = {
             "massive": rest_massive.massive_routes(book, script),
@@ -67,14 +69,18 @@ class Web:
         for route in self._routes[vendor]:
             found = route.pattern.fullmatch(ask.path)
             if found:
-                self.asked[f"{vendor} {route.name}"] += 1
+                self._count(f"{vendor} {route.name}")
                 return self._through(vendor, ask, route, found.groupdict())
-        self.asked[f"{vendor} unknown"] += 1
+        self._count(f"{vendor} unknown")
         return massive_words.not_found("Not found.")
 
     def stats(self) -> dict[str, object]:
         """Count the requests by endpoint and the strikes of each fault."""
         return {"requests": dict(self.asked), "strikes": self.faults.strikes()}
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self.asked[name] += 1
 
     def _through(self, vendor: Vendor, ask: Ask, route: Route, parts: dict[str, str]) -> Reply:
         refusal = self._unauthorized(vendor, ask)
@@ -82,12 +88,12 @@ class Web:
             refusal = too_many(vendor)
         refusal = refusal or denial(vendor, ask, self.denied)
         if refusal is not None:
-            self.asked[f"{vendor} status {refusal.status}"] += 1
+            self._count(f"{vendor} status {refusal.status}")
             return refusal
         fault = self.faults.pick(vendor, ask.path)
         if fault is None:
             return route.handler(ask, **parts)
-        self.asked[f"{vendor} fault {fault.kind}"] += 1
+        self._count(f"{vendor} fault {fault.kind}")
         return replaces(fault) or bends(fault, ask, route.handler(ask, **parts))
 
     def _unauthorized(self, vendor: Vendor, ask: Ask) -> Reply | None:

@@ -1,0 +1,102 @@
+"""The script: what it accepts, and how it says what it does not."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from stock_platform.domain.problems import Malformed
+from stock_platform.simulator.clock import Clock
+from stock_platform.simulator.script import (
+    MarketScript,
+    Outage,
+    Script,
+    SyntheticScript,
+    load_script,
+    minute_of_day,
+)
+from stock_platform.simulator.synthetic import SyntheticMarket
+
+WHOLE = """
+market:
+  synthetic: {seed: 7, symbols: [AAPL, MSFT], first: 2026-11-12, last: 2026-11-18}
+  now: end
+keys: {massive: [one, two]}
+plan:
+  denied: [{vendor: massive, path: /v3/quotes, last: 2021-01-01}]
+  limits: [{vendor: massive, requests: 5}]
+feed:
+  speed: max
+  outages: [{session: 2026-11-16, at: 10:30, minutes: 7}]
+  drops: [{fraction: 0.001}, {symbols: [AAPL], minutes: ["09:45", 15:59]}]
+  lost_sessions: [2026-11-13]
+faults:
+  - {kind: too_many_requests, path: /range/, count: 3, retry_after_s: 1}
+flatfiles:
+  - {session: 2026-11-17, version: 2}
+"""
+
+
+def test_a_whole_script_is_read() -> None:
+    script = load_script(WHOLE)
+
+    assert script.market.synthetic == SyntheticScript(
+        seed=7, symbols=("AAPL", "MSFT"), first=date(2026, 11, 12), last=date(2026, 11, 18)
+    )
+    assert script.feed.outages[0].session == date(2026, 11, 16)
+    assert script.faults[0].count == 3
+
+
+def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "script.yaml"
+    path.write_text(WHOLE)
+
+    assert load_script(path) == load_script(WHOLE)
+
+
+def test_nothing_is_the_default_market() -> None:
+    assert load_script(None) == load_script("") == load_script({}) == Script()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("feeds: {}", "unknown field `feeds`"),
+        ("feed: {outage: []}", r"unknown field `outage` - at `\$.feed`"),
+        ("faults: [{kind: nonsense}]", r"'nonsense' - at `\$.faults\[0\].kind`"),
+        ("market: {synthetic: {seed: x}}", r"Expected `int`.* at `\$.market.synthetic.seed`"),
+        ("flatfiles: [{version: 2}]", "required field `session`"),
+        ("faults: [", "not YAML"),
+    ],
+)
+def test_a_mistake_is_one_message_that_names_its_place(text: str, words: str) -> None:
+    with pytest.raises(Malformed, match=words):
+        load_script(text)
+
+
+@pytest.mark.parametrize(("clock", "minute"), [("10:30", 630), (630, 630), ("09:30", 570)])
+def test_a_time_of_day_is_text_or_what_yaml_makes_of_it(clock: str | int, minute: int) -> None:
+    assert minute_of_day(clock) == minute
+
+
+def test_an_unquoted_time_means_the_same_as_a_quoted_one() -> None:
+    text = "feed: {{outages: [{{session: 2026-11-16, at: {}, minutes: 7}}]}}"
+
+    outages = [load_script(text.format(at)).feed.outages for at in ("10:30", '"10:30"')]
+
+    assert [minute_of_day(outage.at) for [outage] in outages] == [630, 630]
+
+
+def test_a_wrong_time_of_day_is_named() -> None:
+    outage = Outage(session=date(2026, 11, 16), at="half past ten", minutes=7)
+
+    with pytest.raises(Malformed, match="half past ten"):
+        minute_of_day(outage.at)
+
+
+@pytest.mark.parametrize("now", ["soon", "2026-11-16T12:00:00"])
+def test_a_now_that_is_no_instant_is_refused(now: str) -> None:
+    market = SyntheticMarket(SyntheticScript(symbols=("AAPL",)))
+
+    with pytest.raises(Malformed, match=r"market\.now"):
+        Clock(MarketScript(now=now), market)
