@@ -327,6 +327,31 @@ class MailSettings(_Settings):
     ses_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
 
 
+class DagsterSettings(BaseSettings):
+    """What Dagster itself reads; named here so that it is documented and examined."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DAGSTER_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    home: Path | None = Field(
+        None, description="folder of Dagster's instance, an absolute path; `make dev` uses .dagster"
+    )
+
+
+class RedisSettings(BaseSettings):
+    """The sidecar's Redis alone, so that it can be examined before the rest is set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="redis://, rediss:// or Upstash's https:// URL"
+    )
+    redis_token: SecretStr = Field(SecretStr(""), description="of an https:// URL")
+
+
 def _either(name: str) -> AliasChoices:
     """POLYGON_X under its old name first, MASSIVE_X as the alias."""
     return AliasChoices(f"POLYGON_{name}", f"MASSIVE_{name}")

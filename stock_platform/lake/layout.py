@@ -116,6 +116,11 @@ def part(table: str, partition: date, digest: str) -> str:
     return f"{folder(table, partition)}/{digest}.parquet"
 
 
+def trial(token: str) -> str:
+    """Name the object with which `stocks doctor` tries a store; no reader's glob finds it."""
+    return f"doctor-{token}.txt"
+
+
 def partition_of(name: str) -> Partition:
     """Read the name of a partition's folder back; raise `Malformed` for anything else."""
     kind, _, value = name.partition("=")

@@ -45,6 +45,10 @@ class Courier(Protocol):
         """
         ...
 
+    def knock(self) -> None:
+        """Connect and log in without sending anything; raises as `deliver` does before it."""
+        ...
+
 
 def open_courier(settings: MailSettings) -> Courier:
     """Give the courier of the settings; raise `Permanent` when none is configured."""
@@ -77,6 +81,11 @@ class SmtpCourier:
             last_call()
             _hand_over(server, message.as_bytes(policy=policy.SMTP))
             return refused
+
+    def knock(self) -> None:
+        """See `Courier`."""
+        with _before_acceptance(), self._connected() as server:
+            _expect(server.noop(), "to talk to us")
 
     @contextmanager
     def _connected(self) -> Generator[smtplib.SMTP]:
@@ -183,6 +192,16 @@ class SesCourier:
                 raise Permanent(f"SES cannot be asked: {type(error).__name__}") from None
             raise Doubtful(f"SES did not answer: {type(error).__name__}") from None
         return []
+
+    def knock(self) -> None:
+        """See `Courier`."""
+        try:
+            self._client.get_account()
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown")
+            raise Permanent(f"SES refused to talk to us: {code}") from None
+        except BotoCoreError as error:
+            raise Transient(f"SES is not reached: {type(error).__name__}") from None
 
 
 _SES_LATER = frozenset(
