@@ -6,12 +6,13 @@ fails and is asked again, and nothing can be written.
 """
 
 import re
+from datetime import datetime
 from typing import Any
 
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
-from stock_platform.lake.store import Store, Version
+from stock_platform.lake.store import Entry, Store
 
 READ_AHEAD = 262_144
 """Bytes fetched beyond what was asked for: footers and small columns come in one request."""
@@ -27,11 +28,10 @@ class PinnedFiles(fsspec.AbstractFileSystem):
     root = "lake://objects"
     cachable = False
 
-    def __init__(self, store: Store, held: dict[str, Version]) -> None:
+    def __init__(self, store: Store, held: dict[str, Entry]) -> None:
         super().__init__()
         self._store = store
         self._held = held
-        self._sizes = {entry.path: entry.size for entry in store.list("")}
 
     def glob(self, path: str, maxdepth: int | None = None, **_: Any) -> list[str]:
         """Give the pinned objects a pattern of `*` names, sorted."""
@@ -40,15 +40,14 @@ class PinnedFiles(fsspec.AbstractFileSystem):
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Give size and type; raise FileNotFoundError for what was not listed."""
-        name = self._inside(path)
-        if name not in self._held or name not in self._sizes:
+        entry = self._held.get(self._inside(path))
+        if entry is None:
             raise FileNotFoundError(path)
-        return {"name": path, "size": self._sizes[name], "type": "file"}
+        return {"name": path, "size": entry.size, "type": "file"}
 
-    def modified(self, path: str) -> float:
-        """Give a constant: a pinned object never changes."""
-        self.info(path)
-        return 0.0
+    def modified(self, path: str) -> datetime:
+        """Give the time of the pinned version."""
+        return self._held[self._inside(path)].modified_at
 
     def _open(  # noqa: PLR0917 - as fsspec calls it
         self,
@@ -67,7 +66,7 @@ class PinnedFiles(fsspec.AbstractFileSystem):
     def fetch(self, path: str, start: int, end: int) -> bytes:
         """Read a range of the pinned version."""
         name = self._inside(path)
-        return self._store.piece(name, start, end - start, self._held[name])
+        return self._store.piece(name, start, end - start, self._held[name].version)
 
     @staticmethod
     def _inside(path: str) -> str:

@@ -15,14 +15,14 @@ import polars as pl
 
 from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Conflict, Store, Version
+from stock_platform.lake.store import Conflict, Entry, Store
 from stock_platform.serving.pinned import PROTOCOL, PinnedFiles
 from stock_platform.serving.views import views
 
 SWAPS_MAX = 8
 """Times a question is asked again because an object was replaced under it."""
 
-Held = dict[str, Version]
+Held = dict[str, Entry]
 
 
 def query(store: Store, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB") -> pl.DataFrame:
@@ -121,12 +121,12 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def _listed(store: Store) -> Held:
-    return {entry.path: entry.version for entry in store.list("")}
+    return {entry.path: entry for entry in store.list("")}
 
 
 def _unchanged(store: Store, held: Held) -> bool:
     now = _listed(store)
-    return all(now.get(path) == version for path, version in held.items())
+    return all(path in now and now[path].version == was.version for path, was in held.items())
 
 
 def _first_lines(error: Exception) -> str:

@@ -88,7 +88,7 @@ def test_a_publisher_killed_at_any_point_leaves_the_old_object_or_the_new(
     volumes: list[float] = []
     for delay_ms in (0, 5, 13, 34, 89):
         ready = SPAWN.Event()
-        publisher = start(publish_in_turn, disk_settings, SYMBOLS, ready)
+        publisher = start(publish_in_turn, disk_settings, SYMBOLS, 0, ready)
         assert ready.wait(60)
         time.sleep(delay_ms / 1000)
         assert publisher.pid is not None

@@ -122,8 +122,8 @@ def keep_compacting(settings: LakeSettings, done: Event) -> None:
     compact(store, DAY)
 
 
-def publish_in_turn(settings: LakeSettings, symbols: int, ready: Event) -> None:
-    """Publish two versions of a session in turn for ever, each replacing the other."""
+def publish_in_turn(settings: LakeSettings, symbols: int, pause_s: float, ready: Event) -> None:
+    """Publish a session for ever, each time with another volume in every bar."""
     store = open_store(settings)
     slots = range(390)
     turn = 0
@@ -134,3 +134,4 @@ def publish_in_turn(settings: LakeSettings, symbols: int, ready: Event) -> None:
         )
         publish_minute_bars(store, DAY, part)
         ready.set()
+        time.sleep(pause_s)
