@@ -19,17 +19,17 @@ def run_query(query: str, *, as_json: bool, rows_max: int, timeout_s: float) -> 
         rows = answer.rows(named=True)
         typer.echo(json.dumps(rows, default=str, indent=2))
         return
-    print_frame(answer, rows_max)
+    console = Console()
+    console.print(to_table(answer, rows_max=rows_max))
+    if answer.height > rows_max:
+        console.print(f"{answer.height - rows_max:,} more rows; --rows shows more, --json all")
 
 
-def print_frame(answer: pl.DataFrame, rows_max: int, title: str | None = None) -> None:
-    """Print a frame as a table, saying how many rows were left out."""
+def to_table(answer: pl.DataFrame, *, rows_max: int, title: str | None = None) -> Table:
+    """Make a table for the terminal of a frame's first rows."""
     table = Table(title=title)
     for name, kind in answer.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left")
     for row in answer.head(rows_max).iter_rows():
         table.add_row(*("" if value is None else str(value) for value in row))
-    console = Console()
-    console.print(table)
-    if answer.height > rows_max:
-        console.print(f"{answer.height - rows_max:,} more rows; --rows shows more, --json all")
+    return table

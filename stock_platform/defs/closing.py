@@ -12,6 +12,7 @@ import dagster as dg
 
 from stock_platform.defs.asking import ask
 from stock_platform.defs.daily_bars import daily_bars
+from stock_platform.defs.expected import expected_symbols
 from stock_platform.defs.gaps import INTERVAL_S
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.minute_bars import HEAL_SESSION
@@ -26,7 +27,8 @@ SESSION_ASSETS = [session_bars, coverage, bar_reconciliation, daily_bars]
 
 @dg.sensor(
     target=SESSION_ASSETS,
-    minimum_interval_seconds=INTERVAL_S * 2,
+    # A session settles once a day: the gap sensors have the first word.
+    minimum_interval_seconds=INTERVAL_S * 10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def after_the_close(
@@ -56,6 +58,9 @@ def after_the_close(
 
 def sessions_due(knowledge: Knowledge, sessions: list[date], now: datetime) -> Iterable[Need]:
     """Give the sessions with symbols not verified since the last verification time."""
+    if sessions:
+        # Raises what to do while the whole market is wanted and no symbol is known yet.
+        expected_symbols(knowledge.store, sessions[-1], knowledge.market)
     healing = knowledge.healing
     verified = dict(
         ledgers.summaries(knowledge.store, sessions).select("session", "verified_at").iter_rows()

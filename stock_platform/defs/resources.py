@@ -71,7 +71,7 @@ class HealerResource(dg.ConfigurableResource):
             yield Healer(self.lake.knowledge(), providers, at_once, log)
 
 
-LAKE = LakeResource()
+LAKE = LakeResource(location="")
 PROVIDERS = ProvidersResource()
 RESOURCES = {
     "lake": LAKE,

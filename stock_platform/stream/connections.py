@@ -4,7 +4,7 @@ An interval begins when a channel's subscription was confirmed and reaches to
 the last instant at which its connection proved to be alive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -32,6 +32,20 @@ class ConnectionLog:
         self._writer = writer
         self._intervals: dict[tuple[str, str], Interval] = {}
         self._changed: set[tuple[str, str]] = set()
+
+    @property
+    def lasting(self) -> list[Interval]:
+        """The intervals that have not ended, for a checkpoint."""
+        return [i for i in self._intervals.values() if i.disconnected_at is None]
+
+    def resume(self, lasting: Iterable[Interval]) -> None:
+        """Go on with the intervals of a checkpoint."""
+        for interval in lasting:
+            self._set(interval)
+
+    def knows(self, connection: str) -> bool:
+        """Whether any channel of `connection` is open."""
+        return bool(self._lasting(connection))
 
     def opened(self, connection: str, channel: str, at: datetime) -> None:
         """Note that `channel` was subscribed on `connection`."""
@@ -66,11 +80,7 @@ class ConnectionLog:
             yield day, self._to_frame(intervals)
 
     def _lasting(self, connection: str) -> list[Interval]:
-        return [
-            interval
-            for interval in self._intervals.values()
-            if interval.connection == connection and interval.disconnected_at is None
-        ]
+        return [i for i in self.lasting if i.connection == connection]
 
     def _set(self, interval: Interval) -> None:
         key = (interval.connection, interval.channel)
