@@ -50,7 +50,8 @@ def _ask_flatfiles() -> str:
         source = _named(providers.session, "massive_flatfiles")
         today = datetime.now(UTC).astimezone(NEW_YORK).date()
         # Two sessions back is published even on the morning after a holiday.
-        session = load(MarketSettings).calendar().previous(today, 2)
+        market = load(MarketSettings)
+        session = min(market.calendar().previous(today, 2), market.span(today)[1])
         there = source.fingerprint(session)
     if there is None:
         raise Permanent(f"the bucket has no minute file of {session}")
