@@ -13,7 +13,7 @@ from stock_platform.providers import wire
 from stock_platform.providers.http import Http, Params
 
 PAGES_MAX = 1_000
-GOOD = frozenset({"OK", "DELAYED"})
+GOOD = ("OK", "DELAYED")
 """`DELAYED` is how a plan with 15 minutes of delay says OK."""
 
 _FAMILY = 3

@@ -49,7 +49,7 @@ class MassiveQuotes:
             to_quote(row)
             for page in pages(self._http, _PATH, named)
             for row in results(page, "tickers")
-            if row.get("ticker") in wanted
+            if wire.text(row.get("ticker")) in wanted
         ]
 
 

@@ -147,7 +147,7 @@ def _instant(value: object) -> datetime | None:
 
 def _closure(row: dict[str, object]) -> Closure | None:
     day, status = _date(row.get("date")), row.get("status")
-    if day is None or status not in {"closed", "early-close"}:
+    if day is None or status not in ("closed", "early-close"):
         return None
     return Closure(
         day,

@@ -6,19 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stock_platform.domain import bar
 from stock_platform.domain.problems import Malformed, Problem
 from stock_platform.providers import finnhub, massive_paging, rapidapi, wire
-from stock_platform.providers.finnhub import FinnhubCandles, to_columns
+from stock_platform.providers.finnhub import FinnhubCandles, FinnhubQuotes, to_columns
 from stock_platform.providers.flatfile_rows import COLUMNS, parse_day_aggs, parse_minute_aggs
 from stock_platform.providers.http import Endpoint
 from stock_platform.providers.massive import MassiveBars
-from stock_platform.providers.massive_quotes import to_quote
+from stock_platform.providers.massive_quotes import MassiveQuotes, to_quote
 from stock_platform.providers.massive_reference import MassiveReference
 from stock_platform.providers.quotes import sift_quotes
+from stock_platform.providers.rapidapi import RapidQuotes
 from stock_platform.providers.verdict import Reply, judge_complaint, judge_status
 from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
 
@@ -96,6 +97,7 @@ def test_depth_without_end_is_malformed(body: bytes) -> None:
 
 
 @given(JSON | BARS)
+@example({"status": []})
 @settings(max_examples=300)
 def test_massive_bars_are_an_answer_or_a_problem(body: object) -> None:
     source = MassiveBars(Parrot(body), SETTLING, clock=lambda: NOW)  # type: ignore[arg-type]
@@ -109,6 +111,7 @@ def test_massive_bars_are_an_answer_or_a_problem(body: object) -> None:
 
 
 @given(JSON | BARS)
+@example([{"date": "2026-11-26", "status": []}])
 @settings(max_examples=200)
 def test_massive_reference_data_is_a_frame_or_a_problem(body: object) -> None:
     source = MassiveReference(Parrot(body), clock=lambda: NOW)  # type: ignore[arg-type]
@@ -117,6 +120,21 @@ def test_massive_reference_data_is_a_frame_or_a_problem(body: object) -> None:
     tried(lambda: source.splits(SESSION, SESSION))
     tried(lambda: source.dividends(SESSION, SESSION))
     tried(source.market_status)
+
+
+@given(JSON | BARS)
+@example({"status": "OK", "tickers": [{"ticker": []}]})
+@settings(max_examples=200)
+def test_polled_quotes_are_an_answer_or_a_problem(body: object) -> None:
+    http: Any = Parrot(body)
+    sources = [
+        MassiveQuotes(http, clock=lambda: NOW),
+        FinnhubQuotes(http, clock=lambda: NOW),
+        RapidQuotes(http, "/{symbols}", FIELDS, clock=lambda: NOW),
+    ]
+
+    for source in sources:
+        tried(lambda source=source: source.quotes(["AAPL", "MSFT"], OPEN))
 
 
 @given(JSON | CANDLES)
