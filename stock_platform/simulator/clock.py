@@ -3,10 +3,9 @@
 import threading
 from datetime import UTC, date, datetime, time, timedelta
 
-from stock_platform.domain.problems import Malformed
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.simulator.market import Market, at_new_york, regular_hours
-from stock_platform.simulator.script import MarketScript
+from stock_platform.simulator.script import MarketScript, instant_of
 
 SETTLED_AFTER = timedelta(minutes=20)
 """After the close the record is rebuilt; from then on REST tells the final bars."""
@@ -19,7 +18,7 @@ class Clock:
 
     def __init__(self, script: MarketScript, market: Market) -> None:
         self._mode = script.now
-        self._fixed = None if script.now in _MODES else _instant(script.now)
+        self._fixed = None if script.now in _MODES else instant_of(script.now)
         self._market = market
         self._lock = threading.Lock()
         first = market.sessions[0] if market.sessions else date(2026, 11, 19)
@@ -58,13 +57,3 @@ class Clock:
     def is_published(self, session: date) -> bool:
         """Whether the flat files of a session are out: 11:00 New York on the next day."""
         return self.now() >= at_new_york(session + timedelta(days=1), _PUBLISHED)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed(f"the script's market.now is one of {_MODES} or an instant") from error
-    if instant.tzinfo is None:
-        raise Malformed("the script's market.now needs an offset from UTC")
-    return instant.astimezone(UTC)

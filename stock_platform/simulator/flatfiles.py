@@ -20,7 +20,7 @@ import polars as pl
 from stock_platform.simulator.book import Book
 from stock_platform.simulator.exchange import Ask, Reply, Route, route
 from stock_platform.simulator.market import at_new_york
-from stock_platform.simulator.script import FlatFile
+from stock_platform.simulator.script import FlatFile, instant_of
 
 BUCKET = "flatfiles"
 _DATASETS = ("day_aggs_v1", "minute_aggs_v1")
@@ -120,9 +120,14 @@ class Bucket:
         return published != "no" and clock.is_published(session)
 
     def _change(self, session: date) -> FlatFile:
-        """Give the last change scripted for a session, or a plain file."""
-        named = [change for change in self.changes if change.session == session]
-        return named[-1] if named else FlatFile(session=session)
+        """Give the last change that holds for a session by now, or a plain file."""
+        now = self.book.clock.now()
+        holding = [
+            change
+            for change in self.changes
+            if change.session == session and (not change.since or instant_of(change.since) <= now)
+        ]
+        return holding[-1] if holding else FlatFile(session=session)
 
     def _etag(self, dataset: str, session: date, version: int) -> str:
         bars = self.book.market

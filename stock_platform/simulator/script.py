@@ -5,7 +5,7 @@ error that names its place, because a fault that silently does not happen makes
 a test pass that proves nothing.
 """
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -202,6 +202,9 @@ class FlatFile(_Part, frozen=True, kw_only=True):
     published: Literal["on_time", "early", "no", "forbidden"] = "on_time"
     """on_time: from 11:00 New York on the next day; early: once the session has closed;
     forbidden: it is listed, but reading it gives 403."""
+    since: str = ""
+    """The instant of the simulation's time from which this change holds; empty: always. Of
+    several changes of a session the last that holds counts."""
     version: int = 1
     """Another number is another file under the same key: other ETag, some values corrected."""
     truncated: bool = False
@@ -240,6 +243,13 @@ class Feed(_Part, frozen=True, kw_only=True):
     unknown_events: bool = False
     time_unit: Literal["ms", "us", "ns"] = "ms"
     """Of `t` in T, Q and FMV; s and e of bars stay ms."""
+    fragments: int = 1
+    """WebSocket fragments a data frame is cut into."""
+    invalid_utf8_every: int = 0
+    """Send an extra frame that is not UTF-8 after every so many data frames; 0: never."""
+    oversized_every: int = 0
+    """Add an unknown event of `oversized_bytes` to every so many data frames; 0: never."""
+    oversized_bytes: int = 2_000_000
     auth_timeout_s: float = 10.0
     slow_reader_bytes: int = 0
     """Unsent bytes at which a reader is told slow_consumer and cut off; 0: it is waited for
@@ -296,6 +306,17 @@ def minute_of_day(clock: WallClock) -> int:
     except ValueError as error:
         raise Malformed(f"the script has no time of day {clock!r}: {error}") from error
     return at.hour * 60 + at.minute
+
+
+def instant_of(text: str) -> datetime:
+    """Read an instant with an offset; raise `Malformed` for anything else."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Malformed(f"the script has no instant {text!r}: {error}") from error
+    if instant.tzinfo is None:
+        raise Malformed(f"the script's instant {text!r} needs an offset from UTC")
+    return instant.astimezone(UTC)
 
 
 def seed_of(script: Script) -> int:

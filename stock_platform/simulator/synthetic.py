@@ -39,7 +39,7 @@ class SyntheticMarket:
         self._sessions = tuple(self._calendar.sessions(script.first, script.last))
         self._universe = make_universe(script.seed, script.symbols)
         self._truth = Remembered(self._generate, rows_max=rows_max)
-        self._sent = Remembered(self._send, rows_max=rows_max)
+        self._sent = Remembered(self._send, rows_max=rows_max // 2)
         self._daily = Remembered(self._day, rows_max=rows_max)
         self._slices = Remembered(self._slice, rows_max=rows_max)
 

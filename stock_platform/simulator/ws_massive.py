@@ -29,6 +29,7 @@ _FULL = (
 _CHANNEL = re.compile(r"([A-Z]+)\.(.+)", re.DOTALL)
 _BUFFER_HIGH = 1 << 20
 _STATUS_EVERY = 5
+_NOT_UTF8 = b'[{"ev":"XX","sym":"\xff\xfe"}]'
 _UNKNOWN = '{"ev":"XX","sym":"?","payload":{"new":true}}'
 _STATUS = '{"ev":"status","status":"success","message":"still here"}'
 
@@ -121,16 +122,11 @@ class Reader(WSListener):
             return
         script = self.feed.script.feed
         for start in range(0, len(events), per_frame):
-            chunk = list(events[start : start + per_frame])
-            if script.unknown_events:
-                chunk.append(_UNKNOWN)
-            if script.status_with_data and self.frames_sent % _STATUS_EVERY == 0:
-                chunk.insert(0, _STATUS)
             self.frames_sent += 1
             if script.frames_dropped and self.feed.is_dropped():
                 continue
-            frame = f"[{','.join(chunk)}]".encode()
-            self.transport.send(WSMsgType.TEXT, frame)
+            chunk = self._mixed(events[start : start + per_frame])
+            self._deliver(f"[{','.join(chunk)}]".encode())
             self.feed.events_sent += len(chunk)
             if script.close_after_frames and self.frames_sent >= script.close_after_frames:
                 self.feed.strike_once(self)
@@ -138,6 +134,31 @@ class Reader(WSListener):
                     return
         if script.slow_reader_bytes and self.unsent_bytes > script.slow_reader_bytes:
             self.dismiss(SLOW, WSCloseCode.POLICY_VIOLATION)
+
+    def _mixed(self, events: Sequence[str]) -> Sequence[str]:
+        """Add to a frame's events what the script wants among them."""
+        script = self.feed.script.feed
+        before: list[str] = []
+        after: list[str] = []
+        if script.status_with_data and self.frames_sent % _STATUS_EVERY == 0:
+            before.append(_STATUS)
+        if script.unknown_events:
+            after.append(_UNKNOWN)
+        if script.oversized_every and self.frames_sent % script.oversized_every == 0:
+            after.append(f'{{"ev":"XX","padding":"{"x" * script.oversized_bytes}"}}')
+        return [*before, *events, *after] if before or after else events
+
+    def _deliver(self, frame: bytes) -> None:
+        script = self.feed.script.feed
+        if script.fragments <= 1:
+            self.transport.send(WSMsgType.TEXT, frame)
+        else:
+            size = max(1, -(-len(frame) // script.fragments))
+            for at in range(0, len(frame), size):
+                kind = WSMsgType.CONTINUATION if at else WSMsgType.TEXT
+                self.transport.send(kind, frame[at : at + size], fin=at + size >= len(frame))
+        if script.invalid_utf8_every and self.frames_sent % script.invalid_utf8_every == 0:
+            self.transport.send(WSMsgType.TEXT, _NOT_UTF8)
 
     def dismiss(self, status: tuple[str, str], code: WSCloseCode) -> None:
         """Say why, close with a code, and hang up."""

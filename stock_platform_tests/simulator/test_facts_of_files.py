@@ -92,6 +92,25 @@ def test_6_8_a_replaced_file_has_another_etag_and_other_values() -> None:
     assert not old.equals(new)
 
 
+@pytest.mark.parametrize(("hour", "version"), [("13", 1), ("15", 2)])
+def test_6_8_a_file_is_absent_until_a_time_and_replaced_at_another(hour: str, version: int) -> None:
+    changes = [
+        {"session": str(LAST), "published": "no"},
+        {"session": str(LAST), "since": "2026-12-02T12:00:00-05:00"},
+        {"session": str(LAST), "since": "2026-12-02T14:00:00-05:00", "version": 2},
+    ]
+    market = {"now": f"2026-12-02T{hour}:00:00-05:00"}
+    with bucket(market=market, flatfiles=changes) as (store, simulator):
+        found = obstore.head(store, key_of(LAST))["e_tag"]
+        simulator.set_flatfiles([FlatFile(session=LAST, version=version)])
+        expected = obstore.head(store, key_of(LAST))["e_tag"]
+        simulator.set_flatfiles([FlatFile(session=LAST, published="no")])
+        listed = names(store, PREFIX)
+
+    assert found == expected
+    assert key_of(LAST) not in listed
+
+
 @pytest.mark.parametrize(
     ("session", "form", "price"),
     [

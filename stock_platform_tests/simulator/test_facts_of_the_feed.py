@@ -291,6 +291,29 @@ def test_6_5_unknown_keys_and_unknown_events_come_along() -> None:
     assert all("newKey" in event for event in told.events if event["ev"] == "AM")
 
 
+def test_fragmented_and_oversized_frames_carry_the_same_bars() -> None:
+    feed = {"fragments": 3, "oversized_every": 40, "oversized_bytes": 1_500_000}
+    with running(script(feed)) as simulator:
+        told = whole_replay(simulator, "AM.*")
+        truth = simulator.market.minute_bars(DAY)
+
+    assert told.keys() == starts(truth)
+    assert max(len(event.get("padding", "")) for event in told.events) == 1_500_000
+
+
+def test_a_frame_that_is_not_utf8_makes_a_strict_client_leave() -> None:
+    with (
+        running(script({"invalid_utf8_every": 30})) as simulator,
+        subscribed(simulator, "AM.*") as socket,
+    ):
+        told = hear(socket)
+        farewell = socket.protocol.close_sent
+
+    assert len(told.frames) == 31
+    assert farewell is not None
+    assert farewell.code == 1007
+
+
 @pytest.mark.parametrize(("unit", "digits"), [("ms", 13), ("us", 16), ("ns", 19)])
 def test_6_5_the_time_of_trades_has_13_16_or_19_digits(unit: str, digits: int) -> None:
     with running(script({"time_unit": unit})) as simulator:

@@ -98,5 +98,5 @@ def test_a_wrong_time_of_day_is_named() -> None:
 def test_a_now_that_is_no_instant_is_refused(now: str) -> None:
     market = SyntheticMarket(SyntheticScript(symbols=("AAPL",)))
 
-    with pytest.raises(Malformed, match=r"market\.now"):
+    with pytest.raises(Malformed, match="instant"):
         Clock(MarketScript(now=now), market)
