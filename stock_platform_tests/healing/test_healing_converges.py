@@ -1,0 +1,116 @@
+"""The whole of healing in one loop: no gap forgotten, none asked for without end."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stock_platform.domain.answer import Answer
+from stock_platform.domain.coverage import Ledger, to_gaps
+from stock_platform.domain.revision import Revision
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.find import Asked, Need, decide, find_need, worth_asking
+from stock_platform.healing.judge import Rules, judge
+from stock_platform.healing.plan import Call, Costs, plan_calls
+from stock_platform_tests.domain.examples import DAY, HALF_DAY, REGULAR
+from stock_platform_tests.healing.answers import answer
+
+SYMBOLS = ["A", "B", "C", "D"]
+GRIDS = [REGULAR.grid(day) for day in REGULAR.sessions(DAY, HALF_DAY)]
+RULES = Rules(timedelta(minutes=20), Backoff.from_minutes((2, 10, 60, 360, 1440)))
+COSTS = Costs(range_s=1, file_s=2.5, calls_max=3)
+
+
+@dataclass
+class Provider:
+    """Knows which minutes traded; down at some times, and always for some symbols."""
+
+    traded: set[tuple[str, int]]
+    hopeless: set[str]
+    down: tuple[int, int]
+    publishes: bool
+    asked: Counter[tuple[date, str | None]] = field(default_factory=Counter)
+
+    def answer(self, call: Call, now: datetime) -> Answer:
+        self.asked[call.session, call.symbol] += 1
+        grid = REGULAR.grid(call.session)
+        minutes_in = (now - GRIDS[0].opens_at) // timedelta(minutes=1)
+        broken = self.down[0] <= minutes_in < self.down[1] or call.symbol in self.hopeless
+        over = (now - grid.starts_at) // timedelta(minutes=1)
+        return answer(
+            [call.symbol] if call.symbol else None,
+            slots=(call.first, call.last) if call.symbol else None,
+            asked_at=now,
+            grid=grid,
+            outcome="failed" if broken else "ok",
+            revision=Revision.REST if call.symbol else Revision.FINAL,
+            bars=[]
+            if broken
+            else [
+                (symbol, slot)
+                for symbol, slot in self.traded
+                if call.symbol in {symbol, None}
+                and call.first <= slot <= call.last
+                and slot < min(over, grid.end)
+                and not (call.symbol is None and symbol in self.hopeless)
+            ],
+        )
+
+    def has_file_of(self, session: date, now: datetime) -> bool:
+        return self.publishes and now > REGULAR.grid(session).closes_at + timedelta(hours=12)
+
+
+def heal(ledger: Ledger, need: Need, provider: Provider, now: datetime) -> None:
+    """Do what a heal run does: plan the ready gaps of the span, ask, judge."""
+    wanted = ledger.missing(ledger.grid.due(now, 0))
+    wanted &= worth_asking(ledger, now, backoff=RULES.backoff, settle=RULES.settle)
+    wanted[:, : need.first] = wanted[:, need.last + 1 :] = False
+    published = provider.has_file_of(ledger.session, now)
+    plan = plan_calls(to_gaps(ledger, wanted), file_published=published, costs=COSTS)
+    for call in plan.calls:
+        judge(ledger, provider.answer(call, now), RULES)
+
+
+@settings(max_examples=8)
+@given(
+    traded=st.sets(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 389)), max_size=40),
+    hopeless=st.sets(st.sampled_from(SYMBOLS), max_size=2),
+    down=st.tuples(st.integers(0, 3000), st.integers(0, 3000)).map(sorted).map(tuple),
+    publishes=st.booleans(),
+    first_tick=st.integers(0, 4000),
+)
+def test_every_minute_that_can_be_known_is_known_in_the_end(
+    *,
+    traded: set[tuple[str, int]],
+    hopeless: set[str],
+    down: tuple[int, int],
+    publishes: bool,
+    first_tick: int,
+) -> None:
+    provider = Provider(traded, hopeless, down, publishes)
+    ledgers = {grid.session: Ledger.blank(grid, SYMBOLS) for grid in GRIDS}
+    asked: dict[date, Asked] = {}
+    now = GRIDS[0].opens_at + timedelta(minutes=first_tick)
+    end = GRIDS[-1].closes_at + timedelta(days=9)
+
+    while now < end:
+        needs = [
+            find_need(ledger, now, grace_s=120, backoff=RULES.backoff, settle=RULES.settle)
+            for ledger in ledgers.values()
+        ]
+        chosen = decide(filter(None, needs), asked, now, backoff=RULES.backoff, sessions_max=2)
+        for need, entry in chosen:
+            heal(ledgers[need.session], need, provider, now)
+            asked[need.session] = entry
+        now += timedelta(minutes=10 if chosen else 60)
+
+    for grid in GRIDS:
+        ledger = ledgers[grid.session]
+        left = {str(ledger.symbols[row]) for row in range(4) if ledger.missing()[row].any()}
+        assert left <= hopeless
+        seen = {(s, slot) for s, slot in traded if s not in hopeless and slot < grid.end}
+        rows = ledger.rows_of(sorted(set(SYMBOLS) - hopeless))
+        assert ledger.bits["observed"][rows][:, : grid.end].sum() == len(seen)
+    assert all(provider.asked[grid.session, name] <= 6 for grid in GRIDS for name in hopeless)
