@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from stock_platform_tests.house.repository import code, files, text, tree
 
