@@ -125,7 +125,8 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
         best = _best(rows, order.filter(shared), sorted_keys.filter(shared))
         order = pl.concat([order.filter(~shared), best])
         order = order.gather(keys.gather(order).arg_sort())
-    return rows[order]
+    # Column by column: many live parts would otherwise be copied whole once more.
+    return pl.DataFrame([rows[name].rechunk().gather(order) for name in names])
 
 
 def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
@@ -136,16 +137,17 @@ def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame)
 
 def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
     """Give one integer per row that sorts as (symbol, time) does."""
-    symbols = rows[symbol_column].unique().sort()
-    times = rows[time_column].unique().sort()
-    rank = rows[symbol_column].cast(pl.Enum(symbols)).to_physical().cast(pl.Int64)
-    return rank * max(1, len(times)) + times.search_sorted(rows[time_column]).cast(pl.Int64)
+    names, instants = rows[symbol_column].rechunk(), rows[time_column].rechunk()
+    times = instants.unique().sort()
+    rank = names.cast(pl.Enum(names.unique().sort())).to_physical().cast(pl.Int64)
+    return rank * max(1, len(times)) + times.search_sorted(instants).cast(pl.Int64)
 
 
 def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
     """Give the position of the best row of each key; `at` are positions in `rows`."""
     ranked = (
-        rows.select(pl.col("revision").to_physical().cast(pl.Int64), "observed_at")[at]
+        rows.select(pl.col("revision").to_physical().cast(pl.Int64), "observed_at")
+        .rechunk()[at]
         .with_columns(keys.alias("key"), at.alias("at"))
         .sort("key", "revision", "observed_at", descending=[False, True, True], nulls_last=True)
         .with_columns(pl.col("key").ne_missing(pl.col("key").shift(1)).alias("leads"))

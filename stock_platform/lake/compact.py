@@ -2,8 +2,6 @@
 
 from datetime import date
 
-import polars as pl
-
 from stock_platform.domain.bar import MINUTE_BARS
 from stock_platform.lake import parquet
 from stock_platform.lake.live import live_parts
@@ -17,12 +15,12 @@ def compact(store: Store, session: date) -> Published:
     A part that arrives meanwhile is left for the next time. Stopped between
     the two steps, the parts are merged again, which changes nothing.
     """
-    read = [
-        (entry.path, parquet.decode(entry.path, got[0], MINUTE_BARS))
+    parts = [
+        (entry.path, got[0])
         for entry in live_parts(store, session)
         if (got := store.get(entry.path))
     ]
-    bars = pl.concat([pl.DataFrame(schema=MINUTE_BARS), *(frame for _, frame in read)])
+    bars = parquet.decode_all(parts, MINUTE_BARS)
     published = publish_minute_bars(store, session, bars)
-    store.delete([path for path, _ in read])
+    store.delete([path for path, _ in parts])
     return published

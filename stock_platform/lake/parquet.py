@@ -47,6 +47,21 @@ def decode(
     return frame.select(list(wanted))
 
 
+def decode_all(parts: Sequence[tuple[str, bytes]], schema: pl.Schema) -> pl.DataFrame:
+    """Read the bytes of many small objects of one table as one frame."""
+    for path, data in parts:
+        check_version(path, notes(data))
+    if not parts:
+        return pl.DataFrame(schema=schema)
+    try:
+        rows = pl.read_parquet([data for _, data in parts])
+    except pl.exceptions.SchemaError as error:
+        names = f"{parts[0][0]} and {len(parts) - 1} others"
+        raise Permanent(f"{names} differ in their columns: {str(error)[:200]}") from None
+    require(parts[0][0], rows, schema)
+    return rows.select(list(schema))
+
+
 def notes(data: bytes) -> dict[str, str]:
     """Read an object's own metadata, from its footer alone."""
     return pl.read_parquet_metadata(data)

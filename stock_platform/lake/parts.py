@@ -39,8 +39,7 @@ def read_parts(store: Store, table: str, partition: date) -> tuple[pl.DataFrame,
         found = [(path, got[0]) for path in paths if (got := store.get(path))]
         # A part that a fold deleted meanwhile is in the fold, which the next listing shows.
         if len(found) == len(paths):
-            frames = [parquet.decode(path, data, schema) for path, data in found]
-            return pl.concat([pl.DataFrame(schema=schema), *frames]), paths
+            return parquet.decode_all(found, schema), paths
     raise Transient(f"parts of {table} of {partition} kept vanishing while they were read")
 
 

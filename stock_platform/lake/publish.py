@@ -7,7 +7,7 @@ again and merges again, and whoever repeats a step changes nothing.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 import polars as pl
@@ -204,8 +204,10 @@ def _merge_keyed(
 
 
 def require_session(rows: pl.DataFrame, session: date) -> None:
-    day = pl.col("minute").dt.convert_time_zone(str(NEW_YORK)).dt.date()
-    wrong = rows.filter((day != session) | day.is_null() | pl.col("symbol").is_null())
+    begins = datetime.combine(session, time(), NEW_YORK).astimezone(UTC)
+    ends = datetime.combine(session + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
+    inside = pl.col("minute").is_between(begins, ends, closed="left").fill_null(value=False)
+    wrong = rows.filter(~inside | pl.col("symbol").is_null())
     if wrong.height:
         symbol, minute = wrong.select("symbol", "minute").row(0)
         raise Permanent(
@@ -217,4 +219,4 @@ def require_session(rows: pl.DataFrame, session: date) -> None:
 def _revisions(rows: pl.DataFrame) -> dict[str, int]:
     if "revision" not in rows.columns:
         return {}
-    return dict(rows["revision"].cast(pl.String).value_counts(sort=True).iter_rows())
+    return {str(name): rows for name, rows in rows["revision"].value_counts(sort=True).iter_rows()}

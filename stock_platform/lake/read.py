@@ -17,7 +17,7 @@ def minute_bars(store: Store, session: date, columns: Sequence[str] | None = Non
     """Give a session's bars, best revision of each, sorted by symbol and minute."""
     # Parts first: what a compaction deletes meanwhile is in the base read after it.
     live = [
-        parquet.decode(entry.path, got[0], MINUTE_BARS)
+        (entry.path, got[0])
         for entry in live_parts(store, session)
         if (got := store.get(entry.path))
     ]
@@ -27,7 +27,7 @@ def minute_bars(store: Store, session: date, columns: Sequence[str] | None = Non
     if found and not live:
         return parquet.decode(path, found[0], MINUTE_BARS, columns=wanted)
     base = [parquet.decode(path, found[0], MINUTE_BARS)] if found else []
-    return bar.merge(MINUTE_BARS, pl.DataFrame(schema=MINUTE_BARS), *base, *live).select(wanted)
+    return bar.merge(MINUTE_BARS, parquet.decode_all(live, MINUTE_BARS), *base).select(wanted)
 
 
 def raw_quotes(store: Store, session: date) -> pl.DataFrame:
