@@ -1,0 +1,173 @@
+"""Settings into what each process is told."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+
+from stock_platform.domain.problems import Problem
+from stock_platform.domain.session import Calendar
+from stock_platform.domain.symbol import to_path
+from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
+from stock_platform.stream import archive, bars, latest, queue, reader
+from stock_platform.stream.archive import ArchiveOptions
+from stock_platform.stream.archive_state import Naming
+from stock_platform.stream.archive_store import StoreOptions
+from stock_platform.stream.bars import BarsOptions
+from stock_platform.stream.children import Child
+from stock_platform.stream.latest import LatestOptions
+from stock_platform.stream.newest import Lifetimes
+from stock_platform.stream.options import FeedOptions, ReaderOptions
+from stock_platform.stream.queue import QueueOptions
+
+log = structlog.get_logger(__name__)
+HOURS_DAYS = 400
+"""How far ahead the reader knows when the market is open; it is told anew at every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The processes, the reader first."""
+
+    reader: Child
+    tailers: list[Child]
+
+    @property
+    def children(self) -> list[Child]:
+        return [self.reader, *self.tailers]
+
+
+def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
+    """Decide which processes there are and what each is told."""
+    tailers = [Child(latest.NAME, latest.run_latest, _latest(settings))]
+    if settings.queue_enabled:
+        tailers.append(Child(queue.NAME, queue.run_queue, _queue(settings)))
+    if settings.s3_enabled:
+        tailers.append(Child(archive.NAME, archive.run_archive, _archive(settings)))
+    if settings.stream_to_lake:
+        tailers.append(Child(bars.NAME, bars.run_bars, _bars(settings, symbols)))
+    names = tuple(child.name for child in tailers)
+    return Plan(Child(reader.NAME, reader.run_reader, _reader(settings, symbols, names)), tailers)
+
+
+def symbols_to_subscribe(settings: StreamSettings, today: date) -> tuple[str, ...] | None:
+    """Give the configured symbols and, when wanted, the listed ones; None for all."""
+    configured = settings.polygon_ws_symbols
+    if configured is None:
+        return None
+    symbols: list[str] = list(dict.fromkeys(configured))
+    if settings.polygon_discover_tickers:
+        known = set(symbols)
+        symbols += [symbol for symbol in _listed(today) if symbol not in known]
+    limit = settings.polygon_ticker_limit
+    return tuple(symbols[:limit] if limit else symbols)
+
+
+def hostname() -> str:
+    return to_path(socket.gethostname().replace(".", "-")[:32] or "host")  # type: ignore[arg-type]
+
+
+def _listed(today: date) -> list[str]:
+    from stock_platform.providers.connect import open_providers
+
+    try:
+        with open_providers() as providers:
+            return sorted(providers.reference[0].symbols(today)["symbol"].to_list())
+    except (Problem, IndexError) as error:
+        # The configured symbols still stream; a start must not depend on another service.
+        log.warning("discovery_failed", reason=str(error))
+        return []
+
+
+def _reader(
+    settings: StreamSettings, symbols: Sequence[str] | None, tailers: tuple[str, ...]
+) -> ReaderOptions:
+    return ReaderOptions(
+        journal=settings.journal_dir,
+        feeds=(
+            FeedOptions("realtime", settings.polygon_ws_host_realtime, ("AM", "FMV")),
+            FeedOptions("delayed", settings.polygon_ws_host_delayed, ("T", "Q")),
+        ),
+        api_key=settings.polygon_api_key.get_secret_value(),
+        symbols=None if symbols is None else tuple(symbols),
+        subscribe_batch=settings.polygon_subscribe_batch,
+        backoff=(settings.backoff_initial_ms, settings.backoff_factor, settings.backoff_max_ms),
+        segment_bytes=settings.journal_segment_bytes,
+        journal_bytes_max=settings.journal_max_bytes,
+        full_policy=settings.journal_full_policy,
+        sync_s=settings.journal_sync_ms / 1000,
+        ping_s=settings.ws_ping_sec,
+        silence_s=settings.ws_silence_sec,
+        channel_silence_s=settings.ws_channel_silence_sec,
+        frame_bytes_max=settings.ws_frame_bytes_max,
+        engine=settings.ws_engine,
+        debug=settings.ws_debug,
+        tailers=tailers,
+        hours=market_hours(datetime.now(UTC).date()),
+    )
+
+
+def market_hours(today: date) -> tuple[tuple[int, int], ...]:
+    """Give the regular sessions from yesterday on as (open, close) in epoch seconds."""
+    calendar = Calendar()
+    sessions = calendar.sessions(today - timedelta(days=1), today + timedelta(days=HOURS_DAYS))
+    grids = [calendar.grid(session) for session in sessions]
+    return tuple((int(g.opens_at.timestamp()), int(g.closes_at.timestamp())) for g in grids)
+
+
+def _latest(settings: StreamSettings) -> LatestOptions:
+    return LatestOptions(
+        journal=settings.journal_dir,
+        redis_url=settings.redis_url.get_secret_value(),
+        redis_token=settings.redis_token.get_secret_value(),
+        lifetimes=Lifetimes(
+            settings.agg1m_ttl_sec,
+            settings.fmv_ttl_sec,
+            settings.trade_ttl_sec,
+            settings.quote_ttl_sec,
+        ),
+        flush_s=settings.redis_flush_ms / 1000,
+        publish=settings.redis_publish,
+        debug=settings.ws_debug,
+    )
+
+
+def _queue(settings: StreamSettings) -> QueueOptions:
+    return QueueOptions(
+        settings.journal_dir,
+        settings.redis_url.get_secret_value(),
+        settings.queue_shards,
+        settings.queue_entries_max,
+        settings.ws_debug,
+    )
+
+
+def _archive(settings: StreamSettings) -> ArchiveOptions:
+    suffix = ".ndjson.zst" if settings.s3_zstd else ".ndjson"
+    return ArchiveOptions(
+        journal=settings.journal_dir,
+        store=StoreOptions(settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url),
+        naming=Naming(settings.s3_prefix, hostname(), settings.s3_window_minutes, suffix),
+        part_bytes=settings.s3_part_size_bytes,
+        object_bytes_max=settings.s3_max_object_bytes,
+        use_marker=settings.s3_use_marker,
+        zstd=settings.s3_zstd,
+        debug=settings.ws_debug,
+    )
+
+
+def _bars(settings: StreamSettings, symbols: Sequence[str] | None) -> BarsOptions:
+    market = load(MarketSettings)
+    expected = market.symbols
+    covers = symbols is None or (expected is not None and set(expected) <= set(symbols))
+    return BarsOptions(
+        journal=settings.journal_dir,
+        lake=load(LakeSettings),
+        market=market,
+        writer=f"sidecar-{hostname()}",
+        feeds=("realtime", "delayed"),
+        covers_market=covers,
+        debug=settings.ws_debug,
+    )

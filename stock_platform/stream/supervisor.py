@@ -1,0 +1,182 @@
+"""`stocks stream`: one effective sidecar per API key, its processes, its health.
+
+Order of a stop: the reader first, so that the journal has an end; then the
+tailers, which read to that end and hand everything on; then the lease.
+"""
+
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+
+import structlog
+
+from stock_platform.domain.problems import Permanent, Problem, Transient
+from stock_platform.settings import StreamSettings, load
+from stock_platform.stream import status
+from stock_platform.stream.children import Child
+from stock_platform.stream.health import HealthServer, Progress
+from stock_platform.stream.latest import Fence, save_fence
+from stock_platform.stream.lease import Lease, lease_key
+from stock_platform.stream.plan import Plan, make_plan, symbols_to_subscribe
+from stock_platform.stream.sinks import open_sink
+
+log = structlog.get_logger(__name__)
+TICK_S = 0.25
+READER_STOP_S = 10.0
+TAILER_STOP_S = 25.0
+RENEWALS_PER_TTL = 3
+WRONG_SETTINGS = 2
+
+
+class Supervisor:
+    """Keeps the lease and the processes; `run` returns after `stop`."""
+
+    def __init__(self, settings: StreamSettings, plan: Plan) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._stop = threading.Event()
+        self._sink = open_sink(
+            settings.redis_url.get_secret_value(), settings.redis_token.get_secret_value()
+        )
+        key = lease_key(settings.polygon_api_key.get_secret_value())
+        self._lease = Lease(self._sink, key, int(settings.lease_ttl_sec * 1000))
+        self._has_led = False
+        self._renew_at = 0.0
+        self._health_at = time.monotonic() + settings.ws_health_interval_sec
+        self._previous: tuple[float, int, int] = (time.monotonic(), 0, 0)
+        settings.journal_dir.mkdir(parents=True, exist_ok=True)
+        self.progress = Progress(settings.journal_dir, tuple(child.name for child in plan.tailers))
+
+    def stop(self, *_: object) -> None:
+        self._stop.set()
+
+    def run(self) -> int:
+        """Work until stopped; give the exit code."""
+        settings = self._settings
+        health = HealthServer(self.progress, settings.metrics_host, settings.metrics_port)
+        log.info("sidecar_started", metrics_port=health.port)
+        status.save(settings.journal_dir, "supervisor", {"metrics_port": health.port})
+        try:
+            while not self._stop.is_set():
+                self._tick(time.monotonic())
+                self._stop.wait(TICK_S)
+        finally:
+            self._shut_down()
+            health.close()
+        return 0
+
+    def _tick(self, now: float) -> None:
+        if now >= self._renew_at:
+            self._renew_at = now + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
+            self._hold_lease()
+        facts = self.progress.facts()
+        # Once begun, tailers work off the journal whoever holds the lease; only reading needs it.
+        self._has_led = self._has_led or self.progress.leader
+        wanted = self._plan.children if self.progress.leader else self._plan.tailers
+        for child in wanted if self._has_led else []:
+            child.keep(now)
+            child.kill_hung(float(facts.get(child.name, {}).get("at", 0)))
+            self.progress.restarts[child.name] = child.restarts
+        if now >= self._health_at:
+            self._health_at = now + self._settings.ws_health_interval_sec
+            self._log_health(now)
+
+    def _hold_lease(self) -> None:
+        try:
+            if self.progress.leader and self._lease.renew():
+                return
+            # Not held yet, or lapsed while Redis was away: take it if nobody else did.
+            held = self._lease.acquire()
+        except Transient as error:
+            # Nobody else can take the lease from a Redis that is away: go on reading.
+            log.warning("lease_unknown", reason=str(error))
+            return
+        except Permanent as error:
+            log.error("lease_refused", reason=str(error))
+            return
+        if held:
+            save_fence(self._settings.journal_dir, Fence(self._lease.key, str(self._lease.fence)))
+            if not self.progress.leader:
+                log.info("lease_taken", fence=self._lease.fence)
+        elif self.progress.leader:
+            log.error("lease_lost", next="the reader stops; this sidecar stands by")
+            self._plan.reader.stop(READER_STOP_S)
+        self.progress.leader = held
+
+    def _log_health(self, now: float) -> None:
+        facts = self.progress.facts()
+        reader = facts.get("reader", {})
+        feeds = reader.get("feeds", {})
+        feeds = feeds if isinstance(feeds, dict) else {}
+        frames = sum(feed["frames"] for feed in feeds.values())
+        size = sum(feed["bytes"] for feed in feeds.values())
+        since, frames_before, size_before = self._previous
+        self._previous = (now, frames, size)
+        span = max(now - since, 0.001)
+        log.info(
+            "stream_health",
+            leader=self.progress.leader,
+            frames_per_s=round((frames - frames_before) / span, 1),
+            bytes_per_s=round((size - size_before) / span),
+            reconnects={name: feed["reconnects"] for name, feed in feeds.items()},
+            journal_bytes=reader.get("journal_bytes", 0),
+            drops=reader.get("journal_refused", 0),
+            lag_bytes={
+                child.name: facts.get(child.name, {}).get("lag_bytes")
+                for child in self._plan.tailers
+            },
+            restarts={c.name: c.restarts for c in self._plan.children if c.restarts},
+            problems=self.progress.problems(),
+        )
+
+    def _shut_down(self) -> None:
+        log.info("sidecar_stopping")
+        self._plan.reader.stop(READER_STOP_S)
+        stoppers = [
+            threading.Thread(target=_stop_child, args=(child,)) for child in self._plan.tailers
+        ]
+        for stopper in stoppers:
+            stopper.start()
+        deadline = time.monotonic() + TAILER_STOP_S
+        while any(stopper.is_alive() for stopper in stoppers) and time.monotonic() < deadline:
+            # The tailers write under the lease until they are done: keep it meanwhile.
+            if time.monotonic() >= self._renew_at:
+                self._renew_at = time.monotonic() + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
+                self._hold_lease()
+            time.sleep(TICK_S / 5)
+        for stopper in stoppers:
+            stopper.join()
+        try:
+            if self.progress.leader:
+                self._lease.release()
+        except Problem as error:
+            log.warning("lease_not_released", reason=str(error))
+        self._sink.close()
+        log.info("sidecar_stopped")
+
+
+def _stop_child(child: Child) -> None:
+    child.stop(TAILER_STOP_S)
+
+
+def run(settings: StreamSettings) -> int:
+    """Be the sidecar until SIGTERM or SIGINT; give the exit code."""
+    status.configure_logs(debug=settings.ws_debug)
+    symbols = symbols_to_subscribe(settings, datetime.now(UTC).date())
+    log.info("symbols_chosen", count="all" if symbols is None else len(symbols))
+    supervisor = Supervisor(settings, make_plan(settings, symbols))
+    signal.signal(signal.SIGTERM, supervisor.stop)
+    signal.signal(signal.SIGINT, supervisor.stop)
+    return supervisor.run()
+
+
+def stream_command() -> int:
+    """Read the settings and be the sidecar; 2 when a setting is missing or wrong."""
+    try:
+        settings = load(StreamSettings)
+    except Permanent as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_SETTINGS
+    return run(settings)

@@ -1,0 +1,116 @@
+"""A whole sidecar as a process of its own, and what tests ask of it."""
+
+import json
+import multiprocessing
+import os
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from stock_platform.settings import StreamSettings
+from stock_platform.stream import status, supervisor
+from stock_platform_tests.stream.servers import wait_until
+
+START_S = 100.0
+"""Imports take 4 s of CPU; other work on the machine makes that a minute."""
+STOP_S = 60.0
+
+
+@dataclass
+class Sidecar:
+    """A running sidecar."""
+
+    settings: StreamSettings
+    process: SpawnProcess
+
+    @property
+    def journal(self) -> Path:
+        return self.settings.journal_dir
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        return status.load(self.journal)
+
+    def pid(self, process: str) -> int:
+        """Give the pid of one of its processes, or of the supervisor itself."""
+        if process == "supervisor":
+            return self.process.pid or 0
+        return int(self.facts[process]["pid"])
+
+    def wait_streaming(self, *feeds: str) -> None:
+        def streams() -> bool:
+            assert self.process.is_alive(), "the sidecar has ended"
+            known = self.facts.get("reader", {}).get("feeds", {})
+            alive = known and not self.facts["reader"]["stopped"]
+            return alive and all(known[f]["state"] == "streaming" for f in feeds or known)
+
+        wait_until(streams, START_S)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        port = self.facts["supervisor"]["metrics_port"]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def metrics(self) -> str:
+        port = self.facts["supervisor"]["metrics_port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return answer.read().decode()
+
+    def stop(self) -> int:
+        """End it as an orchestrator does; give the exit code."""
+        if self.process.is_alive():
+            os.kill(self.process.pid or 0, signal.SIGTERM)
+        self.process.join(STOP_S)
+        return -1 if self.process.exitcode is None else self.process.exitcode
+
+
+def settings_for(
+    folder: Path, realtime: str, delayed: str, redis_url: str, **changes: Any
+) -> StreamSettings:
+    usual: dict[str, Any] = {
+        "polygon_api_key": "simulated-massive-key",
+        "polygon_ws_symbols": "*",
+        "polygon_ws_host_realtime": realtime,
+        "polygon_ws_host_delayed": delayed,
+        "redis_url": redis_url,
+        "journal_dir": folder,
+        "metrics_port": 0,
+        "backoff_initial_ms": 50,
+        "backoff_max_ms": 1000,
+        "polygon_discover_tickers": False,
+        "stream_to_lake": False,
+        "lease_ttl_sec": 3,
+    }
+    return StreamSettings(**{**usual, **changes})
+
+
+def start(settings: StreamSettings) -> Sidecar:
+    process = multiprocessing.get_context("spawn").Process(target=_main, args=(settings,))
+    process.start()
+    return Sidecar(settings, process)
+
+
+@contextmanager
+def running_sidecar(settings: StreamSettings) -> Iterator[Sidecar]:
+    sidecar = start(settings)
+    try:
+        yield sidecar
+    finally:
+        if sidecar.stop() < 0:
+            sidecar.process.kill()
+            sidecar.process.join()
+        sidecar.process.close()
+
+
+def _main(settings: StreamSettings) -> None:
+    raise SystemExit(supervisor.run(settings))
