@@ -111,8 +111,9 @@ class MassiveBars:
             for page in pages(self._http, path, {"adjusted": "false"})
             for row in _as_traded(page, symbol)
         ]
-        days = [day for day in map(_session_of, rows) if day]
-        newest = max(days, default=self._settling.latest_closed(asked_at))
+        closed = self._settling.latest_closed(asked_at)
+        days = [day for day in map(_session_of, rows) if day and day <= closed]
+        newest = max(days, default=closed)
         return self._daily(
             rows, pl.lit(symbol), span=(newest, newest), asked_at=asked_at, of=symbol
         )

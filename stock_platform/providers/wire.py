@@ -98,9 +98,13 @@ def instant(value: object) -> datetime | None:
     if unit is None:
         return None
     micros = value * 1_000_000 // unit
+    if micros >= _FAR:
+        return None
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
 
 
+# Beyond what calendars and nanoseconds reach: no instant of a trade.
+_FAR = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 # Seconds have 9 to 11 digits between 1973 and 5138; each finer unit has three more.
 _UNITS = ((11, 1), (14, 1_000), (17, 1_000_000), (20, 1_000_000_000))
 

@@ -98,6 +98,7 @@ def test_depth_without_end_is_malformed(body: bytes) -> None:
 
 @given(JSON | BARS)
 @example({"status": []})
+@example({"status": "OK", "results": [{"t": "9206082997390886.0"}]})
 @settings(max_examples=300)
 def test_massive_bars_are_an_answer_or_a_problem(body: object) -> None:
     source = MassiveBars(Parrot(body), SETTLING, clock=lambda: NOW)  # type: ignore[arg-type]
@@ -193,8 +194,13 @@ ROWS = st.lists(st.lists(CELL | st.text(max_size=5), min_size=7, max_size=9), ma
     )
 )
 
+# A lone quote made polars' CSV reader panic.
+LONE_QUOTES = st.sampled_from(['"', '\n"', '1,"', '"\n"']).map(
+    lambda tail: f"{','.join(COLUMNS)}\n{tail}".encode()
+)
 
-@given(st.binary(max_size=200) | ROWS | ROWS.map(gzip.compress))
+
+@given(st.binary(max_size=200) | LONE_QUOTES | ROWS | ROWS.map(gzip.compress))
 @settings(max_examples=300)
 def test_a_flat_file_is_bars_and_refusals_or_malformed(data: bytes) -> None:
     parsed = tried(lambda: parse_minute_aggs(data, session=date(2026, 11, 20), observed_at=NOW))
