@@ -21,6 +21,7 @@ _STEP_S = 0.1
 """At a numeric speed events leave in steps of this much real time."""
 _REJOIN_S = 30.0
 _PATIENCE_S = 120.0
+_CATCH_UP_S = 5.0
 
 
 class LiveFeed:
@@ -52,6 +53,7 @@ class LiveFeed:
         await self._begin()
         for nth, session in enumerate(self.sessions):
             await self._replay(session, first=nth == 0)
+        await self._catch_up()
         self.finished.set()
 
     def admit(self, newcomer: Reader) -> None:
@@ -115,20 +117,27 @@ class LiveFeed:
         started = loop.time()
         for now, until in self._steps(begins, ends):
             away = [window for window in outages if window.starts_at < until <= window.ends_at]
-            self._set_away(away[0] if away else None)
+            await self._set_away(away[0] if away else None)
             if not away:
                 await self._audience_at_max_speed()
                 self._send(session, now, until)
             self._clock.advance(until)
             await self._pace(started, until - begins)
-        self._set_away(None)
+        await self._set_away(None)
 
-    def _set_away(self, window: Window | None) -> None:
+    async def _set_away(self, window: Window | None) -> None:
         """Enter or leave an outage; whoever comes back while it lasts is turned away."""
         down = window is not None and window.kind != "silent"
         if window is not None and down and not self.is_down:
+            await self._catch_up()
             self.strike(window.kind)
         self.is_down = down
+
+    async def _catch_up(self) -> None:
+        """At full speed, let every reader take what was sent before something ends."""
+        if self.script.feed.speed == "max":
+            readers = list(self.readers)
+            await asyncio.gather(*(reader.caught_up(_CATCH_UP_S) for reader in readers))
 
     async def _pace(self, started: float, replayed: timedelta) -> None:
         """Wait for the readers at full speed, for the time to come at a numeric one."""

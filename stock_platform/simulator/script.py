@@ -251,9 +251,9 @@ class Feed(_Part, frozen=True, kw_only=True):
     """Add an unknown event of `oversized_bytes` to every so many data frames; 0: never."""
     oversized_bytes: int = 2_000_000
     auth_timeout_s: float = 10.0
-    slow_reader_bytes: int = 0
-    """Unsent bytes at which a reader is told slow_consumer and cut off; 0: it is waited for
-    at speed max, and buffered without end at a numeric speed."""
+    slow_reader_bytes: int = 64_000_000
+    """Unsent bytes at which a reader is told slow_consumer and cut off. At speed max the feed
+    waits for its readers and gets here only when this is small."""
     close_after_frames: int = 0
     """Strike a connection after so many data frames, once for each of `close_count`."""
     close_kind: Literal["close_1000", "close_1001", "closed_1011", "reset", "silent"] = "reset"

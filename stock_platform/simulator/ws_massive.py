@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,6 +48,7 @@ class Reader(WSListener):
         self.leaving = False
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answered = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -73,6 +75,8 @@ class Reader(WSListener):
             transport.send_close(frame.get_close_code())
             transport.disconnect()
             return
+        if frame.msg_type == WSMsgType.PONG:
+            self._answered.set()
         if frame.msg_type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
             return
         try:
@@ -94,6 +98,7 @@ class Reader(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.leaving = True
         self._flowing.set()
+        self._answered.set()
         if self._timer:
             self._timer.cancel()
         if self in self.feed.readers:
@@ -116,6 +121,19 @@ class Reader(WSListener):
         except TimeoutError:
             self.dismiss(SLOW, WSCloseCode.POLICY_VIOLATION)
 
+    async def caught_up(self, patience_s: float) -> None:
+        """Wait until the client has read all that was sent: it answers a ping in turn.
+
+        Without this a reset would also take what still lies in the buffers between us.
+        """
+        if self.leaving:
+            return
+        self._answered.clear()
+        self.transport.send_ping(b"caught up?")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._answered.wait()
+
     def send(self, events: Sequence[str], per_frame: int) -> None:
         """Send events, `per_frame` to an array, with what the script mixes in."""
         if self.silenced or self.leaving:
@@ -132,7 +150,7 @@ class Reader(WSListener):
                 self.feed.strike_once(self)
                 if self.silenced or self.leaving:
                     return
-        if script.slow_reader_bytes and self.unsent_bytes > script.slow_reader_bytes:
+        if self.unsent_bytes > script.slow_reader_bytes:
             self.dismiss(SLOW, WSCloseCode.POLICY_VIOLATION)
 
     def _mixed(self, events: Sequence[str]) -> Sequence[str]:
