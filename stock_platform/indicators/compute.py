@@ -18,8 +18,12 @@ from stock_platform.indicators.carry import Carried, carry, match
 from stock_platform.indicators.indicator import Arrays, Column, Indicator
 from stock_platform.indicators.series import Bars, ordered, starts, time_column, to_bars
 
-_BLOCK_ROWS = 250_000
+_BLOCK_ROWS = 500_000
 """Rows computed at a time: small enough that their arrays are reused memory, not new pages."""
+
+
+_Arrays = dict[str, np.ndarray]
+"""One block's results by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def compute(
     frame, new, carried = _arranged(bars, history, states, indicators)
     work = _Work(frame, new, starts(frame), indicators, carried, keep_states)
     blocks = _blocks(work.edges)
-    with ThreadPoolExecutor(max(1, min(threads, len(blocks)))) as pool:
+    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
         done = list(pool.map(work.run, blocks))
     return Computed(
         pl.concat([part.values for part in done]), pl.concat([part.states for part in done])
@@ -82,11 +86,10 @@ class _Work:
         frame, new = self.frame[rows], self.new[rows]
         edges = edges - edges[0]
         bars = to_bars(frame)
-        values = _empty([c.name for i in self.indicators for c in i.columns], len(bars))
-        states = _empty(
-            [c.name for i in self.indicators for c in i.state] if self.keep_states else [],
-            len(bars),
-        )
+        # Every new row is written once, by a step or from a slice: no need to fill first.
+        values = {c.name: np.empty(len(bars)) for i in self.indicators for c in i.columns}
+        recursive = self.indicators if self.keep_states else ()
+        states = {c.name: np.empty(len(bars)) for i in recursive for c in i.state}
         skipped: dict[str, list[bool]] = {}
         if self.carried is not None and len(bars):
             carried = self.carried.part(symbols)
@@ -112,7 +115,7 @@ def _fill(
     part: Bars,
     rows: slice,
     *,
-    into: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+    into: tuple[_Arrays, _Arrays],
 ) -> None:
     values, states = into
     try:
@@ -123,9 +126,7 @@ def _fill(
         raise Permanent(f"indicator {indicator.name}: {error}") from error
 
 
-def _store(
-    into: dict[str, np.ndarray], columns: Sequence[Column], arrays: Arrays, rows: slice
-) -> None:
+def _store(into: _Arrays, columns: Sequence[Column], arrays: Arrays, rows: slice) -> None:
     for column, array in zip(columns, arrays, strict=True):
         into[column.name][rows] = array
 
@@ -185,16 +186,14 @@ def _blocks(edges: np.ndarray) -> list[range]:
     return [range(a, b) for a, b in pairwise(cuts) if b > a] or [range(0)]
 
 
-def _empty(names: Sequence[str], height: int) -> dict[str, np.ndarray]:
-    return {name: np.full(height, np.nan) for name in names}
-
-
-def _to_frame(keys: pl.DataFrame, arrays: dict[str, np.ndarray], rows: np.ndarray) -> pl.DataFrame:
+def _to_frame(keys: pl.DataFrame, arrays: _Arrays, rows: np.ndarray) -> pl.DataFrame:
     """Join keys and arrays of the chosen rows; what is not finite becomes null."""
     everything = bool(rows.all())
     keys = keys if everything else keys.filter(pl.Series(rows))
-    columns = [pl.Series(n, a if everything else a[rows]) for n, a in arrays.items()]
-    frame = keys.with_columns(columns)
-    return frame.with_columns(
-        pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in arrays
-    )
+    columns: list[pl.Series] = []
+    for name, array in arrays.items():
+        numbers = array if everything else array[rows]
+        finite = np.isfinite(numbers)
+        column = pl.Series(name, numbers)
+        columns.append(column if finite.all() else column.set(pl.Series(~finite), None))
+    return keys.with_columns(columns)
