@@ -48,7 +48,7 @@ def simulate(
     """Serve the vendors' real protocols on loopback until interrupted."""
     from stock_platform.simulator.command import simulate as serve
 
-    raise typer.Exit(serve(script, port))
+    serve(script, port)
 
 
 @app.command()

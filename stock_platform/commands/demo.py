@@ -7,6 +7,7 @@ as they would in production, and this process only looks on.
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -52,6 +53,8 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
     plan = DemoPlan.of_today(folder, symbols, datetime.now(UTC))
     demo = Demo(plan, Console(stderr=as_json))
     _make_folder(plan)
+    # A plain SIGTERM would end this process and leave its children behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         vendors = _start_simulator(demo, stack)
         os.environ.update(plan.environment(vendors))

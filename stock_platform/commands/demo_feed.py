@@ -85,8 +85,8 @@ class Recorder:
             return
         newest = datetime.fromtimestamp(max(event["e"] for event in bars) / 1000, UTC)
         if not self.writer.connections.knows(name):
-            # The first bars that come are of the minute that has just ended.
-            self.writer.connections.opened(name, "AM", newest)
+            # A minute's bars leave after its end: who gets them stood in time for that minute.
+            self.writer.connections.opened(name, "AM", newest - timedelta(minutes=1))
         for event in bars:
             self.writer.add(event, max(self._latest, newest))
         self.events += len(bars)

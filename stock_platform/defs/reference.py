@@ -97,7 +97,9 @@ def dividends(lake: LakeResource, providers: ProvidersResource) -> dg.Materializ
     return _published(lake.store(), "dividends", rows, DIVIDENDS_KEY)
 
 
-reference_job = dg.define_asset_job("reference_data", selection=[symbols, splits, dividends])
+reference_job = dg.define_asset_job(
+    "reference_data", selection=dg.AssetSelection.groups("reference")
+)
 
 
 @dg.schedule(

@@ -7,7 +7,6 @@ event log and the UI never see one.
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import dagster as dg
 from pydantic import Field
@@ -32,19 +31,14 @@ class LakeResource(dg.ConfigurableResource):
 
     def store(self) -> Store:
         """Open the lake; cheap to repeat."""
-        return _store(self.location)
+        settings = load(LakeSettings)
+        if self.location:
+            settings = settings.model_copy(update={"lake": self.location})
+        return open_store(settings)
 
     def knowledge(self) -> Knowledge:
         """Read the lake with the settings that say what it should hold."""
         return Knowledge(self.store(), load(MarketSettings), load(HealingSettings))
-
-
-@lru_cache(maxsize=4)
-def _store(location: str) -> Store:
-    settings = load(LakeSettings)
-    if location:
-        settings = settings.model_copy(update={"lake": location})
-    return open_store(settings)
 
 
 class ProvidersResource(dg.ConfigurableResource):

@@ -1,0 +1,62 @@
+"""Start the runs that sensors and people start, without a daemon."""
+
+from datetime import date
+
+import dagster as dg
+
+from stock_platform.definitions import defs
+from stock_platform.defs.partitions import key_of
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def run_minutes(
+    instance: dg.DagsterInstance,
+    session: date,
+    first: str,
+    last: str,
+    *,
+    asset: str = "lake/minute_bars",
+    tags: dict[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Materialize a range of a session's minutes in one run."""
+    tags = {RANGE_START: key_of(session, first), RANGE_END: key_of(session, last)} | (tags or {})
+    return _run(instance, [asset], tags=tags)
+
+
+def run_session(
+    instance: dg.DagsterInstance, session: date, *assets: str
+) -> dg.ExecuteInProcessResult:
+    """Materialize session assets, as `after_the_close` asks for."""
+    return _run(instance, list(assets), partition_key=session.isoformat())
+
+
+def run_request(
+    instance: dg.DagsterInstance, request: dg.RunRequest, *assets: str
+) -> dg.ExecuteInProcessResult:
+    """Execute what a sensor asked for."""
+    return _run(
+        instance, list(assets), tags=dict(request.tags), partition_key=request.partition_key
+    )
+
+
+def _run(
+    instance: dg.DagsterInstance,
+    assets: list[str],
+    *,
+    tags: dict[str, str] | None = None,
+    partition_key: str | None = None,
+) -> dg.ExecuteInProcessResult:
+    selection = dg.AssetSelection.assets(*(asset.split("/") for asset in assets))
+    job = defs.get_repository_def().get_implicit_job_def_for_assets(
+        [dg.AssetKey(asset.split("/")) for asset in assets]
+    )
+    assert job is not None, selection
+    return job.execute_in_process(
+        instance=instance,
+        tags=tags,
+        partition_key=partition_key,
+        asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets],
+        raise_on_error=False,
+    )

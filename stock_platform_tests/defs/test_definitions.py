@@ -1,0 +1,78 @@
+"""The definitions load without a key, a network or a service, and hold what they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_platform.definitions import defs
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPH = {
+    "reference/symbols": set(),
+    "reference/splits": set(),
+    "reference/dividends": set(),
+    "ingest/raw_quotes": set(),
+    "lake/minute_bars": set(),
+    "lake/session_bars": {"lake/minute_bars"},
+    "lake/coverage": {"lake/session_bars"},
+    "lake/bar_reconciliation": {"lake/session_bars"},
+    "lake/daily_bars": {"lake/session_bars"},
+}
+SENSORS_ON = {
+    "minute_bar_gaps",
+    "session_gaps",
+    "after_the_close",
+    "streamed_minutes",
+    "reference_data_is_absent",
+}
+
+
+def test_definitions_load_in_a_bare_environment() -> None:
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import stock_platform.definitions"],
+        cwd=ROOT,
+        env=bare,
+        capture_output=True,
+        check=False,
+    )
+
+    assert loaded.returncode == 0, loaded.stderr.decode()[-2000:]
+
+
+@pytest.mark.parametrize("key", GRAPH)
+def test_an_asset_depends_on_what_it_is_made_from(key: str) -> None:
+    graph = defs.resolve_asset_graph()
+
+    node = graph.get(dg.AssetKey(key.split("/")))
+
+    assert {parent.to_user_string() for parent in node.parent_keys} >= GRAPH[key]
+
+
+@pytest.mark.parametrize("key", GRAPH)
+def test_an_asset_page_shows_columns_owners_kinds_and_code(key: str) -> None:
+    node = defs.resolve_asset_graph().get(dg.AssetKey(key.split("/")))
+
+    assert "dagster/column_schema" in node.metadata
+    assert "dagster/code_references" in node.metadata
+    assert node.owners
+    assert any(tag.startswith("dagster/kind/") for tag in node.tags)
+    assert node.description
+
+
+@pytest.mark.parametrize("name", SENSORS_ON)
+def test_a_sensor_needed_in_production_is_on_by_default(name: str) -> None:
+    sensor = defs.resolve_sensor_def(name)
+
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_the_reference_schedule_is_on_by_default() -> None:
+    schedule = defs.resolve_schedule_def("every_morning")
+
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

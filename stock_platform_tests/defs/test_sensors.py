@@ -1,0 +1,161 @@
+"""What the sensors ask for, given what the lake knows."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from stock_platform.defs.asking import read_cursor, write_cursor
+from stock_platform.defs.closing import after_the_close
+from stock_platform.defs.gaps import minute_bar_gaps, session_gaps
+from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.resources import LakeResource
+from stock_platform.defs.streamed import streamed_minutes
+from stock_platform.domain.bar import MINUTE_BARS, sift
+from stock_platform.healing.find import Asked
+from stock_platform.lake import live
+from stock_platform_tests.defs.runs import run_request, run_session
+
+SESSION_ASSETS = (
+    "lake/session_bars",
+    "lake/coverage",
+    "lake/bar_reconciliation",
+    "lake/daily_bars",
+)
+
+
+def _tick(
+    sensor: dg.SensorDefinition,
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    cursor: str | None = None,
+) -> dg.SensorResult | dg.SkipReason:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"lake": lake}, sensor_name=sensor.name
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    return result
+
+
+def _requests(result: dg.SensorResult | dg.SkipReason) -> list[dg.RunRequest]:
+    return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
+
+
+def test_a_whole_missing_session_is_one_run(
+    instance: dg.DagsterInstance, lake: LakeResource, two_sessions: list[date]
+) -> None:
+    requests = _requests(_tick(minute_bar_gaps, instance, lake))
+
+    spans = [request.tags["heal/range"] for request in requests]
+    assert spans == [f"{session} 09:30-15:59" for session in reversed(two_sessions)]
+
+
+def test_a_daemon_killed_before_it_stored_the_cursor_asks_under_the_same_keys(
+    instance: dg.DagsterInstance, lake: LakeResource
+) -> None:
+    first = _requests(_tick(minute_bar_gaps, instance, lake))
+    again = _requests(_tick(minute_bar_gaps, instance, lake))
+
+    assert [request.run_key for request in again] == [request.run_key for request in first]
+
+
+def test_a_stored_cursor_keeps_a_gap_from_being_asked_for_twice(
+    instance: dg.DagsterInstance, lake: LakeResource
+) -> None:
+    first = _tick(minute_bar_gaps, instance, lake)
+    assert isinstance(first, dg.SensorResult)
+
+    assert not _requests(_tick(minute_bar_gaps, instance, lake, cursor=first.cursor))
+
+
+def test_a_healed_and_settled_lake_asks_for_nothing(
+    instance: dg.DagsterInstance, lake: LakeResource, two_sessions: list[date]
+) -> None:
+    for session in two_sessions:
+        run_session(instance, session, *SESSION_ASSETS)
+
+    ticks = [
+        _tick(sensor, instance, lake) for sensor in (minute_bar_gaps, session_gaps, after_the_close)
+    ]
+
+    assert [type(tick) for tick in ticks] == [dg.SkipReason] * 3
+
+
+def test_what_a_gap_sensor_asks_for_heals_the_gap(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    knowledge: Knowledge,
+    two_sessions: list[date],
+) -> None:
+    newest = _requests(_tick(minute_bar_gaps, instance, lake))[0]
+
+    result = run_request(instance, newest, "lake/minute_bars")
+
+    ledger = knowledge.ledger(knowledge.calendar.grid(two_sessions[1]))
+    assert result.success
+    assert ledger.totals()["missing"] == 0
+
+
+def test_sessions_beyond_the_live_ones_belong_to_session_gaps(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    two_sessions: list[date],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STOCKS_LIVE_SESSIONS", "1")
+
+    [request] = _requests(_tick(session_gaps, instance, lake))
+
+    assert request.tags["heal/session"] == two_sessions[0].isoformat()
+
+
+def test_a_closed_session_is_settled_once(
+    instance: dg.DagsterInstance, lake: LakeResource, two_sessions: list[date]
+) -> None:
+    requests = _requests(_tick(after_the_close, instance, lake))
+
+    days = [request.partition_key for request in requests]
+    assert days == [session.isoformat() for session in reversed(two_sessions)]
+
+
+def test_streamed_minutes_are_recorded_without_a_run(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    knowledge: Knowledge,
+    two_sessions: list[date],
+) -> None:
+    session = two_sessions[1]
+    bars = _one_bar(knowledge, session)
+    live.write_live_minute(knowledge.store, session, "0930", "test", bars)
+
+    result = _tick(streamed_minutes, instance, lake)
+
+    assert isinstance(result, dg.SensorResult)
+    assert [event.partition for event in result.asset_events] == [f"{session}|09:30"]
+
+
+def test_a_cursor_survives_being_written_and_read() -> None:
+    asked = {date(2026, 11, 19): Asked(3, 1, 42, datetime(2026, 11, 19, 15, tzinfo=UTC), 7)}
+
+    assert read_cursor(write_cursor(asked)) == asked
+
+
+@pytest.mark.parametrize("cursor", ["not json", "[]", '{"x": 1}', None])
+def test_an_unreadable_cursor_counts_as_empty(cursor: str | None) -> None:
+    assert read_cursor(cursor) == {}
+
+
+def _one_bar(knowledge: Knowledge, session: date) -> pl.DataFrame:
+    grid = knowledge.calendar.grid(session)
+    row = {
+        "symbol": "AAPL",
+        "minute": grid.opens_at,
+        **dict.fromkeys(("open", "high", "low", "close"), 100.0),
+        "volume": 10.0,
+        "provider": "test",
+        "revision": "live",
+        "observed_at": grid.minute(1),
+    }
+    return sift(pl.DataFrame([row]), MINUTE_BARS, dataset="test").bars
