@@ -2,20 +2,36 @@
 
 import multiprocessing
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import structlog
 
+from stock_platform.stream import status
+
 log = structlog.get_logger(__name__)
 RESTART_S = 0.5
 RESTART_MAX_S = 15.0
 GOOD_AFTER_S = 30.0
 HUNG_S = 60.0
+POLL_S = 1.0
 _SPAWN = multiprocessing.get_context("spawn")
+
+
+def until_told(stop: threading.Event, every_s: float) -> Iterator[None]:
+    """Give a turn every `every_s`, until SIGTERM or the supervisor's death."""
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    turn_at = 0.0
+    while not stop.is_set() and status.parent_lives():
+        if time.monotonic() >= turn_at:
+            yield
+            turn_at = time.monotonic() + every_s
+        stop.wait(POLL_S)
 
 
 @dataclass(slots=True)
@@ -25,6 +41,8 @@ class Child:
     name: str
     main: Callable[[Any], None]
     options: object = field(repr=False)
+    hung_s: float = HUNG_S
+    """A status older than this means it hangs; 0: it may be silent for long."""
     restarts: int = 0
     process: SpawnProcess | None = None
     _started_at: float = 0.0
@@ -63,7 +81,8 @@ class Child:
     def kill_hung(self, reported_at: float) -> None:
         """End a process whose status is older than any pause it is allowed."""
         last = max(reported_at, time.time() - (time.monotonic() - self._started_at))
-        if self.alive and time.time() - last > HUNG_S and self.process is not None:
+        hung = 0 < self.hung_s < time.time() - last
+        if self.alive and hung and self.process is not None:
             log.error("process_hung", process=self.name, silent_s=round(time.time() - last))
             self.process.kill()
 

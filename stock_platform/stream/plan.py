@@ -4,6 +4,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import structlog
 
@@ -33,15 +34,19 @@ class Plan:
 
     reader: Child
     tailers: list[Child]
+    others: list[Child]
 
     @property
-    def children(self) -> list[Child]:
-        return [self.reader, *self.tailers]
+    def followers(self) -> list[Child]:
+        """Everything behind the journal."""
+        return [*self.tailers, *self.others]
 
 
 def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
     """Decide which processes there are and what each is told."""
-    tailers = [Child(latest.NAME, latest.run_latest, _latest(settings))]
+    tailers = [
+        Child(latest.NAME, latest.run_latest, latest_options(settings, settings.journal_dir))
+    ]
     if settings.queue_enabled:
         tailers.append(Child(queue.NAME, queue.run_queue, _queue(settings)))
     if settings.s3_enabled:
@@ -49,7 +54,19 @@ def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
     if settings.stream_to_lake:
         tailers.append(Child(bars.NAME, bars.run_bars, _bars(settings, symbols)))
     names = tuple(child.name for child in tailers)
-    return Plan(Child(reader.NAME, reader.run_reader, _reader(settings, symbols, names)), tailers)
+    others = []
+    if settings.s3_enabled:
+        options = _backfill(settings, symbols)
+        others.append(Child("backfill", _run_backfill, options, hung_s=0))
+    read = Child(reader.NAME, reader.run_reader, _reader(settings, symbols, names))
+    return Plan(read, tailers, others)
+
+
+def _run_backfill(options: object) -> None:
+    # Its HTTP client is loaded in its own process only.
+    from stock_platform.stream import backfill
+
+    backfill.run_backfill(options)  # type: ignore[arg-type]
 
 
 def symbols_to_subscribe(settings: StreamSettings, today: date) -> tuple[str, ...] | None:
@@ -117,9 +134,10 @@ def market_hours(today: date) -> tuple[tuple[int, int], ...]:
     return tuple((int(g.opens_at.timestamp()), int(g.closes_at.timestamp())) for g in grids)
 
 
-def _latest(settings: StreamSettings) -> LatestOptions:
+def latest_options(settings: StreamSettings, journal: Path) -> LatestOptions:
+    """Tell the latest tailer which journal it reads, and what the settings say."""
     return LatestOptions(
-        journal=settings.journal_dir,
+        journal=journal,
         redis_url=settings.redis_url.get_secret_value(),
         redis_token=settings.redis_token.get_secret_value(),
         lifetimes=Lifetimes(
@@ -148,7 +166,7 @@ def _archive(settings: StreamSettings) -> ArchiveOptions:
     suffix = ".ndjson.zst" if settings.s3_zstd else ".ndjson"
     return ArchiveOptions(
         journal=settings.journal_dir,
-        store=StoreOptions(settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url),
+        store=_store(settings),
         naming=Naming(settings.s3_prefix, hostname(), settings.s3_window_minutes, suffix),
         part_bytes=settings.s3_part_size_bytes,
         object_bytes_max=settings.s3_max_object_bytes,
@@ -156,6 +174,24 @@ def _archive(settings: StreamSettings) -> ArchiveOptions:
         zstd=settings.s3_zstd,
         debug=settings.ws_debug,
     )
+
+
+def _backfill(settings: StreamSettings, symbols: Sequence[str] | None) -> object:
+    from stock_platform.providers.connect import ProviderSettings
+    from stock_platform.stream.backfill import BackfillOptions
+
+    return BackfillOptions(
+        journal=settings.journal_dir,
+        store=_store(settings),
+        naming=Naming(settings.s3_prefix, hostname(), settings.s3_window_minutes),
+        providers=ProviderSettings.load(),
+        symbols=None if symbols is None else tuple(symbols),
+        debug=settings.ws_debug,
+    )
+
+
+def _store(settings: StreamSettings) -> StoreOptions:
+    return StoreOptions(settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url)
 
 
 def _bars(settings: StreamSettings, symbols: Sequence[str] | None) -> BarsOptions:

@@ -74,8 +74,8 @@ class Supervisor:
         facts = self.progress.facts()
         # Once begun, tailers work off the journal whoever holds the lease; only reading needs it.
         self._has_led = self._has_led or self.progress.leader
-        wanted = self._plan.children if self.progress.leader else self._plan.tailers
-        for child in wanted if self._has_led else []:
+        reading = [self._plan.reader] if self.progress.leader else []
+        for child in [*reading, *self._plan.followers] if self._has_led else []:
             child.keep(now)
             child.kill_hung(float(facts.get(child.name, {}).get("at", 0)))
             self.progress.restarts[child.name] = child.restarts
@@ -127,7 +127,7 @@ class Supervisor:
                 child.name: facts.get(child.name, {}).get("lag_bytes")
                 for child in self._plan.tailers
             },
-            restarts={c.name: c.restarts for c in self._plan.children if c.restarts},
+            restarts={name: count for name, count in self.progress.restarts.items() if count},
             problems=self.progress.problems(),
         )
 
@@ -135,7 +135,7 @@ class Supervisor:
         log.info("sidecar_stopping")
         self._plan.reader.stop(READER_STOP_S)
         stoppers = [
-            threading.Thread(target=_stop_child, args=(child,)) for child in self._plan.tailers
+            threading.Thread(target=_stop_child, args=(child,)) for child in self._plan.followers
         ]
         for stopper in stoppers:
             stopper.start()
