@@ -20,12 +20,12 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def symbols(count: int) -> list[str]:
-    """Give distinct symbols of three and four letters, sorted."""
-    made = [
-        "".join(_LETTERS[n // 26**place % 26] for place in (3, 2, 1, 0))
-        for n in range(0, count * 57, 57)
+    """Give distinct symbols of four letters, sorted."""
+    step = 26**4 // count
+    return [
+        "".join(_LETTERS[n * step // 26**place % 26] for place in (3, 2, 1, 0))
+        for n in range(count)
     ]
-    return sorted(made)
 
 
 def session_bars(
