@@ -1,6 +1,6 @@
 """How the gap sensors ask for runs: once per session, never twice for one reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,6 +9,7 @@ import msgspec
 
 from stock_platform.defs.minute_bars import HEAL_RANGE, HEAL_SESSION
 from stock_platform.defs.partitions import calendar, key_of
+from stock_platform.domain.problems import Problem
 from stock_platform.healing.attempts import Backoff
 from stock_platform.healing.find import Asked, Need, decide
 from stock_platform.settings import HealingSettings
@@ -39,6 +40,25 @@ def write_cursor(asked: dict[date, Asked]) -> str:
     """Write what was asked for; `read_cursor` gives it back."""
     newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
     return msgspec.json.encode({day: asked[day] for day in newest}).decode()
+
+
+def collect(
+    need_of: Callable[[date], Need | None], sessions: Iterable[date]
+) -> tuple[list[Need], list[str]]:
+    """Give the needs of the sessions, and what was wrong with those that could not be read.
+
+    One session in trouble must not keep the others from being healed.
+    """
+    needs: list[Need] = []
+    troubles: list[str] = []
+    for session in sessions:
+        try:
+            need = need_of(session)
+        except Problem as problem:
+            troubles.append(f"{session}: {problem}")
+        else:
+            needs += [need] if need else []
+    return needs, troubles
 
 
 @dataclass(frozen=True, slots=True)

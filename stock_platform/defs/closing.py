@@ -5,21 +5,18 @@ settled once, then verified after an hour, a day and a week, because vendors'
 holes reopen and late trades change bars.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from stock_platform.defs.asking import ask
+from stock_platform.defs.asking import ask, collect
 from stock_platform.defs.daily_bars import daily_bars
-from stock_platform.defs.expected import expected_symbols
 from stock_platform.defs.gaps import INTERVAL_S
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.minute_bars import HEAL_SESSION
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.session_bars import bar_reconciliation, coverage, session_bars
-from stock_platform.domain.problems import Problem
-from stock_platform.healing.find import Need, latest_verification
+from stock_platform.healing.find import Need, latest_verification, unverified
 from stock_platform.lake import ledgers
 
 SESSION_ASSETS = [session_bars, coverage, bar_reconciliation, daily_bars]
@@ -36,13 +33,18 @@ def after_the_close(
 ) -> dg.SensorResult | dg.SkipReason:
     """Closed sessions whose settlement or next verification is due: one run per session."""
     knowledge, now = lake.knowledge(), datetime.now(UTC)
-    try:
-        due = list(sessions_due(knowledge, knowledge.sessions(now), now))
-    except Problem as problem:
-        return dg.SkipReason(str(problem))
+    sessions = knowledge.sessions(now)
+    verified = dict(
+        ledgers.summaries(knowledge.store, sessions).select("session", "verified_at").iter_rows()
+    )
+    due, troubles = collect(
+        lambda session: session_due(knowledge, session, verified.get(session), now), sessions
+    )
+    for trouble in troubles:
+        context.log.error(trouble)
     asking = ask(context, due, now, knowledge.healing)
     if not asking.chosen:
-        return dg.SkipReason("no session to settle or to verify now")
+        return dg.SkipReason(troubles[0] if troubles else "no session to settle or verify now")
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
@@ -56,25 +58,20 @@ def after_the_close(
     )
 
 
-def sessions_due(knowledge: Knowledge, sessions: list[date], now: datetime) -> Iterable[Need]:
-    """Give the sessions with symbols not verified since the last verification time."""
-    if sessions:
-        # Raises what to do while the whole market is wanted and no symbol is known yet.
-        expected_symbols(knowledge.store, sessions[-1], knowledge.market)
-    healing = knowledge.healing
-    verified = dict(
-        ledgers.summaries(knowledge.store, sessions).select("session", "verified_at").iter_rows()
-    )
-    for session in sessions:
-        grid = knowledge.calendar.grid(session)
-        since = latest_verification(
-            grid.closes_at,
-            now,
-            settle=timedelta(minutes=healing.settle_minutes),
-            after=[timedelta(hours=hours) for hours in healing.verify_after_hours],
-        )
-        at = verified.get(session)
-        if since is not None and (at is None or at < since):
-            # How far verification has come is what tells a fruitless repeat from progress.
-            progress = int(at.timestamp()) if at else 0
-            yield Need(session, grid.first, grid.end - 1, minutes=progress, symbols=0)
+def session_due(
+    knowledge: Knowledge, session: date, verified_at: datetime | None, now: datetime
+) -> Need | None:
+    """Give what is to be verified of a closed session, if its next verification is due.
+
+    The need counts unverified symbols and ends at the verification's number, so that
+    the next verification is another need and a batch of a few symbols is progress.
+    """
+    healing, grid = knowledge.healing, knowledge.calendar.grid(session)
+    waits = [timedelta(hours=hours) for hours in healing.verify_after_hours]
+    settle = knowledge.rules.settle
+    since = latest_verification(grid.closes_at, now, settle=settle, after=waits)
+    if since is None or (verified_at is not None and verified_at >= since):
+        return None
+    symbols = int(unverified(knowledge.ledger(grid), since).sum())
+    stage = sum(grid.closes_at + wait <= now for wait in (settle, *waits))
+    return Need(session, grid.first, stage, minutes=symbols, symbols=symbols) if symbols else None

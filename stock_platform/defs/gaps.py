@@ -8,13 +8,11 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 import dagster as dg
-import polars as pl
 
-from stock_platform.defs.asking import ask, minute_run
+from stock_platform.defs.asking import ask, collect, minute_run
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.minute_bars import minute_bars
 from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.problems import Problem
 from stock_platform.healing.find import Need, find_need
 from stock_platform.lake import ledgers
 from stock_platform.settings import HealingSettings, load
@@ -52,10 +50,21 @@ def session_gaps(
 
 
 def sessions_with_gaps(knowledge: Knowledge, sessions: list[date]) -> list[date]:
-    """Give the sessions without a ledger or with missing minutes, from one scan of counts."""
+    """Give the closed sessions that are not known to be whole, from one scan of counts.
+
+    Whole is a session without a missing minute whose counts reach its close and
+    cover every symbol expected today.
+    """
     known = ledgers.summaries(knowledge.store, sessions)
-    sound = set(known.filter(pl.col("missing") == 0)["session"])
-    return [session for session in sessions if session not in sound]
+    whole = {
+        row["session"]
+        for row in known.iter_rows(named=True)
+        if row["missing"] == 0
+        and row["width"] == knowledge.calendar.width
+        and row["due"] >= knowledge.calendar.grid(row["session"]).end
+        and row["symbols"] == knowledge.expected_count(row["session"])
+    }
+    return [session for session in sessions if session not in whole]
 
 
 def _heal(
@@ -64,14 +73,13 @@ def _heal(
     sessions: Iterable[date],
     now: datetime,
 ) -> dg.SensorResult | dg.SkipReason:
-    try:
-        needs = list(_needs(knowledge, sessions, now))
-    except Problem as problem:
-        return dg.SkipReason(str(problem))
+    needs, troubles = collect(lambda day: _need(knowledge, day, now), sessions)
+    for trouble in troubles:
+        context.log.error(trouble)
     asking = ask(context, needs, now, knowledge.healing)
     if not asking.chosen:
         waiting = f"; {len(needs)} sessions wait for a retry or a run" if needs else ""
-        return dg.SkipReason(f"no minutes to heal now{waiting}")
+        return dg.SkipReason(troubles[0] if troubles else f"no minutes to heal now{waiting}")
     for need, _ in asking.chosen:
         context.log.info(
             f"{need.session}: {need.minutes:,} symbol-minutes of {need.symbols:,} symbols missing"
@@ -85,17 +93,14 @@ def _heal(
     )
 
 
-def _needs(knowledge: Knowledge, sessions: Iterable[date], now: datetime) -> Iterable[Need]:
-    for session in sessions:
-        grid = knowledge.calendar.grid(session)
-        if grid.due(now, knowledge.grace_s) <= grid.first:
-            continue
-        need = find_need(
-            knowledge.ledger(grid),
-            now,
-            grace_s=knowledge.grace_s,
-            backoff=knowledge.rules.backoff,
-            settle=knowledge.rules.settle,
-        )
-        if need is not None:
-            yield need
+def _need(knowledge: Knowledge, session: date, now: datetime) -> Need | None:
+    grid = knowledge.calendar.grid(session)
+    if grid.due(now, knowledge.grace_s) <= grid.first:
+        return None
+    return find_need(
+        knowledge.ledger(grid),
+        now,
+        grace_s=knowledge.grace_s,
+        backoff=knowledge.rules.backoff,
+        settle=knowledge.rules.settle,
+    )

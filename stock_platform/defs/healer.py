@@ -4,6 +4,7 @@ The one place where gaps, providers and the lake meet; everything it decides is
 in `healing/`. Nothing here knows Dagster, so `stocks init` heals with it too.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -194,11 +195,14 @@ class Healer:
     def _judged(self, stored: Ledger | None, known: Ledger, answers: list[Answer]) -> Ledger:
         """Bring the stored ledger up to date with what was known and these answers."""
         grid = known.grid
-        ledger = stored if stored is not None and _same_symbols(stored, known) else known
-        if ledger is not known:
-            for name in ("observed", "silent"):
-                ledger.bits[name] |= known.bits[name]
-        for answer in answers:
+        # The caller may try again against a newer ledger: never change what it was given.
+        ledger = copy.deepcopy(
+            stored if stored is not None and _same_symbols(stored, known) else known
+        )
+        for name in ("observed", "silent"):
+            ledger.bits[name] |= known.bits[name]
+        # Parallel answers are judged as `derive` replays them.
+        for answer in sorted(answers, key=lambda answer: answer.asked_at):
             judge(ledger, answer, self.knowledge.rules)
         ledger.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
         ledger.checked_at = datetime.now(UTC)

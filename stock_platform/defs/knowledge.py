@@ -44,6 +44,10 @@ class Knowledge:
         first, last = self.market.span(now.astimezone(NEW_YORK).date())
         return self.calendar.sessions(first, last)
 
+    def expected_count(self, session: date) -> int:
+        """Count the symbols expected on a session."""
+        return len(expected_symbols(self.store, session, self.market))
+
     def ledger(self, grid: MinuteGrid) -> Ledger:
         """Give what is known of a session, derived from evidence where no ledger is stored."""
         symbols = expected_symbols(self.store, grid.session, self.market)

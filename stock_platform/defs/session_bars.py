@@ -86,8 +86,9 @@ def _settle(opened: Healer, grid: MinuteGrid, now: datetime, since: datetime) ->
     brought = [answer.bars for answer in healed.answers if answer.bars.height]
     if brought:
         record = pl.concat(brought)
-        asked = {s for answer in healed.answers for s in answer.symbols or ()}
-        if asked:
+        answered = [answer.symbols for answer in healed.answers if answer.outcome == "ok"]
+        if None not in answered:
+            asked = {symbol for symbols in answered for symbol in symbols or ()}
             before = before.filter(pl.col("symbol").is_in(sorted(asked)))
         expected = pl.Series(healed.ledger.symbols.tolist(), dtype=pl.String).implode()
         found = differences(before, record.filter(pl.col("symbol").is_in(expected)))

@@ -65,16 +65,24 @@ class Answer:
             for symbol in asked
         ]
         broken = [
-            self._row(symbol, (at, at), "rejected", reason) for symbol, at, reason in self.broken()
+            self._row(symbol, minutes, "rejected", reason)
+            for symbol, minutes, reason in self.broken()
         ]
         return said + broken
 
-    def broken(self) -> list[tuple[str, datetime, str]]:
-        """Give (symbol, minute, reason) of every bar that came but could not be right."""
+    def broken(self) -> list[tuple[str, tuple[datetime, datetime], str]]:
+        """Give (symbol, minutes, reason) of every bar that came but could not be right.
+
+        A bar whose minute could not be read may have been any of those answered for.
+        """
         if not self.rejected.height:
             return []
-        rows = self.rejected.filter(pl.col("at").is_not_null() & pl.col("symbol").is_not_null())
-        return list(rows.select("symbol", "at", "reason").unique(maintain_order=True).iter_rows())
+        rows = self.rejected.filter(pl.col("symbol").is_not_null())
+        rows = rows.select("symbol", "at", "reason").unique(maintain_order=True)
+        return [
+            (symbol, (self.first, self.last) if at is None else (at, at), reason)
+            for symbol, at, reason in rows.iter_rows()
+        ]
 
     def _row(
         self, symbol: str, minutes: tuple[datetime, datetime], outcome: str, detail: str

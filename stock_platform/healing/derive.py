@@ -102,7 +102,7 @@ def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
         pl.lit("minute_bars").alias("dataset"),
         "provider",
         "symbol",
-        pl.col("first").alias("at"),
+        pl.when(pl.col("first") == pl.col("last")).then("first").alias("at"),
         pl.col("detail").alias("reason"),
         pl.lit("").alias("record"),
         pl.col("asked_at").alias("observed_at"),

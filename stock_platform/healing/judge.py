@@ -34,7 +34,7 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
     Only a failure counts its repeats: two failures are two attempts.
     """
     rows = _rows(ledger, answer)
-    first, last = _slots(ledger, answer)
+    first, last = _slots(ledger, answer.first, answer.last)
     if not len(rows) or last < first:
         return
     if answer.outcome == "failed":
@@ -63,12 +63,14 @@ def judge(ledger: Ledger, answer: Answer, rules: Rules) -> None:
 def _take_back_broken(ledger: Ledger, rows: np.ndarray, answer: Answer) -> dict[int, str]:
     """Unmark the minutes whose bar came broken; give their rows, with a reason each."""
     broken: dict[int, str] = {}
-    for symbol, minute, reason in answer.broken():
+    for symbol, minutes, reason in answer.broken():
         row = int(ledger.rows_of([symbol])[0])
-        slot = (minute - ledger.grid.starts_at) // _MINUTE
-        meant = row in rows and 0 <= slot < ledger.grid.width
-        if meant and not ledger.bits["observed"][row, slot]:
-            ledger.bits["empty"][row, slot] = False
+        first, last = _slots(ledger, *minutes)
+        if row not in rows or last < first:
+            continue
+        unobserved = ~ledger.bits["observed"][row, first : last + 1]
+        if unobserved.any():
+            ledger.bits["empty"][row, first : last + 1] &= ~unobserved
             broken.setdefault(row, reason)
     return broken
 
@@ -86,11 +88,11 @@ def _rows(ledger: Ledger, answer: Answer) -> np.ndarray:
     return rows[rows >= 0]
 
 
-def _slots(ledger: Ledger, answer: Answer) -> tuple[int, int]:
-    """Give the slots whose minutes begin within the answer; last < first when there are none."""
+def _slots(ledger: Ledger, since: datetime, until: datetime) -> tuple[int, int]:
+    """Give the slots whose minutes begin within; last < first when there are none."""
     start, width = ledger.grid.starts_at, ledger.grid.width
-    first = -((start - answer.first) // _MINUTE)
-    last = (answer.last - start) // _MINUTE
+    first = -((start - since) // _MINUTE)
+    last = (until - start) // _MINUTE
     return max(first, 0), max(min(last, width - 1), -1)
 
 

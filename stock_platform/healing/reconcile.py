@@ -31,8 +31,9 @@ RECONCILIATION = pl.Schema(
         "observed_at": INSTANT,
     }
 )
-"""One row per symbol of a session: streamed bars, how many the record added, did not have and
-had otherwise, the largest relative change of a close, and the volume the record has more."""
+"""One row per symbol of a session: the bars there were before (`live`), how many the record
+added, did not have and had otherwise, the largest relative change of a close, and the volume
+the record has more."""
 
 _VALUES = ("open", "high", "low", "close", "volume")
 

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import polars as pl
 
-from stock_platform.domain.problems import Permanent
+from stock_platform.domain.problems import Malformed, Permanent
 from stock_platform.lake.layout import SCHEMA_VERSION
 
 ROW_GROUP = 32_768
@@ -63,8 +63,11 @@ def decode_all(parts: Sequence[tuple[str, bytes]], schema: pl.Schema) -> pl.Data
 
 
 def notes(data: bytes) -> dict[str, str]:
-    """Read an object's own metadata, from its footer alone."""
-    return pl.read_parquet_metadata(data)
+    """Read an object's own metadata, from its footer alone; `Malformed` for a broken one."""
+    try:
+        return pl.read_parquet_metadata(data)
+    except pl.exceptions.ComputeError as error:
+        raise Malformed(f"an object of the lake is not Parquet: {str(error)[:200]}") from None
 
 
 def check_version(path: str, found: dict[str, str]) -> None:

@@ -1,20 +1,21 @@
 """What the sensors ask for, given what the lake knows."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from stock_platform.defs.asking import read_cursor, write_cursor
-from stock_platform.defs.closing import after_the_close
-from stock_platform.defs.gaps import minute_bar_gaps, session_gaps
+from stock_platform.defs.closing import after_the_close, session_due
+from stock_platform.defs.gaps import minute_bar_gaps, session_gaps, sessions_with_gaps
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.streamed import streamed_minutes
 from stock_platform.domain.bar import MINUTE_BARS, sift
+from stock_platform.domain.coverage import Ledger
 from stock_platform.healing.find import Asked
-from stock_platform.lake import live
+from stock_platform.lake import layout, ledgers, live
 from stock_platform_tests.defs.runs import run_request, run_session
 
 SESSION_ASSETS = (
@@ -159,3 +160,43 @@ def _one_bar(knowledge: Knowledge, session: date) -> pl.DataFrame:
         "observed_at": grid.minute(1),
     }
     return sift(pl.DataFrame([row]), MINUTE_BARS, dataset="test").bars
+
+
+def test_a_ledger_kept_before_the_close_does_not_pass_for_a_whole_session(
+    lake: LakeResource, knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    grid = knowledge.calendar.grid(two_sessions[0])
+    morning = Ledger.blank(grid, knowledge.market.symbols or ())
+    morning.checked_at = grid.minute(60)
+    morning.bits["observed"][:, :60] = True
+    ledgers.update(knowledge.store, grid, lambda _: morning)
+
+    assert sessions_with_gaps(knowledge, [two_sessions[0]]) == [two_sessions[0]]
+
+
+def test_one_unreadable_session_does_not_keep_the_others_from_healing(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    knowledge: Knowledge,
+    two_sessions: list[date],
+) -> None:
+    path = layout.data("coverage", two_sessions[1])
+    knowledge.store.replace(path, b"not parquet", None)
+
+    [request] = _requests(_tick(minute_bar_gaps, instance, lake))
+
+    assert request.tags["heal/session"] == two_sessions[0].isoformat()
+
+
+def test_each_verification_of_a_session_is_another_need(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    closes_at = knowledge.calendar.grid(two_sessions[0]).closes_at
+    hours = (0.5, 2, 30, 200)
+
+    needs = [
+        session_due(knowledge, two_sessions[0], None, closes_at + timedelta(hours=wait))
+        for wait in hours
+    ]
+
+    assert [need.last for need in needs if need] == [1, 2, 3, 4]

@@ -307,3 +307,13 @@ def test_an_ok_answer_judged_twice_changes_nothing_more(
     assert ledger.to_frame().equals(once)
     assert not (ledger.bits["healed"] & ~ledger.bits["observed"]).any()
     assert set(ledger.bits) == set(BITMAPS)
+
+
+def test_a_broken_bar_of_an_unreadable_minute_leaves_none_of_its_symbol_proven_empty() -> None:
+    ledger = blank("A", "B")
+    unreadable = answer(["A", "B"], bars=[("A", 0)], broken=[("A", 1)])
+    rejected = unreadable.rejected.with_columns(at=None)
+
+    judge(ledger, replace(unreadable, rejected=rejected.cast(unreadable.rejected.schema)), RULES)
+
+    assert ledger.counts()["missing"].tolist() == [389, 0]
