@@ -1,7 +1,7 @@
-"""A process of its own that spends from a shared budget until its time is up.
+"""A process of its own that spends from a shared budget until nothing is left.
 
-Run as `python -m stock_platform_tests.providers.spender STORE SECONDS`; prints the
-instants (ms) at which it was allowed to ask.
+Run as `python -m stock_platform_tests.providers.spender STORE START`; it begins at the
+Unix time START, so that several begin together, and prints how often it was allowed to ask.
 """
 
 import sys
@@ -11,19 +11,20 @@ from stock_platform.domain.problems import Transient
 from stock_platform.providers.budget import SharedBudget, to_rates
 from stock_platform.providers.budget_stores import open_store
 
-PER_SECOND = 5
+PER_MINUTE = 400
 
 
-def main(where: str, seconds: float) -> None:
+def main(where: str, start: float) -> None:
     store = open_store(where)
-    budget = SharedBudget("vendor", to_rates(per_second=PER_SECOND), store, wait_max_s=0.3)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
+    budget = SharedBudget("vendor", to_rates(per_minute=PER_MINUTE), store, wait_max_s=0.0)
+    time.sleep(max(0.0, start - time.time()))
+    allowed = 0
+    try:
+        while True:
             budget.spend()
-        except Transient:
-            continue
-        print(time.time_ns() // 1_000_000, flush=True)
+            allowed += 1
+    except Transient:
+        print(allowed)
     store.close()
 
 
