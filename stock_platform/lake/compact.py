@@ -15,12 +15,12 @@ def compact(store: Store, session: date) -> Published:
     A part that arrives meanwhile is left for the next time. Stopped between
     the two steps, the parts are merged again, which changes nothing.
     """
-    parts = [
-        (entry.path, got[0])
-        for entry in live_parts(store, session)
-        if (got := store.get(entry.path))
-    ]
-    bars = parquet.decode_all(parts, MINUTE_BARS)
-    published = publish_minute_bars(store, session, bars)
-    store.delete([path for path, _ in parts])
+    merged = {
+        entry.path: got for entry in live_parts(store, session) if (got := store.get(entry.path))
+    }
+    parts = [(path, data) for path, (data, _) in merged.items()]
+    published = publish_minute_bars(store, session, parquet.decode_all(parts, MINUTE_BARS))
+    # A part's name can be free again after another compaction, and then hold other bars.
+    now = {entry.path: entry.version for entry in live_parts(store, session)}
+    store.delete([path for path, (_, version) in merged.items() if now.get(path) == version])
     return published

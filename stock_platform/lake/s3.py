@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from obstore import exceptions
 from obstore.store import S3Store
@@ -16,6 +17,10 @@ from obstore.store import S3Store
 from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.lake.store import Conflict, Entry, Version, checked
 from stock_platform.settings import LakeSettings
+
+RETRIES_MAX = 5
+RETRY_FOR = timedelta(seconds=60)
+"""How long one request is repeated on 409, 5xx and broken connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class S3Lake:
             prefix=prefix or None,
             config=config,  # pyright: ignore[reportArgumentType]
             client_options={"allow_http": plain, "timeout": "120s"},
+            retry_config={"max_retries": RETRIES_MAX, "retry_timeout": RETRY_FOR},
         )
         return cls(bucket, prefix, objects)
 
@@ -84,11 +90,17 @@ class S3Lake:
             return Version(put["e_tag"] or "")
 
     def create(self, path: str, data: bytes) -> bool:
-        try:
-            self.replace(path, data, None)
-        except Conflict:
-            return False
-        return True
+        for _ in range(RETRIES_MAX):
+            try:
+                self.replace(path, data, None)
+            except Conflict:
+                # 412 says that the object is there, 409 only that somebody else writes it too
+                # and may yet fail: the client does not tell them apart, the object does.
+                if self.tail(path, 1) is not None:
+                    return False
+                continue
+            return True
+        raise Transient(f"S3 PUT {path} failed: {RETRIES_MAX} conflicts and no object")
 
     def folders(self, prefix: str) -> list[str]:
         with _translated("LIST", prefix):

@@ -1,6 +1,7 @@
 """Live parts never change, and compaction takes only what it merged."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,7 +11,8 @@ from stock_platform.domain.connection import CONNECTIONS
 from stock_platform.domain.problems import Malformed, Permanent
 from stock_platform.lake import live, publish, read
 from stock_platform.lake.compact import compact
-from stock_platform.lake.store import Store
+from stock_platform.lake.disk import DiskStore
+from stock_platform.lake.store import Store, Version
 from stock_platform_tests.domain.examples import DAY, at
 from stock_platform_tests.lake.workers import bars
 
@@ -128,3 +130,24 @@ def test_a_connection_lives_on_and_never_shrinks(store: Store) -> None:
 
 def test_a_session_without_a_log_has_no_connections(disk: Store) -> None:
     assert live.read_connections(disk, DAY).equals(pl.DataFrame(schema=CONNECTIONS))
+
+
+class Overtaken(DiskStore):
+    """Once the base is replaced, another compaction and the sidecar were quicker."""
+
+    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+        version = super().replace(path, data, expected)
+        if path.startswith("minute_bars/"):
+            self.delete([part.path for part in live.live_parts(self, DAY)])
+            write(self, "0930", minute(1))
+        return version
+
+
+def test_a_part_that_changed_hands_while_it_was_merged_is_left(tmp_path: Path) -> None:
+    store = Overtaken.open(tmp_path)
+    write(store, "0930", minute(0))
+
+    compact(Overtaken(store.folder), DAY)
+
+    assert len(live.live_parts(store, DAY)) == 1
+    assert read.minute_bars(store, DAY).height == 6
