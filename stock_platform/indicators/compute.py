@@ -15,7 +15,7 @@ import polars as pl
 
 from stock_platform.domain.problems import Malformed, Permanent
 from stock_platform.indicators.carry import Carried, carry, match
-from stock_platform.indicators.indicator import Arrays, Column, Indicator
+from stock_platform.indicators.indicator import Indicator
 from stock_platform.indicators.series import Bars, ordered, starts, time_column, to_bars
 
 _BLOCK_ROWS = 500_000
@@ -90,18 +90,17 @@ class _Work:
         values = {c.name: np.empty(len(bars)) for i in self.indicators for c in i.columns}
         recursive = self.indicators if self.keep_states else ()
         states = {c.name: np.empty(len(bars)) for i in recursive for c in i.state}
-        skipped: dict[str, list[bool]] = {}
-        if self.carried is not None and len(bars):
-            carried = self.carried.part(symbols)
-            skipped = {i.name: carried.continues(i).tolist() for i in self.indicators}
+        carried = self.carried.part(symbols) if self.carried is not None else None
+        if carried is not None and len(bars):
             first_new = edges[:-1] + np.add.reduceat(~new, edges[:-1])
             into = (values, states)
             carry(bars, carried, self.indicators, first_new=first_new, edges=edges, into=into)
-        for n, (a, b) in enumerate(pairwise(edges.tolist())):
+        tasks = [_Task.of(i, carried, values, states) for i in self.indicators]
+        for symbol, (a, b) in enumerate(pairwise(edges.tolist())):
             part = bars.part(slice(a, b))
-            for indicator in self.indicators:
-                if not (skipped and skipped[indicator.name][n]):
-                    _fill(indicator, part, slice(a, b), into=(values, states))
+            for task in tasks:
+                if task.stepped is None or not task.stepped[symbol]:
+                    task.fill(part, slice(a, b))
         time = time_column(frame)
         keys = frame.select("symbol", "session", pl.col(time).alias("last"))
         return Computed(
@@ -110,25 +109,36 @@ class _Work:
         )
 
 
-def _fill(
-    indicator: Indicator,
-    part: Bars,
-    rows: slice,
-    *,
-    into: tuple[_Arrays, _Arrays],
-) -> None:
-    values, states = into
-    try:
-        _store(values, indicator.columns, indicator.compute(part), rows)
-        if states and indicator.recursion:
-            _store(states, indicator.state, indicator.recursion.read(part), rows)
-    except Exception as error:
-        raise Permanent(f"indicator {indicator.name}: {error}") from error
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One indicator with the room for its results; `stepped` says where it is not needed."""
 
+    indicator: Indicator
+    stepped: list[bool] | None
+    values: Sequence[np.ndarray]
+    states: Sequence[np.ndarray]
 
-def _store(into: _Arrays, columns: Sequence[Column], arrays: Arrays, rows: slice) -> None:
-    for column, array in zip(columns, arrays, strict=True):
-        into[column.name][rows] = array
+    @classmethod
+    def of(
+        cls, indicator: Indicator, carried: Carried | None, values: _Arrays, states: _Arrays
+    ) -> "_Task":
+        stepped = carried.continues(indicator).tolist() if carried is not None else None
+        return cls(
+            indicator,
+            stepped,
+            [values[column.name] for column in indicator.columns],
+            [states[column.name] for column in indicator.state] if states else (),
+        )
+
+    def fill(self, part: Bars, rows: slice) -> None:
+        try:
+            for room, found in zip(self.values, self.indicator.compute(part), strict=True):
+                room[rows] = found
+            if self.states and (recursion := self.indicator.recursion):
+                for room, found in zip(self.states, recursion.read(part), strict=True):
+                    room[rows] = found
+        except Exception as error:
+            raise Permanent(f"indicator {self.indicator.name}: {error}") from error
 
 
 def _arranged(

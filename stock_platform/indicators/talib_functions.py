@@ -20,5 +20,5 @@ ADX, PLUS_DI, MINUS_DI = _plain("ADX"), _plain("PLUS_DI"), _plain("MINUS_DI")
 PLUS_DM, MINUS_DM = _plain("PLUS_DM"), _plain("MINUS_DM")
 RSI, STOCH, CCI, MFI = _plain("RSI"), _plain("STOCH"), _plain("CCI"), _plain("MFI")
 BBANDS, STDDEV, ATR, TRANGE = _plain("BBANDS"), _plain("STDDEV"), _plain("ATR"), _plain("TRANGE")
-OBV, MAX = _plain("OBV"), _plain("MAX")
+OBV, MAX, TYPPRICE = _plain("OBV"), _plain("MAX"), _plain("TYPPRICE")
 MEAN = talib.MA_Type.SMA

@@ -45,7 +45,7 @@ def session_vwap() -> Indicator:
 
     def compute(bars: Bars) -> Arrays:
         first = np.flatnonzero(np.diff(bars.session, prepend=-1))
-        money = _since(first, bars.typical * bars.volume)
+        money = _since(first, talib.TYPPRICE(bars.high, bars.low, bars.close) * bars.volume)
         volume = _since(first, bars.volume)
         return (_ratio(money, volume),)
 
@@ -65,7 +65,8 @@ def vwap(period: int = 20) -> Indicator:
     name = f"vwap_{period}"
 
     def compute(bars: Bars) -> Arrays:
-        money = talib.SMA(bars.typical * bars.volume, period)
+        typical = talib.TYPPRICE(bars.high, bars.low, bars.close)
+        money = talib.SMA(typical * bars.volume, period)
         return (_ratio(money, _usual(bars.volume, period)),)
 
     return Indicator(
@@ -114,7 +115,10 @@ def _usual(volume: np.ndarray, period: int) -> np.ndarray:
     A running mean leaves a residue of rounding behind, and dividing by it would
     make a price out of nothing.
     """
-    return np.where(talib.MAX(volume, period) > 0, talib.SMA(volume, period), 0.0)
+    mean = talib.SMA(volume, period)
+    if volume.min() > 0.0:
+        return mean
+    return np.where(talib.MAX(volume, period) > 0, mean, 0.0)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
