@@ -93,7 +93,7 @@ def best(times: int, work: Callable[[], object]) -> float:
 
 def ours() -> dict[str, float]:
     bars = daily_market()
-    spent = best(3, lambda: compute(bars, TWELVE, keep_states=False))
+    spent = best(6, lambda: compute(bars, TWELVE, keep_states=False))
     return {"rate": bars.height / spent, "rows": bars.height}
 
 
@@ -107,7 +107,7 @@ def whole_registry() -> dict[str, float]:
 
 def polars_expressions() -> dict[str, float]:
     bars = daily_market()
-    return {"rate": bars.height / best(2, lambda: in_polars(bars))}
+    return {"rate": bars.height / best(3, lambda: in_polars(bars))}
 
 
 def in_polars(bars: pl.DataFrame) -> pl.DataFrame:
@@ -146,7 +146,7 @@ def in_polars(bars: pl.DataFrame) -> pl.DataFrame:
 def pandas_ta() -> dict[str, float]:
     bars = daily_market(TA_SYMBOLS).to_pandas()
     groups = [group for _, group in bars.groupby("symbol")]
-    spent = best(2, lambda: [in_ta(group) for group in groups])
+    spent = best(4, lambda: [in_ta(group) for group in groups])
     return {"rate": len(bars) / spent}
 
 
