@@ -7,7 +7,7 @@ half-days and late openings simply expect fewer of the slots.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import exchange_calendars  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import yaml
 
+from stock_platform.domain import xnys
 from stock_platform.domain.problems import Malformed
 
 NEW_YORK = ZoneInfo("America/New_York")
-FIRST_SESSION = date(1990, 1, 2)
-_YEARS_AHEAD = 2
 _OPEN = time(9, 30)
 _NORMAL_CLOSE = time(16)
 
@@ -120,7 +118,9 @@ class Calendar:
 
     def sessions(self, first: date, last: date) -> list[date]:
         """Give the sessions from `first` to `last`, both included."""
-        days = _session_dates(_year_loaded(max(first, last)))
+        if max(first, last) > xnys.LAST:
+            raise Malformed(f"the calendar is kept until {xnys.LAST}: `make calendar` extends it")
+        days = _session_dates()
         found = days[bisect_left(days, first) : bisect_right(days, last)]
         return [day for day in found if day not in self.overrides.closed]
 
@@ -137,13 +137,11 @@ class Calendar:
         """Give the minute grid of a session; raise `Malformed` when it is none."""
         if not self.is_session(session):
             raise Malformed(f"{session} is not a session of XNYS")
-        opens, closes = (
-            at.astimezone(NEW_YORK) for at in _schedule(_year_loaded(session))[session]
-        )
-        close = self.overrides.early_closes.get(session, closes.timetz().replace(tzinfo=None))
+        opens, closes = _special_hours().get(session, (_OPEN, _NORMAL_CLOSE))
+        close = self.overrides.early_closes.get(session, closes)
         if not self.extended:
             start = datetime.combine(session, _OPEN, NEW_YORK)
-            first = max(0, _minutes(start, opens))
+            first = max(0, _minutes(start, datetime.combine(session, opens, NEW_YORK)))
             end = _minutes(start, datetime.combine(session, close, NEW_YORK))
         else:
             start = datetime.combine(session, time(4), NEW_YORK)
@@ -185,27 +183,28 @@ def _minutes(start: datetime, end: datetime) -> int:
     return int((end.astimezone(UTC) - start.astimezone(UTC)).total_seconds() // 60)
 
 
-@lru_cache(maxsize=4)
-def _schedule(last_year: int) -> dict[date, tuple[datetime, datetime]]:
-    """Give open and close, in UTC, of every session up to the end of a year."""
-    # Without an explicit end the library stops one year after the day it was loaded.
-    exchange: Any = exchange_calendars.get_calendar(
-        "XNYS", start=str(FIRST_SESSION), end=f"{last_year}-12-31"
-    )
-    opens, closes = exchange.schedule["open"], exchange.schedule["close"]
-    return {
-        day.date(): (open_at.to_pydatetime(), close_at.to_pydatetime())
-        for day, open_at, close_at in zip(opens.index, opens, closes, strict=True)
-    }
+@lru_cache(maxsize=1)
+def _session_dates() -> list[date]:
+    closed = {day for day, _ in _days_of(xnys.CLOSED)}
+    days = (xnys.FIRST + timedelta(days=n) for n in range((xnys.LAST - xnys.FIRST).days + 1))
+    return [day for day in days if day.weekday() < 5 and day not in closed]
 
 
-@lru_cache(maxsize=4)
-def _session_dates(last_year: int) -> list[date]:
-    return list(_schedule(last_year))
+@lru_cache(maxsize=1)
+def _special_hours() -> dict[date, tuple[time, time]]:
+    """Give open and close, New York, of the sessions that keep other hours."""
+    return {day: (_clock(hours[:4]), _clock(hours[5:])) for day, hours in _days_of(xnys.SPECIAL)}
 
 
-def _year_loaded(day: date) -> int:
-    return max(day.year, 2027) + _YEARS_AHEAD
+def _days_of(text: str) -> Iterator[tuple[date, str]]:
+    for line in text.split("\n"):
+        year, *words = line.split() or [""]
+        for word in words:
+            yield date(int(year), int(word[:2]), int(word[2:4])), word[5:]
+
+
+def _clock(text: str) -> time:
+    return time(int(text[:2]), int(text[2:]))
 
 
 def to_labels(calendar: Calendar, slots: Iterable[int]) -> list[str]:

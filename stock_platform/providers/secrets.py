@@ -8,9 +8,6 @@ secret. Keys live in `SecretStr` only, never in run config, logs or metadata.
 import json
 from typing import Any, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
@@ -37,6 +34,11 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
     """Read the secret that the settings name; without one there are no keys here."""
     if not requests.secrets_from:
         return {}
+    # A second of every process start, and most get their keys from the environment.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
     problem: Permanent | Transient
     try:
         client: Any = boto3.client(
