@@ -8,8 +8,8 @@ import copy
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ from stock_platform.lake.publish import Published
 from stock_platform.lake.store import Store
 from stock_platform.providers.connect import Providers
 from stock_platform.providers.contract import MinuteBarSource, SessionSource, failed_answer
+from stock_platform.providers.http import utc_now
 
 Log = Callable[[str], None]
 
@@ -58,6 +59,7 @@ class Healer:
     providers: Providers
     asks_at_once: int = 8
     log: Log = lambda line: None
+    clock: Callable[[], datetime] = utc_now
 
     @property
     def store(self) -> Store:
@@ -106,8 +108,9 @@ class Healer:
         answers = self._ask(grid, plan, now)
         if self.providers.minute and any(_is_failed_file(answer) for answer in answers):
             # The file is there and can not be had: ask by symbol what it would have said.
-            plan = self._plan(ledger, wanted, file_published=False)
-            answers += self._ask(grid, plan, now)
+            again = self._plan(ledger, wanted, file_published=False)
+            answers += self._ask(grid, again, now)
+            plan = replace(again, calls=plan.calls + again.calls)
         return self._record(ledger, answers, plan, started)
 
     def _plan(self, ledger: Ledger, wanted: np.ndarray, *, file_published: bool) -> Plan:
@@ -160,7 +163,7 @@ class Healer:
                         symbols,
                         first=first,
                         last=last,
-                        asked_at=max(now, datetime.now(UTC)),
+                        asked_at=max(now, self.clock()),
                         problem=problem,
                     )
                 )
@@ -205,7 +208,7 @@ class Healer:
         for answer in sorted(answers, key=lambda answer: answer.asked_at):
             judge(ledger, answer, self.knowledge.rules)
         ledger.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
-        ledger.checked_at = datetime.now(UTC)
+        ledger.checked_at = self.clock()
         return ledger
 
 

@@ -1,0 +1,189 @@
+"""A lake, a simulated vendor and the real providers and healer between them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stock_platform.commands.demo_feed import Recorder
+from stock_platform.defs.healer import Healed, Healer
+from stock_platform.defs.knowledge import Knowledge
+from stock_platform.domain.bar import MONEY
+from stock_platform.domain.session import MinuteGrid
+from stock_platform.healing.find import Need, find_need
+from stock_platform.lake import read
+from stock_platform.lake.compact import compact
+from stock_platform.lake.store import open_store
+from stock_platform.providers.connect import Providers, ProviderSettings, open_providers
+from stock_platform.settings import (
+    FinnhubSettings,
+    HealingSettings,
+    LakeSettings,
+    MarketSettings,
+    MassiveSettings,
+    RapidSettings,
+    RequestSettings,
+)
+from stock_platform.simulator.simulation import Simulator
+from stock_platform.stream.minutes import MinuteWriter
+
+VALUES = ("open", "high", "low", "close", "volume")
+ROW = ("symbol", "minute", *VALUES)
+FREE_PLAN = 5
+"""Requests a minute: every range call costs 12 s, so any file is cheaper."""
+
+
+class Clock:
+    """The time that providers and healer believe; a test moves it on."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.now = now or datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wait(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """What is used of a simulated vendor, and with how much patience."""
+
+    simulator: Simulator
+    rest: bool = True
+    files: bool = False
+    candles: Simulator | None = None
+    """Finnhub, played by another simulation: a second vendor with its own data."""
+    requests_per_minute: int = 0
+    attempts_max: int = 2
+
+    def settings(self, knowledge: Knowledge, lake: Path) -> ProviderSettings:
+        keys = self.simulator.keys
+        return ProviderSettings(
+            MassiveSettings.model_validate(
+                {
+                    "api_key": keys.massive[0] if self.rest else "",
+                    "rest_url": self.simulator.rest_url,
+                    "requests_per_minute": self.requests_per_minute,
+                    "flatfiles_url": self.simulator.flatfiles_url,
+                    "flatfiles_access_key": keys.flatfiles[0] if self.files else "",
+                    "flatfiles_secret_key": "any",
+                }
+            ),
+            FinnhubSettings.model_validate(
+                {
+                    "api_key": self.candles.keys.finnhub[0] if self.candles else "",
+                    "rest_url": self.candles.finnhub_url if self.candles else "",
+                    "candles": self.candles is not None,
+                }
+            ),
+            RapidSettings.model_validate({"key": ""}),
+            RequestSettings.model_validate(
+                {
+                    "budget": str(lake / ".requests" / "budget.sqlite"),
+                    "attempts_max": self.attempts_max,
+                    "retry_backoff_s": 0.01,
+                    "retry_wait_max_s": 0.5,
+                    "budget_wait_max_s": 0.5,
+                    "asks_at_once": 4,
+                }
+            ),
+            knowledge.calendar,
+            knowledge.rules.settle,
+            str(lake),
+        )
+
+
+@dataclass
+class Platform:
+    """One lake and who fills it."""
+
+    folder: Path
+    vendor: Vendor
+    symbols: tuple[str, ...]
+    extended: bool = True
+    clock: Clock = field(default_factory=Clock)
+    healing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return Knowledge(
+            open_store(LakeSettings(lake=str(self.folder))),
+            MarketSettings(symbols=tuple(map(Symbol, self.symbols)), extended_hours=self.extended),
+            HealingSettings(**self.healing),
+        )
+
+    @contextmanager
+    def providers(self) -> Iterator[Providers]:
+        settings = self.vendor.settings(self.knowledge, self.folder)
+        with open_providers(settings, clock=self.clock) as opened:
+            yield opened
+
+    @contextmanager
+    def healer(self) -> Iterator[Healer]:
+        with self.providers() as opened:
+            yield Healer(self.knowledge, opened, asks_at_once=4, clock=self.clock)
+
+    def grid(self, session: date) -> MinuteGrid:
+        return self.knowledge.calendar.grid(session)
+
+    def stream(self) -> Recorder:
+        """Bring the whole simulated feed to the lake, as the sidecar would."""
+        simulator, knowledge = self.vendor.simulator, self.knowledge
+        recorder = Recorder(
+            simulator.ws_url_realtime,
+            simulator.rest_url,
+            simulator.keys.massive[0],
+            MinuteWriter(knowledge.store, knowledge.calendar, "test"),
+        )
+        recorder.record()
+        return recorder
+
+    def need(self, session: date) -> Need | None:
+        """Give what the gap sensor would ask for."""
+        knowledge = self.knowledge
+        return find_need(
+            knowledge.ledger(self.grid(session)),
+            self.clock(),
+            grace_s=knowledge.grace_s,
+            backoff=knowledge.rules.backoff,
+            settle=knowledge.rules.settle,
+        )
+
+    def heal(self, session: date) -> Healed:
+        """Do what the gap sensor's run does for a whole session."""
+        grid = self.grid(session)
+        with self.healer() as healer:
+            return healer.heal(grid, 0, grid.width - 1, now=self.clock(), only_ready=True)
+
+    def settle(self, session: date) -> Healed:
+        """Do what `session_bars` does once the session has settled."""
+        grid = self.grid(session)
+        compact(self.knowledge.store, session)
+        with self.healer() as healer:
+            since = grid.closes_at + self.knowledge.rules.settle
+            return healer.settle(grid, now=self.clock(), since=since)
+
+    def totals(self, session: date) -> dict[str, int]:
+        return self.knowledge.ledger(self.grid(session)).totals()
+
+    def held(self, session: date) -> pl.DataFrame:
+        """Give the rows in the lake, by symbol and minute."""
+        return read.minute_bars(self.knowledge.store, session, list(ROW))
+
+
+def truth(simulator: Simulator, session: date) -> pl.DataFrame:
+    """Give the rows the simulated market says are final, in the types of the lake."""
+    bars = simulator.market.minute_bars(session).select(ROW)
+    return bars.with_columns(pl.col(VALUES).cast(MONEY)).sort("symbol", "minute")
+
+
+def asked_of(simulator: Simulator) -> Counter[str]:
+    """Count the requests answered so far, by endpoint."""
+    return Counter(simulator.stats()["requests"])

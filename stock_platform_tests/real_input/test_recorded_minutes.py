@@ -1,0 +1,180 @@
+"""Every recorded minute: streamed with losses, healed, and in the lake as in its CSV."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from stock_platform.domain.coverage import BITMAPS
+from stock_platform.domain.session import NEW_YORK
+from stock_platform.lake import ledgers
+from stock_platform_tests.real_input.recording import OUTAGE_MINUTES, Recording, recorded
+from stock_platform_tests.real_input.stage import FREE_PLAN, Platform, Vendor, asked_of
+from stock_platform_tests.shared_data import MINUTE_FILES
+
+HALF_DAY = date(2020, 11, 27)
+STREAMED = {
+    "MSFT_2020-11-23_2020-12-04": (HALF_DAY,),
+    "SPX_2019-11-05_2019-11-08_rth": (date(2019, 11, 6),),
+    "SPY_2011-01-03_2011-01-31": (date(2011, 1, 18),),
+    "SPY_2020-12-15_2020-12-18_rth": (date(2020, 12, 18),),
+}
+"""Sessions of each file that the feed brings here, the others being lost as a whole: a streamed
+minute costs 6 ms and there are 22,425. The slow test at the end streams them all."""
+FILE = "flatfiles /flatfiles/{key}"
+FILE_REQUESTS = 2
+"""HEAD and GET."""
+RANGE = "massive /v2/aggs/ticker/{symbol}/range/{multiplier}/{timespan}/{first}/{last}"
+
+
+def named(file: Path) -> str:
+    return file.stem
+
+
+@pytest.fixture(scope="module", params=MINUTE_FILES, ids=named)
+def recording(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Recording]:
+    file: Path = request.param
+    with recorded(file, tmp_path_factory.mktemp(file.stem), STREAMED[file.stem]) as made:
+        yield made
+
+
+def heal_all(recording: Recording, platform: Platform) -> None:
+    """Do what the sensors' runs do for every session, newest first."""
+    for session in reversed(recording.sessions):
+        platform.heal(session)
+        platform.settle(session)
+
+
+SOURCES = {"rest": {}, "files": {"files": True, "requests_per_minute": FREE_PLAN}}
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@dataclass(frozen=True)
+class Cured:
+    """A lake healed from one kind of source, and what that cost; tests leave it as it is."""
+
+    platform: Platform
+    asked: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def cured(recording: Recording, source: str, tmp_path_factory: pytest.TempPathFactory) -> Cured:
+    folder = tmp_path_factory.mktemp("healed")
+    shutil.copytree(recording.lake, folder, dirs_exist_ok=True)
+    vendor = Vendor(recording.simulator, **SOURCES[source])
+    platform = Platform(folder, vendor, (recording.symbol,))
+    before = asked_of(recording.simulator)
+    heal_all(recording, platform)
+    return Cured(platform, asked_of(recording.simulator) - before)
+
+
+@pytest.fixture
+def healed(cured: Cured) -> Platform:
+    return cured.platform
+
+
+def test_the_feed_leaves_holes_of_both_kinds(recording: Recording) -> None:
+    platform = Platform(recording.lake, Vendor(recording.simulator), (recording.symbol,))
+
+    for session in recording.streamed:
+        key = ["symbol", "minute"]
+        lost = recording.simulator.lost(session)
+        streamed = recording.rows_of(session).select(key).join(lost, on=key, how="anti")
+        totals = platform.totals(session)
+        assert platform.held(session).select(key).equals(streamed)
+        # The outage is known to be missing, but for bars sent again after it; what was dropped
+        # in silence is presumed silent.
+        assert totals["missing"] > OUTAGE_MINUTES // 2
+        assert totals["silent"] > 0
+        assert lost.height > OUTAGE_MINUTES // 2
+
+
+def test_the_healed_lake_equals_the_csv_row_by_row(recording: Recording, healed: Platform) -> None:
+    held = pl.concat(healed.held(session) for session in recording.sessions)
+
+    assert held.equals(recording.rows())
+
+
+def test_the_holes_of_the_real_data_end_as_empty(recording: Recording, healed: Platform) -> None:
+    for session in recording.sessions:
+        rows, totals = recording.rows_of(session).height, healed.totals(session)
+        expected = 780 if session == HALF_DAY else 960
+        assert totals["observed"] == rows
+        assert totals["empty"] == totals["expected"] - rows == expected - rows
+        assert totals["missing"] == totals["silent"] == totals["refused"] == 0
+        assert healed.need(session) is None
+
+
+def test_coverage_can_be_derived_again_from_the_lake_alone(
+    recording: Recording, healed: Platform
+) -> None:
+    for session in recording.sessions:
+        grid, knowledge = healed.grid(session), healed.knowledge
+        kept, derived = ledgers.load(knowledge.store, grid), knowledge.derive(grid)
+        assert kept is not None
+        # Which bars a heal brought is history, the rest follows from evidence.
+        for name in set(BITMAPS) - {"healed"}:
+            assert np.array_equal(kept.bits[name], derived.bits[name]), name
+
+
+def test_healing_again_changes_no_byte_and_asks_nobody(
+    recording: Recording, healed: Platform
+) -> None:
+    before = {path: path.read_bytes() for path in healed.folder.rglob("*.parquet")}
+    asked = asked_of(recording.simulator)
+
+    heal_all(recording, healed)
+
+    assert {path: path.read_bytes() for path in healed.folder.rglob("*.parquet")} == before
+    assert asked_of(recording.simulator) == asked
+
+
+def test_a_session_costs_one_file_or_two_calls_at_most(
+    recording: Recording, source: str, cured: Cured
+) -> None:
+    days = len(recording.sessions)
+
+    # A session never streamed is one call; of a streamed one the outage is healed at once
+    # and what was presumed silent is asked for after the close.
+    calls = {"files": {FILE: days * FILE_REQUESTS}, "rest": {RANGE: days + len(recording.streamed)}}
+    assert cured.asked == calls[source]
+
+
+def test_no_minute_is_expected_after_17_on_the_half_day(
+    recording: Recording, healed: Platform
+) -> None:
+    ends = {
+        session: healed.held(session)["minute"][-1].astimezone(NEW_YORK).strftime("%H:%M")
+        for session in recording.sessions
+    }
+    after = {
+        session: healed.knowledge.ledger(healed.grid(session)).unproven()[:, 780:].any()
+        for session in recording.sessions
+    }
+
+    assert ends.get(HALF_DAY, "16:59") == "16:59"
+    assert not any(after.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("file", MINUTE_FILES, ids=named)
+def test_a_file_streamed_as_a_whole_is_healed_as_well(file: Path, tmp_path: Path) -> None:
+    with recorded(file, tmp_path, None) as recording:
+        platform = Platform(tmp_path, Vendor(recording.simulator), (recording.symbol,))
+        heal_all(recording, platform)
+
+        held = pl.concat(platform.held(session) for session in recording.sessions)
+        assert held.equals(recording.rows())
