@@ -2,9 +2,9 @@
 
 Each part runs in a process of its own, so that its peak memory is its own. All of
 them compute the same twelve indicators (sixteen columns) over 3,000 symbols and
-1,763 sessions, 5.3 million rows; pandas `ta` does so for 24 symbols into one frame as the others, and its rate
-per row is what is compared. `ewm_mean` of the Polars part starts at the first
-value, which is less work than TA-Lib's and not the same result.
+1,763 sessions, 5.3 million rows. pandas `ta` does so for 24 symbols, into one frame
+as the others, and its rate per row is what is compared. `ewm_mean` of the Polars part
+starts at the first value, which is less work than TA-Lib's and not the same result.
 """
 
 import json
