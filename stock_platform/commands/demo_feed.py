@@ -23,6 +23,8 @@ RETRY_S = 0.02
 CONNECTIONS_MAX = 20_000
 """The simulator turns us away all through an outage."""
 SECONDS_MAX = 600.0
+CLOSE_EVERY = timedelta(minutes=20)
+"""The sidecar closes every minute; a replay at a thousand times the speed does it by batches."""
 _DELIVERY = timedelta(seconds=30)
 
 
@@ -39,6 +41,7 @@ class Recorder:
     parts: int = 0
     connections: int = 0
     _latest: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
+    _closed: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
 
     def record(self) -> None:
         """Read every session; reconnect after every loss, as often as it takes."""
@@ -92,7 +95,9 @@ class Recorder:
         self.events += len(bars)
         if newest > self._latest:
             self._alive(name, newest + _DELIVERY)
-            self.parts += len(self.writer.close_before(newest - timedelta(minutes=1)))
+            if newest - self._closed >= CLOSE_EVERY:
+                self.parts += len(self.writer.close_before(newest - timedelta(minutes=1)))
+                self._closed = newest
 
     def _alive(self, name: str, at: datetime) -> None:
         if at.date() != self._latest.date():

@@ -88,7 +88,19 @@ class MinuteWriter:
         may simply be repeated.
         """
         closed = [minute for minute in sorted(self._open) if minute + MINUTE <= instant]
-        written = [part for parts in self._grouped(closed, instant) if (part := self._keep(parts))]
+        groups = self._grouped(closed, instant)
+        part_of = {minute: part for part, minutes in enumerate(groups) for minute in minutes}
+        # All at once: a replay closes many minutes, and a frame costs more than its rows.
+        bars = self._sift([bar for minute in part_of for bar in self._open[minute].values()])
+        part = pl.col("minute").replace_strict(part_of, return_dtype=pl.Int64)
+        parts = bars.with_columns(part.alias("part")).partition_by("part", as_dict=True)
+        written: list[WrittenMinute] = []
+        for number, minutes in enumerate(groups):
+            if (number,) in parts:
+                written.append(self._write(minutes[-1], parts[number,].drop("part")))
+            for minute in minutes:
+                del self._open[minute]
+            self._newest = max(self._newest, minutes[-1])
         if self._unplaced:
             self._refuse(self._unplaced)
             self._unplaced = []
@@ -98,25 +110,19 @@ class MinuteWriter:
         """Put bars re-sent for minutes already written beside the next minute that closes.
 
         On a part of their own they would make thousands of parts a session; they wait
-        for it at most `RESENDS_WAIT`. The minute that names the part comes last.
+        for it at most `RESENDS_WAIT`. The minute that names the part comes last, and
+        minutes of two sessions never share one.
         """
-        fresh = [minute for minute in closed if minute > self._newest]
-        late = [minute for minute in closed if minute <= self._newest]
-        groups = [[minute] for minute in fresh]
-        first = groups[0] if groups else []
-        if first and late and _session(late[-1]) == _session(first[0]):
-            return [[*late, *first], *groups[1:]]
-        if late and (first or instant >= self._newest + RESENDS_WAIT):
-            return [late, *groups]
-        return groups
-
-    def _keep(self, minutes: list[datetime]) -> WrittenMinute | None:
-        rows = [bar for minute in minutes for bar in self._open[minute].values()]
-        part = self._write(minutes[-1], rows)
-        for minute in minutes:
-            del self._open[minute]
-        self._newest = max(self._newest, minutes[-1])
-        return part
+        groups = [[minute] for minute in closed if minute > self._newest]
+        late: dict[date, list[datetime]] = {}
+        for minute in closed:
+            if minute <= self._newest:
+                late.setdefault(_session(minute), []).append(minute)
+        if groups:
+            groups[0][:0] = late.pop(_session(groups[0][0]), [])
+        elif instant < self._newest + RESENDS_WAIT:
+            return []
+        return [*late.values(), *groups]
 
     def write_connections(self) -> None:
         """Store what is new of the connection intervals; the lake unites it with the old."""
@@ -131,28 +137,26 @@ class MinuteWriter:
             self._sessions[day] = self._calendar.is_session(day)
         return self._sessions[day]
 
-    def _write(self, minute: datetime, rows: list[dict[str, object]]) -> WrittenMinute | None:
-        bars = self._sift(rows)
-        if bars.is_empty():
-            return None
+    def _write(self, minute: datetime, bars: pl.DataFrame) -> WrittenMinute:
         label = minute.astimezone(NEW_YORK).strftime("%H%M")
         session = _session(minute)
         uri = write_live_minute(self._store, session, label, self._writer, bars)
         return WrittenMinute(session, minute, bars.height, uri)
 
     def _sift(self, rows: list[dict[str, object]]) -> pl.DataFrame:
-        sifted = sift(pl.DataFrame(rows, schema=_RAW), MINUTE_BARS, dataset=DATASET)
+        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
         if sifted.rejected.height:
             self._quarantine(sifted.rejected)
         return sifted.bars
 
     def _refuse(self, rows: list[dict[str, object]]) -> None:
         # A well-formed bar of a day without a session passes `sift`: name that reason here.
-        sifted = sift(pl.DataFrame(rows, schema=_RAW), MINUTE_BARS, dataset=DATASET)
+        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
         closed = sifted.bars.select(
             pl.lit(DATASET).alias("dataset"),
             "provider",
             "symbol",
+            pl.col("minute").alias("at"),
             pl.lit("the exchange was closed that day").alias("reason"),
             pl.Series(
                 "record",
@@ -184,6 +188,11 @@ def _to_row(event: Mapping[str, object], received_at: datetime) -> dict[str, obj
         "minute": _instant(start),
         "observed_at": received_at,
     }
+
+
+def _to_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    columns = {name: [row[name] for row in rows] for name in _RAW}
+    return pl.DataFrame(columns, schema=_RAW)
 
 
 def _text(value: object) -> str | None:
