@@ -109,3 +109,7 @@ def main() -> None:
     except Problem as problem:
         typer.echo(f"stocks: {problem}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from stock_platform.commands.terminal import console
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.coverage import COUNTS, Ledger, runs
 from stock_platform.domain.problems import Permanent
@@ -89,7 +89,7 @@ def _print(rows: list[Row], symbol: str | None) -> None:
             for name in COUNTS
         ]
         table.add_row(str(row.session), *cells, *([", ".join(row.gaps)] if symbol else []))
-    console = Console()
-    console.print(table)
+    terminal = console()
+    terminal.print(table)
     if not any(row.counts["expected"] for row in rows):
-        console.print("Nothing is expected yet: set STOCKS_SYMBOLS, or run `stocks init`.")
+        terminal.print("Nothing is expected yet: set STOCKS_SYMBOLS, or run `stocks init`.")

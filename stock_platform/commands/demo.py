@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from stock_platform.commands.demo_plan import DemoPlan
 from stock_platform.commands.demo_report import figures, print_report
 from stock_platform.commands.demo_truth import mismatched
 from stock_platform.commands.processes import child, wait_for
+from stock_platform.commands.terminal import console
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.problems import Permanent, Problem
 from stock_platform.lake import ledgers
@@ -51,7 +53,7 @@ class Demo:
 def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
     """Run the whole demo; give the exit code. With `as_json` the last line is one JSON object."""
     plan = DemoPlan.of_today(folder, symbols, datetime.now(UTC))
-    demo = Demo(plan, Console(stderr=as_json))
+    demo = Demo(plan, console(stderr=as_json))
     _make_folder(plan)
     # A plain SIGTERM would end this process and leave its children behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -66,7 +68,7 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
         healed = _watch(demo, knowledge)
         market = make_market(load_script(plan.script()))
         result = _result(demo, knowledge, market)
-        print_report(demo.console, plan, knowledge, result)
+        print_report(demo.console, plan, knowledge, result, runs=_runs())
         if as_json:
             sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
@@ -163,6 +165,15 @@ def _watch(demo: Demo, knowledge: Knowledge) -> bool:
         f"[red]not healed within {HEALED_WITHIN_S:.0f} s; see {demo.plan.folder / 'daemon.log'}[/]"
     )
     return False
+
+
+def _runs() -> Counter[str]:
+    """Count the runs by the sensor that asked for them."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs()
+    return Counter(run.tags.get("dagster/sensor_name", "somebody else") for run in runs)
 
 
 def _result(demo: Demo, knowledge: Knowledge, market: Market) -> dict[str, int | float]:

@@ -1,6 +1,6 @@
 """What the demo prints at its end: the account of every minute, two answers, where to look."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from rich.console import Console
@@ -33,9 +33,14 @@ def figures(knowledge: Knowledge, sessions: Iterable[date]) -> dict[str, int | f
 
 
 def print_report(
-    console: Console, plan: DemoPlan, knowledge: Knowledge, result: dict[str, int | float]
+    console: Console,
+    plan: DemoPlan,
+    knowledge: Knowledge,
+    result: dict[str, int | float],
+    *,
+    runs: Mapping[str, int],
 ) -> None:
-    """Print the table, the two answers and the next steps."""
+    """Print the table, who started how many `runs`, two answers and the next steps."""
     known = ledgers.summaries(knowledge.store, plan.sessions)
     table = Table("session", *SHOWN, title="every expected symbol-minute, accounted for")
     for column in table.columns[1:]:
@@ -49,6 +54,10 @@ def print_report(
         f"bars that differ from the simulator's truth: [bold]{result['mismatched']}[/]   "
         f"({result['seconds']} s)\n"
     )
+    console.print("[dim]runs, and who asked for them (nobody else did anything):[/]")
+    for who, count in sorted(runs.items()):
+        console.print(f"  {count:3d}  {who}")
+    console.print()
     for title, sql in QUERIES.items():
         console.print(f'[dim]stocks sql "{sql}"[/]')
         console.print(to_table(query(knowledge.store, sql), rows_max=10, title=title))

@@ -11,6 +11,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stock_platform.commands.terminal import console
 from stock_platform.defs.daily_bars import DailyFill
 from stock_platform.defs.healer import Healer
 from stock_platform.defs.knowledge import Knowledge
@@ -36,7 +37,7 @@ def load_history(count: int) -> int:
 
     Safe to stop and to repeat: what is verified already is not asked for again.
     """
-    console = Console()
+    terminal = console()
     knowledge = Knowledge(
         open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
     )
@@ -45,9 +46,9 @@ def load_history(count: int) -> int:
     with open_providers() as providers:
         _reference(knowledge, providers, sessions)
         healer = Healer(knowledge, providers, load(RequestSettings).asks_at_once)
-        missing = _minutes(console, healer, sessions, now)
-        absent = _daily(console, knowledge, providers, sessions)
-    console.print(
+        missing = _minutes(terminal, healer, sessions, now)
+        absent = _daily(terminal, knowledge, providers, sessions)
+    terminal.print(
         f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
         f"missing, {absent:,} daily bars without a provider. `stocks coverage` shows more."
     )

@@ -4,9 +4,9 @@ import json
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from stock_platform.commands.terminal import console
 from stock_platform.lake.store import open_store
 from stock_platform.serving.sql import query as ask
 from stock_platform.settings import LakeSettings, load
@@ -19,10 +19,10 @@ def run_query(query: str, *, as_json: bool, rows_max: int, timeout_s: float) -> 
         rows = answer.rows(named=True)
         typer.echo(json.dumps(rows, default=str, indent=2))
         return
-    console = Console()
-    console.print(to_table(answer, rows_max=rows_max))
+    terminal = console()
+    terminal.print(to_table(answer, rows_max=rows_max))
     if answer.height > rows_max:
-        console.print(f"{answer.height - rows_max:,} more rows; --rows shows more, --json all")
+        terminal.print(f"{answer.height - rows_max:,} more rows; --rows shows more, --json all")
 
 
 def to_table(answer: pl.DataFrame, *, rows_max: int, title: str | None = None) -> Table:
