@@ -22,6 +22,7 @@ from stock_platform.domain.session import MinuteGrid
 from stock_platform.healing.find import unverified, worth_asking
 from stock_platform.healing.judge import judge
 from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
+from stock_platform.healing.reconcile import against_answers
 from stock_platform.lake import ledgers, publish, quarantine, read
 from stock_platform.lake.answers import record_answers
 from stock_platform.lake.publish import Published
@@ -171,6 +172,8 @@ class Healer:
 
     def _record(self, ledger: Ledger, answers: list[Answer], plan: Plan, started: float) -> Healed:
         grid, store = ledger.grid, self.store
+        # Before the bars that are compared get replaced.
+        self._reconcile(ledger, answers)
         bars = [answer.bars for answer in answers if answer.bars.height]
         expected = pl.Series("symbol", ledger.symbols.tolist(), dtype=pl.String)
         published = None
@@ -194,6 +197,22 @@ class Healer:
             time.monotonic() - started,
             answers,
         )
+
+    def _reconcile(self, ledger: Ledger, answers: list[Answer]) -> None:
+        """Record how the streamed bars differ from what the providers answered."""
+        if not any(answer.outcome == "ok" for answer in answers):
+            return
+        session = ledger.session
+        found = against_answers(
+            read.minute_bars(self.store, session),
+            answers,
+            ledger.symbols.tolist(),
+            settle=self.knowledge.rules.settle,
+        )
+        if found.height:
+            publish.publish_table(
+                self.store, "bar_differences", session, found, key=("symbol", "minute")
+            )
 
     def _judged(self, stored: Ledger | None, known: Ledger, answers: list[Answer]) -> Ledger:
         """Bring the stored ledger up to date with what was known and these answers."""

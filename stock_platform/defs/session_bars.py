@@ -7,7 +7,6 @@ import dagster as dg
 import polars as pl
 
 from stock_platform.defs import page
-from stock_platform.defs.healer import Healed, Healer
 from stock_platform.defs.minute_bars import minute_bars
 from stock_platform.defs.partitions import SESSION, calendar, key_of, sessions
 from stock_platform.defs.resources import HealerResource, LakeResource
@@ -17,12 +16,7 @@ from stock_platform.domain.problems import Permanent
 from stock_platform.domain.session import MinuteGrid
 from stock_platform.healing.derive import carry_history
 from stock_platform.healing.find import latest_verification
-from stock_platform.healing.reconcile import (
-    DIFFERENCES,
-    RECONCILIATION,
-    differences,
-    summarize,
-)
+from stock_platform.healing.reconcile import DIFFERENCES, RECONCILIATION, summarize
 from stock_platform.lake import ledgers, publish, read
 from stock_platform.lake.compact import compact
 
@@ -69,7 +63,7 @@ def session_bars(
             after=[timedelta(hours=hours) for hours in healing.verify_after_hours],
         )
         try:
-            healed = _settle(opened, grid, now, since) if since else None
+            healed = opened.settle(grid, now=now, since=since) if since else None
         except Permanent as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
     metadata = page.of_publication(compacted)
@@ -78,24 +72,6 @@ def session_bars(
         metadata["heat map"] = page.picture(healed.ledger)
     published = (healed.published if healed else None) or compacted
     yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(published.sha256))
-
-
-def _settle(opened: Healer, grid: MinuteGrid, now: datetime, since: datetime) -> Healed:
-    before = read.minute_bars(opened.store, grid.session)
-    healed = opened.settle(grid, now=now, since=since)
-    brought = [answer.bars for answer in healed.answers if answer.bars.height]
-    if brought:
-        record = pl.concat(brought)
-        answered = [answer.symbols for answer in healed.answers if answer.outcome == "ok"]
-        if None not in answered:
-            asked = {symbol for symbols in answered for symbol in symbols or ()}
-            before = before.filter(pl.col("symbol").is_in(sorted(asked)))
-        expected = pl.Series(healed.ledger.symbols.tolist(), dtype=pl.String).implode()
-        found = differences(before, record.filter(pl.col("symbol").is_in(expected)))
-        publish.publish_table(
-            opened.store, "bar_differences", grid.session, found, key=("symbol", "minute")
-        )
-    return healed
 
 
 def _closed_minutes(

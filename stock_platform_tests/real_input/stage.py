@@ -114,9 +114,11 @@ class Platform:
     @property
     def knowledge(self) -> Knowledge:
         return Knowledge(
-            open_store(LakeSettings(lake=str(self.folder))),
-            MarketSettings(symbols=tuple(map(Symbol, self.symbols)), extended_hours=self.extended),
-            HealingSettings(**self.healing),
+            open_store(LakeSettings.model_validate({"lake": str(self.folder)})),
+            MarketSettings.model_validate(
+                {"symbols": ",".join(self.symbols), "extended_hours": self.extended}
+            ),
+            HealingSettings.model_validate(self.healing),
         )
 
     @contextmanager

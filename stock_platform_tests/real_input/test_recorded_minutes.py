@@ -13,9 +13,9 @@ import pytest
 
 from stock_platform.domain.coverage import BITMAPS
 from stock_platform.domain.session import NEW_YORK
-from stock_platform.lake import ledgers
+from stock_platform.lake import ledgers, read
 from stock_platform_tests.real_input.recording import OUTAGE_MINUTES, Recording, recorded
-from stock_platform_tests.real_input.stage import FREE_PLAN, Platform, Vendor, asked_of
+from stock_platform_tests.real_input.stage import FREE_PLAN, ROW, Platform, Vendor, asked_of
 from stock_platform_tests.shared_data import MINUTE_FILES
 
 HALF_DAY = date(2020, 11, 27)
@@ -27,6 +27,7 @@ STREAMED = {
 }
 """Sessions of each file that the feed brings here, the others being lost as a whole: a streamed
 minute costs 6 ms and there are 22,425. The slow test at the end streams them all."""
+KEY = ["symbol", "minute"]
 FILE = "flatfiles /flatfiles/{key}"
 FILE_REQUESTS = 2
 """HEAD and GET."""
@@ -89,11 +90,10 @@ def test_the_feed_leaves_holes_of_both_kinds(recording: Recording) -> None:
     platform = Platform(recording.lake, Vendor(recording.simulator), (recording.symbol,))
 
     for session in recording.streamed:
-        key = ["symbol", "minute"]
         lost = recording.simulator.lost(session)
-        streamed = recording.rows_of(session).select(key).join(lost, on=key, how="anti")
+        streamed = recording.rows_of(session).select(KEY).join(lost, on=KEY, how="anti")
         totals = platform.totals(session)
-        assert platform.held(session).select(key).equals(streamed)
+        assert platform.held(session).select(KEY).equals(streamed)
         # The outage is known to be missing, but for bars sent again after it; what was dropped
         # in silence is presumed silent.
         assert totals["missing"] > OUTAGE_MINUTES // 2
@@ -166,6 +166,41 @@ def test_no_minute_is_expected_after_17_on_the_half_day(
 
     assert ends.get(HALF_DAY, "16:59") == "16:59"
     assert not any(after.values())
+
+
+def test_what_the_feed_got_wrong_is_on_record(recording: Recording, healed: Platform) -> None:
+    fed = Platform(recording.lake, healed.vendor, healed.symbols)
+
+    for session in recording.streamed:
+        rows, lost = recording.rows_of(session), recording.simulator.lost(session)
+        right = fed.held(session).join(rows, on=list(ROW), how="semi")
+        found = read.table(healed.knowledge.store, "bar_differences", session)
+        kinds = {kind: part.select(KEY) for (kind,), part in found.sort(KEY).group_by("kind")}
+        assert kinds.keys() == {"added", "changed"}
+        assert kinds["added"].equals(lost)
+        assert kinds["changed"].height == rows.height - lost.height - right.height > 0
+
+
+def test_with_regular_hours_only_the_rest_of_the_day_stays_as_streamed(
+    recording: Recording, tmp_path: Path
+) -> None:
+    shutil.copytree(recording.lake, tmp_path, dirs_exist_ok=True)
+    vendor = Vendor(recording.simulator, files=True, requests_per_minute=FREE_PLAN)
+    platform = Platform(tmp_path, vendor, (recording.symbol,), extended=False)
+    session = recording.streamed[0]
+
+    before = platform.held(session)
+    platform.settle(session)
+
+    grid, inside = platform.grid(session), pl.col("minute").is_between
+    regular = inside(grid.opens_at, grid.closes_at, closed="left")
+    found = read.table(platform.knowledge.store, "bar_differences", session)
+    held = platform.held(session)
+    assert held.filter(regular).equals(recording.rows_of(session).filter(regular))
+    # SPY's closing auction at 16:00 is outside of regular hours, too.
+    assert held.filter(~regular).equals(before.filter(~regular))
+    assert held.filter(~regular).height > 0 or recording.symbol == "SPX"
+    assert found.filter(~regular | (pl.col("kind") == "removed")).is_empty()
 
 
 @pytest.mark.slow
