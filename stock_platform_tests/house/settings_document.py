@@ -49,13 +49,18 @@ class Setting:
 
 
 def concerns() -> Iterator[tuple[type[BaseSettings], list[Setting]]]:
-    """Give every class of settings with its variables, in the order of the file."""
-    for kind in vars(settings).values():
-        public = isinstance(kind, type) and not kind.__name__.startswith("_")
-        if public and issubclass(kind, BaseSettings) and kind.__module__ == settings.__name__:
-            prefix = str(kind.model_config.get("env_prefix", ""))
-            fields = kind.model_fields.items()
-            yield kind, [_setting(prefix, name, field) for name, field in fields]
+    """Give every class of settings with its variables, in the order of the files."""
+    kinds = [kind for kind in vars(settings).values() if _is_concern(kind)]
+    for kind in sorted(kinds, key=lambda kind: kind.__module__ != settings.__name__):
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        fields = kind.model_fields.items()
+        yield kind, [_setting(prefix, name, field) for name, field in fields]
+
+
+def _is_concern(kind: object) -> bool:
+    if not isinstance(kind, type) or not issubclass(kind, BaseSettings):
+        return False
+    return kind is not BaseSettings and not kind.__name__.startswith("_")
 
 
 def env_example() -> str:
