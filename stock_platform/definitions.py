@@ -11,6 +11,7 @@ from stock_platform.defs import (
     daily_bars,
     gaps,
     minute_bars,
+    pruning,
     raw_quotes,
     reference,
     session_bars,
@@ -42,8 +43,12 @@ defs = dg.Definitions(
         streamed.streamed_minutes,
         reference.reference_data_is_absent,
     ],
-    schedules=[reference.every_morning, raw_quotes.every_minute_of_a_session],
-    jobs=[reference.reference_job],
+    schedules=[
+        reference.every_morning,
+        raw_quotes.every_minute_of_a_session,
+        pruning.every_night,
+    ],
+    jobs=[reference.reference_job, pruning.prune_history],
     resources=RESOURCES,
     # Measured: a run takes 4.3 s in one process, 9.7 s with a process per step.
     executor=dg.in_process_executor,

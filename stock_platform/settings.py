@@ -221,6 +221,7 @@ class HealingSettings(_Settings):
     calls_max: int = Field(2_000, ge=1, description="provider calls of one heal run")
     sessions_at_once: int = Field(4, ge=1, description="heal runs asked for in one tick")
     polling: bool = Field(False, description="poll quotes every minute of a session")
+    keep_runs_days: int = Field(400, ge=1, description="Dagster's runs and events are kept so long")
     sensor_interval_s: int = Field(30, ge=1, description="between ticks of the gap sensors")
 
 

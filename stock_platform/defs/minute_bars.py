@@ -23,6 +23,7 @@ HEAL_RANGE = "heal/range"
     kinds={"polars", "parquet"},
     owners=page.OWNERS,
     metadata=page.columns(MINUTE_BARS, ("symbol", "minute")),
+    deps=[dg.AssetKey(["reference", "symbols"])],
     pool="provider_rest",
 )
 def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> None:
@@ -47,10 +48,15 @@ def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> No
 
 
 def _describe(context: dg.AssetExecutionContext, healed: Healed, due: int) -> None:
-    context.add_asset_metadata({**page.of_heal(healed), **page.of_coverage(healed.ledger, due)})
-    # A picture is kept for ever: once per run, on its last minute.
+    """Tell the whole story once, on the run's last minute, and a line on every other one.
+
+    What is kept for ever is kept small: a session's run writes 390 of these events.
+    """
+    coverage = page.of_coverage(healed.ledger, due)
+    context.add_asset_metadata({name: coverage[name] for name in page.COVERAGE_LINES})
     context.add_asset_metadata(
-        {"heat map": page.picture(healed.ledger, due)}, partition_key=context.partition_keys[-1]
+        {**coverage, **page.of_heal(healed), "heat map": page.picture(healed.ledger, due)},
+        partition_key=context.partition_keys[-1],
     )
     if healed.refused or healed.failed:
         context.log.warning(

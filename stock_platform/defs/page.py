@@ -11,6 +11,9 @@ from stock_platform.defs.pictures import as_markdown, heat_map
 from stock_platform.domain.coverage import Ledger
 from stock_platform.lake.publish import Published
 
+COVERAGE_LINES = ("minutes present of expected", "accounted for")
+"""The part of `of_coverage` that is small enough for every minute."""
+
 OWNERS = ["team:market-data"]
 DESCRIPTIONS: Mapping[str, str] = {
     "symbol": "as the exchange writes it",

@@ -32,6 +32,10 @@ from stock_platform.settings import HealingSettings, load
 FRESH = timedelta(minutes=2)
 """A minute this young is polled; an older one is rebuilt from its bars."""
 
+NO_QUOTES = (
+    "no provider of quotes is configured: set MASSIVE_API_KEY, FINNHUB_API_KEY or RAPIDAPI_KEY"
+)
+
 POLLING = load(HealingSettings).polling
 
 
@@ -43,6 +47,7 @@ POLLING = load(HealingSettings).polling
     kinds={"polars", "parquet"},
     owners=page.OWNERS,
     metadata=page.columns(RAW_QUOTES, QUOTE_KEY),
+    deps=[dg.AssetKey(["reference", "symbols"])],
     pool="provider_rest",
 )
 def raw_quotes(
@@ -61,7 +66,9 @@ def raw_quotes(
     minutes = [grid.minute(slot) for slot in range(first, last + 1) if grid.minute(slot) <= now]
     fresh = [minute for minute in minutes if now - minute <= FRESH]
     with providers.open() as opened:
-        polled = [answer for minute in fresh[-1:] for answer in _poll(opened, expected, minute)]
+        polled = [
+            answer for minute in fresh[-1:] for answer in _poll(context, opened, expected, minute)
+        ]
     rebuilt = list(_rebuilt(knowledge, grid, [m for m in minutes if m not in fresh[-1:]], now))
     frames = [answer.quotes for answer in polled] + rebuilt
     rejected = sum(quarantine.keep(knowledge.store, answer.rejected) for answer in polled)
@@ -78,16 +85,29 @@ def raw_quotes(
             )
 
 
-def _poll(providers: Providers, symbols: list[str], minute: datetime) -> Iterator[QuoteAnswer]:
-    """Ask the quote providers in turn for the symbols the ones before did not give."""
-    left = symbols
+def _poll(
+    context: dg.AssetExecutionContext, providers: Providers, symbols: list[str], minute: datetime
+) -> Iterator[QuoteAnswer]:
+    """Ask the quote providers in turn for the symbols the ones before did not give.
+
+    A minute passes only once: one provider in trouble must not hide the next, and
+    only when all of them are does the run fail.
+    """
+    left, troubles = symbols, list[str]()
     for source in providers.quotes:
         if not left:
             return
-        answer = source.quotes(left, minute)
+        try:
+            answer = source.quotes(left, minute)
+        except Problem as problem:
+            troubles.append(f"{source.name}: {problem}")
+            context.log.warning(troubles[-1])
+            continue
         yield answer
         given = set(answer.quotes["symbol"])
         left = [symbol for symbol in left if symbol not in given]
+    if len(troubles) == len(providers.quotes):
+        raise dg.Failure("; ".join(troubles) or NO_QUOTES, allow_retries=False)
 
 
 def _rebuilt(

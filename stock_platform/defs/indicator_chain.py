@@ -1,0 +1,123 @@
+"""Indicators session by session, each computed onward from the state of the one before.
+
+One session at a time, always: a running sum that starts at another bar differs in its
+last digits, so only the same steps give the same bytes when they are repeated. A session
+that changed is followed forward through the later ones, as far as anything changes.
+Nothing here knows Dagster, so `stocks init` computes with it too.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from stock_platform.defs.indicator_history import differing, newest_bars, whole_states
+from stock_platform.defs.indicator_shelves import Shelf
+from stock_platform.indicators import state
+from stock_platform.indicators.compute import Computed
+from stock_platform.indicators.indicator import Indicator
+from stock_platform.indicators.sessions import compute_sessions
+
+
+@dataclass(slots=True)
+class Extended:
+    """What one extension of a chain did."""
+
+    sessions: list[date] = field(default_factory=list[date])
+    """Asked for, and with bars."""
+    followed: list[date] = field(default_factory=list[date])
+    """Later ones that changed because of them."""
+    symbols: int = 0
+    rows: int = 0
+    """Of the objects written to."""
+    added: int = 0
+    changed: int = 0
+    uri: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The indicators of one timeframe in one lake.
+
+    `first` is the first session the lake should hold. While sessions before the ones
+    computed are still to come, later sessions are left alone: the one that completes
+    the history is followed through all of them, once instead of every time.
+    """
+
+    shelf: Shelf
+    indicators: Sequence[Indicator]
+    splits: pl.DataFrame
+    first: date
+
+    def extend(self, sessions: Iterable[date]) -> Extended:
+        """Compute `sessions`, then the later ones that follow from them; safe to repeat."""
+        days, done = sorted(sessions), Extended()
+        known = [day for day in self.shelf.computed() if day < days[0]]
+        before = self.shelf.state(known[-1]) if known else None
+        traded: set[str] = set()
+        for day in days:
+            bars = self.shelf.bars(day)
+            if not bars.height:
+                continue
+            computed = self._step(day, bars, before)
+            before = state.as_of(computed.states, day)
+            self.shelf.keep(day, computed.values, before, whole=True)
+            done.sessions.append(day)
+            traded |= set(bars["symbol"])
+        if before is not None and (known or days[0] <= self.first):
+            self._follow(days[-1], before, traded, done)
+        done.symbols = len(traded)
+        self._flush(done)
+        return done
+
+    def _follow(self, last: date, before: pl.DataFrame, moving: set[str], done: Extended) -> None:
+        """Go on through the later sessions with the symbols for which anything may change.
+
+        A symbol is let go once it traded and nothing of it differed.
+        """
+        for session in [day for day in self.shelf.computed() if day > last]:
+            if not moving:
+                return
+            ours = pl.col("symbol").is_in(sorted(moving))
+            bars = self.shelf.bars(session).filter(ours)
+            stored = self.shelf.state(session)
+            held = self.shelf.values(session).filter(ours)
+            values, after = held.clear(), before
+            if bars.height:
+                computed = self._step(session, bars, before)
+                values, after = computed.values, state.as_of(computed.states, session)
+            after = after.filter(ours)
+            changed = differing(held, values, self.shelf.key)
+            changed |= differing(stored.filter(ours), after, ["symbol"])
+            before = pl.concat([stored.filter(~ours), after], how="diagonal").sort("symbol")
+            if changed:
+                self.shelf.keep(session, values, before, whole=False)
+                done.followed.append(session)
+            moving = changed | (moving - set(bars["symbol"]))
+
+    def _step(self, session: date, bars: pl.DataFrame, before: pl.DataFrame | None) -> Computed:
+        windowed = [indicator.lookback for indicator in self.indicators if not indicator.recursion]
+        history = newest_bars(
+            self.shelf.before(session),
+            bars["symbol"],
+            whole_states(before, self.indicators),
+            near=max([*windowed, 1]),
+            far=max((indicator.lookback for indicator in self.indicators), default=1),
+        )
+        return compute_sessions(
+            pl.concat([*history, bars]),
+            self.indicators,
+            first=session,
+            last=session,
+            splits=self.splits,
+            states=before,
+        )
+
+    def _flush(self, done: Extended) -> None:
+        for published in self.shelf.flush():
+            done.rows += published.rows
+            done.added += published.added
+            done.changed += published.changed
+            done.uri, done.sha256 = published.uri, published.sha256
