@@ -1,15 +1,12 @@
 """`ingest/raw_quotes`: one polled quote per symbol and minute, and its healing."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from stock_platform.defs import page
 from stock_platform.defs.asking import ask, minute_run
-from stock_platform.defs.expected import expected_symbols
 from stock_platform.defs.gaps import INTERVAL_S
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.partitions import (
@@ -18,23 +15,15 @@ from stock_platform.defs.partitions import (
     session_and_slots,
     session_minutes,
 )
+from stock_platform.defs.polling import take_quotes
 from stock_platform.defs.resources import LakeResource, ProvidersResource
-from stock_platform.domain.problems import Problem
+from stock_platform.domain.problems import Permanent, Problem
 from stock_platform.domain.quote import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.session import NEW_YORK, MinuteGrid
 from stock_platform.healing.find import Need
-from stock_platform.healing.quotes import rebuild, slots_without
-from stock_platform.lake import publish, quarantine, read
-from stock_platform.providers.connect import Providers
-from stock_platform.providers.contract import QuoteAnswer
+from stock_platform.healing.quotes import slots_without
+from stock_platform.lake import read
 from stock_platform.settings import HealingSettings, load
-
-FRESH = timedelta(minutes=2)
-"""A minute this young is polled; an older one is rebuilt from its bars."""
-
-NO_QUOTES = (
-    "no provider of quotes is configured: set MASSIVE_API_KEY, FINNHUB_API_KEY or RAPIDAPI_KEY"
-)
 
 POLLING = load(HealingSettings).polling
 
@@ -59,67 +48,31 @@ def raw_quotes(
     past minute can not be polled any more: its quotes are rebuilt from the session's
     bars (provider `minute_bars`). Of one key the first observation stays.
     """
-    knowledge = lake.knowledge()
     grid, first, last = session_and_slots(context.partition_keys)
-    expected = expected_symbols(knowledge.store, grid.session, knowledge.market)
-    now = datetime.now(UTC)
-    minutes = [grid.minute(slot) for slot in range(first, last + 1) if grid.minute(slot) <= now]
-    fresh = [minute for minute in minutes if now - minute <= FRESH]
-    with providers.open() as opened:
-        polled = [
-            answer for minute in fresh[-1:] for answer in _poll(context, opened, expected, minute)
-        ]
-    rebuilt = list(_rebuilt(knowledge, grid, [m for m in minutes if m not in fresh[-1:]], now))
-    frames = [answer.quotes for answer in polled] + rebuilt
-    rejected = sum(quarantine.keep(knowledge.store, answer.rejected) for answer in polled)
-    metadata: dict[str, Any] = {"rows rejected": rejected, "rebuilt from bars": len(rebuilt)}
-    if frames:
-        published = publish.publish_quotes(knowledge.store, grid.session, pl.concat(frames))
-        metadata |= page.of_publication(published)
-    context.add_asset_metadata(metadata)
-    for answer in polled:
+    try:
+        taken = take_quotes(
+            lake.knowledge(),
+            providers.open,
+            grid,
+            range(first, last + 1),
+            now=datetime.now(UTC),
+            log=context.log.warning,
+        )
+    except Permanent as problem:
+        raise dg.Failure(str(problem), allow_retries=False) from problem
+    metadata: dict[str, Any] = {
+        "rows rejected": taken.rejected,
+        "minutes rebuilt from bars": taken.rebuilt,
+    }
+    context.add_asset_metadata(
+        metadata | (page.of_publication(taken.published) if taken.published else {})
+    )
+    for answer in taken.polled:
         if answer.refused or answer.failed:
             context.log.warning(
                 f"{answer.provider}: {len(answer.refused)} symbols refused, "
                 f"{len(answer.failed)} failed: {answer.detail}"
             )
-
-
-def _poll(
-    context: dg.AssetExecutionContext, providers: Providers, symbols: list[str], minute: datetime
-) -> Iterator[QuoteAnswer]:
-    """Ask the quote providers in turn for the symbols the ones before did not give.
-
-    A minute passes only once: one provider in trouble must not hide the next, and
-    only when all of them are does the run fail.
-    """
-    left, troubles = symbols, list[str]()
-    for source in providers.quotes:
-        if not left:
-            return
-        try:
-            answer = source.quotes(left, minute)
-        except Problem as problem:
-            troubles.append(f"{source.name}: {problem}")
-            context.log.warning(troubles[-1])
-            continue
-        yield answer
-        given = set(answer.quotes["symbol"])
-        left = [symbol for symbol in left if symbol not in given]
-    if len(troubles) == len(providers.quotes):
-        raise dg.Failure("; ".join(troubles) or NO_QUOTES, allow_retries=False)
-
-
-def _rebuilt(
-    knowledge: Knowledge, grid: MinuteGrid, minutes: list[datetime], now: datetime
-) -> Iterator[pl.DataFrame]:
-    if not minutes:
-        return
-    bars = read.minute_bars(knowledge.store, grid.session)
-    held = read.raw_quotes(knowledge.store, grid.session)
-    for minute in minutes:
-        have = held.filter(pl.col("minute") == minute).select("symbol")
-        yield rebuild(bars, minute, now).join(have, on="symbol", how="anti")
 
 
 @dg.schedule(
