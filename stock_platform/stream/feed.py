@@ -90,12 +90,13 @@ class Feed:
             return None
         line.begin(socket)
         watch = asyncio.create_task(self._watch(line, socket.ping))
+        ended = Ended(1000, "the reader was stopped")
         try:
             ended = await socket.ended
         finally:
             watch.cancel()
-            line.flush()
-        self._close(line, ended)
+            line.finish()
+            self._close(line, ended)
         return line.notice
 
     async def _watch(self, line: Line, ping: Callable[[], None]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 FILE = "gaps.ndjson"
+MS_END = 100_000_000_000_000
+"""A time in milliseconds has at most 14 digits until the year 5138."""
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +67,6 @@ def event_times_ms(frame: bytes) -> list[int]:
 
 def to_ms(time: int) -> int:
     """Decide the unit by the number of digits (13 ms, 16 us, 19 ns), as the vendor mixes them."""
-    if time < 100_000_000_000_000:
+    if time < MS_END:
         return time
-    return time // 1000 if time < 100_000_000_000_000_000 else time // 1_000_000
+    return time // 1000 if time < MS_END * 1000 else time // 1_000_000

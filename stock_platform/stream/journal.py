@@ -76,7 +76,7 @@ class Journal:
         self, feed: int, connection: int, event: dict[str, object], received_at_us: int
     ) -> bool:
         """Write one JSON object about a connection."""
-        payload = msgspec.json.encode(event)
+        payload = [msgspec.json.encode(event)]
         return self._append(payload, Kind.EVENT, (feed, connection), received_at_us)
 
     def release(self, before: int) -> int:
@@ -104,7 +104,7 @@ class Journal:
         os.close(self._lock)
 
     def _append(
-        self, payload: bytes, kind: int, source: tuple[int, int], received_at_us: int
+        self, payload: list[bytes], kind: int, source: tuple[int, int], received_at_us: int
     ) -> bool:
         # Events are a few bytes a second and say what happened at the bound: they always fit.
         if kind == Kind.DATA and self.full:
@@ -116,7 +116,7 @@ class Journal:
         parts = pack(
             kind, feed, payload, connection=connection, received_at_us=self._received_at_us
         )
-        size = len(parts[0]) + len(payload)
+        size = sum(map(len, parts))
         if not self._write(parts, size):
             return False
         self._end += size
@@ -127,7 +127,7 @@ class Journal:
             self._start_segment()
         return True
 
-    def _write(self, parts: tuple[bytes, bytes], size: int) -> bool:
+    def _write(self, parts: list[bytes], size: int) -> bool:
         try:
             written = os.writev(self._fd, parts)
             if written < size:

@@ -60,11 +60,12 @@ class Line:
         self._awaited: set[str] = set(talk.channels)
         self._announced: set[str] = set()
         self._socket: Socket | None = None
+        self._finished = False
         self._loop = asyncio.get_running_loop()
 
     @property
     def ears(self) -> Ears:
-        return Ears(self.hear, self.live)
+        return Ears(self._frames, self._wake, self.live)
 
     @property
     def streaming(self) -> bool:
@@ -77,11 +78,9 @@ class Line:
         self._talk.open()
         self._speak()
 
-    def hear(self, frame: bytes) -> None:
-        """Take one message; everything of one loop tick becomes one write."""
-        if not self._frames:
-            self._loop.call_soon(self.flush)
-        self._frames.append(frame)
+    def _wake(self) -> None:
+        # Everything of one loop tick becomes one write.
+        self._loop.call_soon(self.flush)
 
     def live(self) -> None:
         """Take a ping or pong: the connection is alive though nothing is sent."""
@@ -89,10 +88,10 @@ class Line:
 
     def flush(self) -> None:
         """Write what was heard; when the journal refuses it, end the connection."""
-        frames = self._frames
-        if not frames:
+        frames = self._frames.copy()
+        if not frames or self._finished:
             return
-        self._frames = []
+        self._frames.clear()
         now = time.time()
         options = self._options
         if not self._journal.append_frames(
@@ -165,6 +164,12 @@ class Line:
     def end(self) -> None:
         if self._socket:
             self._socket.close()
+
+    def finish(self) -> None:
+        """Write what was heard and take nothing more: the journal may be closed after this."""
+        self.flush()
+        self._finished = True
+        self.end()
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import msgspec
 from stock_platform.domain.problems import Malformed
 from stock_platform.domain.symbol import parse_symbol
 from stock_platform.stream.events import Bar, Event, Fmv, Quote, Trade, Wanted
-from stock_platform.stream.gaps import to_ms
+from stock_platform.stream.gaps import MS_END, to_ms
 from stock_platform.stream.values import FmvValue, MinuteValue, QuoteValue, TradeValue, number
 
 SYMBOLS_MAX = 60_000
@@ -27,9 +27,8 @@ PREFIXES: dict[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key to be set."""
+class Entry(msgspec.Struct, gc=False):
+    """One key to be set; a struct because thousands are made every flush."""
 
     key: bytes
     value: bytes
@@ -191,20 +190,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _value(event: Wanted, stamp: str) -> bytes:
+    if isinstance(event, Bar):
+        return _encode(_minute_value(event, stamp))
+    # Called for every changed key: the common unit of time is told without a call.
+    ts = event.t if event.t < MS_END else to_ms(event.t)
     if isinstance(event, Quote):
-        return _encode(
-            QuoteValue(event.sym, event.bp, event.bs, event.ap, event.as_, to_ms(event.t), stamp)
-        )
+        return _encode(QuoteValue(event.sym, event.bp, event.bs, event.ap, event.as_, ts, stamp))
     if isinstance(event, Trade):
-        size = number(event.ds, event.s)
-        return _encode(TradeValue(event.sym, event.p, to_ms(event.t), size, event.c or [], stamp))
-    if isinstance(event, Fmv):
-        return _encode(FmvValue(event.sym, event.fmv, to_ms(event.t), stamp))
+        size = event.s if event.ds is None else number(event.ds, event.s)
+        return _encode(TradeValue(event.sym, event.p, ts, size, event.c or [], stamp))
+    return _encode(FmvValue(event.sym, event.fmv, ts, stamp))
+
+
+def _minute_value(bar: Bar, stamp: str) -> MinuteValue:
     # The vendor's end is the start of the next minute; the contract's is the last millisecond.
-    end = event.e - 1 if event.e and event.e % 1000 == 0 else event.e or event.s + 59_999
-    volume = number(event.dv, event.v)
-    return _encode(
-        MinuteValue(
-            event.sym, event.s, end, event.o, event.h, event.l, event.c, volume, event.vw, stamp
-        )
-    )
+    end = bar.e - 1 if bar.e and bar.e % 1000 == 0 else bar.e or bar.s + 59_999
+    volume = number(bar.dv, bar.v)
+    return MinuteValue(bar.sym, bar.s, end, bar.o, bar.h, bar.l, bar.c, volume, bar.vw, stamp)

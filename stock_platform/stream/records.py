@@ -63,21 +63,22 @@ class Damaged(Exception):
     """The bytes are no record, or not the one that was written."""
 
 
-def pack_frames(frames: Sequence[bytes]) -> bytes:
-    """Give the payload of a DATA record."""
+def pack_frames(frames: Sequence[bytes]) -> list[bytes]:
+    """Give the payload of a DATA record, in two pieces."""
     lengths = struct.pack(f"<{len(frames) + 1}I", len(frames), *map(len, frames))
-    return lengths + b"".join(frames)
+    return [lengths, b"".join(frames)]
 
 
 def pack(
-    kind: int, feed: int, payload: bytes, *, connection: int, received_at_us: int
-) -> tuple[bytes, bytes]:
-    """Give a record as header and payload, ready for one writev()."""
-    length = len(payload)
-    check = zlib.crc32(_HEAD.pack(length, kind, feed, connection, received_at_us))
-    crc = zlib.crc32(payload, check)
+    kind: int, feed: int, payload: Sequence[bytes], *, connection: int, received_at_us: int
+) -> list[bytes]:
+    """Give a record as its header and the pieces of its payload, ready for one writev()."""
+    length = sum(map(len, payload))
+    check = crc = zlib.crc32(_HEAD.pack(length, kind, feed, connection, received_at_us))
+    for piece in payload:
+        crc = zlib.crc32(piece, crc)
     header = (MAGIC, length, crc, kind, feed, check & 0xFFFF, connection, received_at_us)
-    return HEADER.pack(*header), payload
+    return [HEADER.pack(*header), *payload]
 
 
 def parse(buffer: bytes, at: int, base: int) -> Record:

@@ -17,6 +17,7 @@ from stock_platform.stream.redis_link import CommandFailed, RedisLink, Reply
 
 CHUNK_KEYS = 500
 """Keys of one script call: below a millisecond in which Redis serves nobody else."""
+KEYS_KNOWN_MAX = 300_000
 UPSTASH_CHUNK_KEYS = 200
 UPSTASH_TIMEOUT_S = 10.0
 _STEP = """
@@ -65,6 +66,7 @@ class RedisSink:
         self._link = link
         self._script = script
         self._sha = b""
+        self._keys: dict[bytes, bytes] = {}
 
     def command(self, *arguments: bytes | str | int) -> Reply:
         return self._link.command(*arguments)
@@ -109,14 +111,23 @@ class RedisSink:
         pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, self._sha)]
         pieces.append(_bulk(b"%d" % (count + 1)))
         pieces.append(_bulk(lease[0].encode()))
-        pieces += [b"$%d\r\n%b\r\n" % (len(entry.key), entry.key) for entry in entries]
+        pieces += [self._packed_key(entry.key) for entry in entries]
         pieces.append(_bulk(lease[1].encode()))
         pieces.append(b"$0\r\n\r\n")
+        ttls = {seconds: _bulk(b"%d" % seconds) for seconds in {e.ttl_s for e in entries}}
         pieces += [
-            b"$%d\r\n%b\r\n%b" % (len(entry.value), entry.value, _ttl(entry.ttl_s))
+            b"$%d\r\n%b\r\n%b" % (len(entry.value), entry.value, ttls[entry.ttl_s])
             for entry in entries
         ]
         return b"".join(pieces)
+
+    def _packed_key(self, key: bytes) -> bytes:
+        packed = self._keys.get(key)
+        if packed is None:
+            packed = _bulk(key)
+            if len(self._keys) < KEYS_KNOWN_MAX:
+                self._keys[key] = packed
+        return packed
 
 
 class UpstashSink:
@@ -194,13 +205,3 @@ def _text(argument: bytes | str | int) -> str:
 
 def _bulk(data: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
-
-
-_TTLS: dict[int, bytes] = {}
-
-
-def _ttl(seconds: int) -> bytes:
-    found = _TTLS.get(seconds)
-    if found is None:
-        found = _TTLS[seconds] = _bulk(b"%d" % seconds)
-    return found

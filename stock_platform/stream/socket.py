@@ -19,7 +19,8 @@ import websockets.asyncio.client
 from stock_platform.domain.problems import Transient
 
 CONNECT_TIMEOUT_S = 15.0
-READ_BUFFER_BYTES = 262_144
+READ_BUFFER_BYTES = 65_536
+TEXT = picows.WSMsgType.TEXT
 _SILENT_LOGGER = logging.getLogger("stock_platform.stream.socket")
 _SILENT_LOGGER.addHandler(logging.NullHandler())
 _SILENT_LOGGER.propagate = False
@@ -47,16 +48,28 @@ class Socket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who hears what: whole messages as bytes, and every sign of life."""
+    """Who hears what. Messages are put into `frames`; `wake` is called for the first of them.
 
-    message: Callable[[bytes], None]
+    A list and not a callback per message: at one event a message the call is
+    the largest part of the cost.
+    """
+
+    frames: list[bytes]
+    wake: Callable[[], None]
     life: Callable[[], None]
+
+    def message(self, frame: bytes) -> None:
+        if not self.frames:
+            self.wake()
+        self.frames.append(frame)
 
 
 class _PicowsSocket(picows.WSListener):
     def __init__(self, ears: Ears, bytes_max: int) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._message = ears.message
+        self._frames = ears.frames
+        self._wake = ears.wake
         self._life = ears.life
         self._bytes_max = bytes_max
         self._fragments: list[bytes] = []
@@ -68,8 +81,11 @@ class _PicowsSocket(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         kind = frame.msg_type
-        if kind == picows.WSMsgType.TEXT and frame.fin:
-            self._message(frame.get_payload_as_bytes())
+        if kind == TEXT and frame.fin:
+            frames = self._frames
+            if not frames:
+                self._wake()
+            frames.append(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:
             payload = frame.get_payload_as_bytes()
             self._code = int.from_bytes(payload[:2]) if len(payload) > 1 else 1005
