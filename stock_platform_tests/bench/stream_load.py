@@ -96,7 +96,7 @@ def sending(load: Load, folder: Path) -> Iterator[Source]:
 def _serve(load: Load, shared: Any, ready: Any, pem: str | None) -> None:
     random.seed(7)
     frames = make_frames(load.per_frame, BLOCK_EVENTS, load.symbols)
-    wire = [_frame(frame) for frame in frames]
+    wire = [to_wire(frame) for frame in frames]
     listener = socket.create_server(("127.0.0.1", 0))
     shared[3] = listener.getsockname()[1]
     context = None
@@ -115,7 +115,7 @@ def _serve(load: Load, shared: Any, ready: Any, pem: str | None) -> None:
 def _talk(plain: socket.socket, context: Any, load: Load, wire: list[bytes], shared: Any) -> None:
     try:
         connection = context.wrap_socket(plain, server_side=True) if context else plain
-        channels = _shake_hands(connection)
+        channels = shake_hands(connection)
         # Only the connection of trades and quotes gets the load; the other stays quiet.
         if any(name.startswith(("T.", "Q.")) for name in channels):
             if load.rate:
@@ -155,7 +155,7 @@ def _send_paced(connection: Any, load: Load, wire: list[bytes], shared: Any) -> 
             at = (at + len(part)) % len(wire)
         if now >= probe_at:
             probe_at = now + PROBE_S
-            out.append(_frame(probe(probes % PROBES, probes)))
+            out.append(to_wire(probe(probes % PROBES, probes)))
             probes += 1
         if out:
             before = time.perf_counter()
@@ -167,7 +167,7 @@ def _send_paced(connection: Any, load: Load, wire: list[bytes], shared: Any) -> 
         time.sleep(SLICE_S)
 
 
-def _shake_hands(connection: Any) -> list[str]:
+def shake_hands(connection: Any) -> list[str]:
     request = b""
     while b"\r\n\r\n" not in request:
         request += connection.recv(4096)
@@ -223,12 +223,12 @@ class _Messages:
 
 
 def _status(status: str, message: str) -> bytes:
-    return _frame(
+    return to_wire(
         b'[{"ev":"status","status":"%b","message":"%b"}]' % (status.encode(), message.encode())
     )
 
 
-def _frame(payload: bytes) -> bytes:
+def to_wire(payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return bytes((0x81, size)) + payload
