@@ -17,7 +17,7 @@ from stock_platform.defs.minute_bars import HEAL_SESSION
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.session_bars import bar_reconciliation, coverage, session_bars
 from stock_platform.healing.find import Need, latest_verification, unverified
-from stock_platform.lake import ledgers
+from stock_platform.lake import ledgers, read
 
 SESSION_ASSETS = [session_bars, coverage, bar_reconciliation, daily_bars]
 
@@ -25,7 +25,7 @@ SESSION_ASSETS = [session_bars, coverage, bar_reconciliation, daily_bars]
 @dg.sensor(
     target=SESSION_ASSETS,
     # A session settles once a day: the gap sensors have the first word.
-    minimum_interval_seconds=INTERVAL_S * 10,
+    minimum_interval_seconds=INTERVAL_S * 5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def after_the_close(
@@ -37,8 +37,13 @@ def after_the_close(
     verified = dict(
         ledgers.summaries(knowledge.store, sessions).select("session", "verified_at").iter_rows()
     )
+    # The last thing a settlement writes: without it the session was never settled.
+    settled = read.sessions_present(knowledge.store, "bar_reconciliation")
     due, troubles = collect(
-        lambda session: session_due(knowledge, session, verified.get(session), now), sessions
+        lambda session: session_due(
+            knowledge, session, now, verified_at=verified.get(session), settled=session in settled
+        ),
+        sessions,
     )
     for trouble in troubles:
         context.log.error(trouble)
@@ -59,9 +64,14 @@ def after_the_close(
 
 
 def session_due(
-    knowledge: Knowledge, session: date, verified_at: datetime | None, now: datetime
+    knowledge: Knowledge,
+    session: date,
+    now: datetime,
+    *,
+    verified_at: datetime | None,
+    settled: bool,
 ) -> Need | None:
-    """Give what is to be verified of a closed session, if its next verification is due.
+    """Give what is to be done of a closed session: its settlement or its next verification.
 
     The need counts unverified symbols and ends at the verification's number, so that
     the next verification is another need and a batch of a few symbols is progress.
@@ -70,8 +80,10 @@ def session_due(
     waits = [timedelta(hours=hours) for hours in healing.verify_after_hours]
     settle = knowledge.rules.settle
     since = latest_verification(grid.closes_at, now, settle=settle, after=waits)
-    if since is None or (verified_at is not None and verified_at >= since):
+    if since is None or (settled and verified_at is not None and verified_at >= since):
         return None
     symbols = int(unverified(knowledge.ledger(grid), since).sum())
+    if settled and not symbols:
+        return None
     stage = sum(grid.closes_at + wait <= now for wait in (settle, *waits))
-    return Need(session, grid.first, stage, minutes=symbols, symbols=symbols) if symbols else None
+    return Need(session, grid.first, stage, minutes=symbols, symbols=symbols)

@@ -121,6 +121,17 @@ def test_a_closed_session_is_settled_once(
     assert days == [session.isoformat() for session in reversed(two_sessions)]
 
 
+def test_a_session_that_a_heal_verified_is_settled_all_the_same(
+    instance: dg.DagsterInstance, lake: LakeResource, two_sessions: list[date]
+) -> None:
+    newest = _requests(_tick(minute_bar_gaps, instance, lake))[0]
+    run_request(instance, newest, "lake/minute_bars")
+
+    requests = _requests(_tick(after_the_close, instance, lake))
+
+    assert two_sessions[1].isoformat() in [request.partition_key for request in requests]
+
+
 def test_streamed_minutes_are_recorded_without_a_run(
     instance: dg.DagsterInstance,
     lake: LakeResource,
@@ -195,7 +206,13 @@ def test_each_verification_of_a_session_is_another_need(
     hours = (0.5, 2, 30, 200)
 
     needs = [
-        session_due(knowledge, two_sessions[0], None, closes_at + timedelta(hours=wait))
+        session_due(
+            knowledge,
+            two_sessions[0],
+            closes_at + timedelta(hours=wait),
+            verified_at=None,
+            settled=False,
+        )
         for wait in hours
     ]
 
