@@ -17,6 +17,7 @@ from stock_platform.defs.expected import expected_symbols
 from stock_platform.defs.healer import Log
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.problems import Problem, Refused
+from stock_platform.domain.revision import Revision
 from stock_platform.domain.session import Calendar
 from stock_platform.healing.daily import (
     DAILY_ANSWERS,
@@ -144,8 +145,11 @@ class DailyFill:
                 _Question(missing.filter(pl.col("session") == day), partial(source.daily_bars, day))
                 for day in days
             ]
+            said_before = len(done.said)
             if not self._in_turn(source, asked, done) or in_files:
                 return
+            # Asked again by symbol: only that answer counts.
+            del done.said[said_before:]
         asked = [
             _Question(
                 missing.filter(pl.col("symbol") == span.symbol),
@@ -192,9 +196,16 @@ class DailyFill:
         ours = answer.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
         done.rejected += quarantine.keep(store, ours)
         broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
-        left = pairs.join(answer.bars, on=_KEY, how="anti")
+        told = pl.col("session").is_between(answer.first, answer.last)
+        done.say(source.name, pairs.filter(~told), "failed", "the session has not closed")
+        left = pairs.filter(told).join(answer.bars, on=_KEY, how="anti")
         done.say(source.name, left.join(broken, on=_KEY, how="semi"), "rejected", "see quarantine")
-        done.say(source.name, left.join(broken, on=_KEY, how="anti"), "absent")
+        nothing = left.join(broken, on=_KEY, how="anti")
+        if answer.revision.rank >= Revision.FINAL.rank:
+            done.say(source.name, nothing, "absent")
+        else:
+            # What is not there on the evening of the session may come with its final record.
+            done.say(source.name, nothing, "failed", "asked before the record was final")
 
     def _keep(self, done: Filled) -> None:
         rows = pl.concat([pl.DataFrame(schema=DAILY_ANSWERS), *done.said])

@@ -79,11 +79,14 @@ def absent(
     """Give the (symbol, session) of `expected` that lack a provider's bar and may be asked for.
 
     Left out is what every one of `providers` has answered for: `absent` for good,
-    anything else until `retry_after_s` later.
+    anything else until `retry_after_s` later. A bar asked for on the evening of its
+    session has not the whole volume yet: until a final one came, it counts as long.
     """
     key = ["symbol", "session"]
-    known = bars.filter(pl.col("provider") != FROM_MINUTES).select(key)
     age_s = (pl.lit(now) - pl.col("observed_at")).dt.total_seconds()
+    final = pl.col("revision").cast(pl.String).is_in(["final", "correction"])
+    held = (pl.col("provider") != FROM_MINUTES) & (final | (age_s < retry_after_s))
+    known = bars.filter(held).select(key)
     done = (
         answers.filter(
             pl.col("provider").is_in(sorted(providers))

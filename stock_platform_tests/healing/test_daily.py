@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
+import pytest
 
 from stock_platform.domain import bar
 from stock_platform.healing.daily import (
@@ -82,10 +83,21 @@ def test_without_bars_or_answers_everything_is_to_be_asked_for() -> None:
 
 def test_a_row_we_made_from_minutes_does_not_answer_for_the_vendor() -> None:
     made = from_minutes(bars_of([("A", 0)]), GRID)
-    theirs = made.with_columns(provider=pl.lit("massive"))
+    theirs = made.with_columns(provider=pl.lit("massive"), revision=pl.lit("final"))
 
     assert ("A", DAY) in still_absent(made, answers())
     assert ("A", DAY) not in still_absent(theirs, answers())
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(0.9, False), (1.1, True)])
+def test_a_bar_that_was_not_final_is_asked_for_again(hours: float, *, asked: bool) -> None:
+    early = from_minutes(bars_of([("A", 0)]), GRID).with_columns(
+        provider=pl.lit("massive"),
+        revision=pl.lit("rest"),
+        observed_at=pl.lit(NOW - timedelta(hours=hours)),
+    )
+
+    assert (("A", DAY) in still_absent(early, answers())) is asked
 
 
 def test_absent_is_proven_once_every_provider_says_so() -> None:
