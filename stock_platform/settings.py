@@ -341,3 +341,42 @@ class DagsterSettings(BaseSettings):
     home: Path | None = Field(
         None, description="folder of Dagster's instance, an absolute path; `make dev` uses .dagster"
     )
+
+
+class FollowingSettings(_Settings):
+    """What is kept up to date by itself beside the lake, and when it counts as late."""
+
+    serve_latest_quotes: bool | None = Field(
+        None,
+        description="write DynamoDB after new quotes; default: when STOCKS_AWS_ACCESS_KEY or "
+        "STOCKS_AWS_ENDPOINT is set",
+    )
+    quote_requests: bool | None = Field(
+        None,
+        description="enqueue and answer quote requests; default: when STOCKS_AWS_ACCESS_KEY or "
+        "STOCKS_AWS_ENDPOINT is set",
+    )
+    stale_after_hours: float = Field(
+        6.0, gt=0, description="after the close: what then lacks the session is stale"
+    )
+    report_late_after_hours: float = Field(
+        2.0, gt=0, description="after Saturday 16:00 UTC: a report not sent by then is late"
+    )
+    stream_silent_after_s: float = Field(
+        300.0, ge=60, description="while the market is open: a channel without a sign of life"
+    )
+
+
+class SidecarSettings(BaseSettings):
+    """Where the assets find the sidecar: its health by HTTP, or its journal on this machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    sidecar_url: str = Field(
+        "",
+        validation_alias=AliasChoices("STOCKS_SIDECAR_URL"),
+        description="e.g. http://sidecar:9464; empty: looked for by JOURNAL_DIR",
+    )
+    journal_dir: Path = Field(Path("./data/journal"), description="of a sidecar on this machine")

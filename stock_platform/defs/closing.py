@@ -12,14 +12,24 @@ import dagster as dg
 from stock_platform.defs.asking import ask, collect
 from stock_platform.defs.daily_bars import daily_bars
 from stock_platform.defs.gaps import INTERVAL_S
+from stock_platform.defs.indicators import indicators_daily, indicators_minute
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.minute_bars import HEAL_SESSION
 from stock_platform.defs.resources import LakeResource
+from stock_platform.defs.serving import stock_data
 from stock_platform.defs.session_bars import bar_reconciliation, coverage, session_bars
 from stock_platform.healing.find import Need, latest_verification, unverified
 from stock_platform.lake import ledgers, read
 
-SESSION_ASSETS = [session_bars, coverage, bar_reconciliation, daily_bars]
+SESSION_ASSETS = [
+    session_bars,
+    coverage,
+    bar_reconciliation,
+    daily_bars,
+    indicators_minute,
+    indicators_daily,
+    stock_data,
+]
 
 
 @dg.sensor(

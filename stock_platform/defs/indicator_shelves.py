@@ -14,6 +14,7 @@ from typing import Protocol
 
 import polars as pl
 
+from stock_platform.domain.bar import INSTANT
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.indicators.series import NUMBERS
 from stock_platform.indicators.sessions import with_session
@@ -92,7 +93,12 @@ class MinuteShelf:
         return with_session(stored.rename({"last": "minute"})).rename({"minute": "last"})
 
     def values(self, session: date) -> pl.DataFrame:
-        return read.table(self.store, VALUES["minute"], session)
+        stored = read.table(self.store, VALUES["minute"], session)
+        return (
+            stored
+            if stored.width
+            else pl.DataFrame(schema={"symbol": pl.String, "minute": INSTANT})
+        )
 
     def keep(
         self, session: date, values: pl.DataFrame, states: pl.DataFrame, *, whole: bool
@@ -141,9 +147,10 @@ class DailyShelf:
     def values(self, session: date) -> pl.DataFrame:
         year = session.year
         if year not in self._values:
-            self._values[year] = read.table(self.store, VALUES["daily"], year)
-        stored = self._values[year]
-        return stored.filter(pl.col("session") == session) if stored.width else stored
+            stored = read.table(self.store, VALUES["daily"], year)
+            keys = {"symbol": pl.String, "session": pl.Date}
+            self._values[year] = stored if stored.width else pl.DataFrame(schema=keys)
+        return self._values[year].filter(pl.col("session") == session)
 
     def keep(
         self, session: date, values: pl.DataFrame, states: pl.DataFrame, *, whole: bool
@@ -161,11 +168,13 @@ class DailyShelf:
         """Write values before states: a crash in between computes the session again."""
         by_year: dict[int, list[pl.DataFrame]] = {}
         for session, rows, _ in self._held:
-            by_year.setdefault(session.year, []).append(rows)
+            if rows.height:
+                by_year.setdefault(session.year, []).append(rows)
         for year, frames in by_year.items():
-            rows = pl.concat([frame for frame in frames if frame.height] or frames[:1])
             self._published.append(
-                publish.publish_table(self.store, VALUES["daily"], year, rows, key=self.key)
+                publish.publish_table(
+                    self.store, VALUES["daily"], year, pl.concat(frames), key=self.key
+                )
             )
         for session, _, states in self._held:
             _keep_state(self.store, STATES["daily"], session, states)

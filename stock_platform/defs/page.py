@@ -32,7 +32,9 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 
 
-def columns(schema: pl.Schema, key: tuple[str, ...]) -> dict[str, Any]:
+def columns(
+    schema: pl.Schema, key: tuple[str, ...], descriptions: Mapping[str, str] = DESCRIPTIONS
+) -> dict[str, Any]:
     """Give the definition metadata that shows `schema` on the asset's page."""
     return {
         "dagster/column_schema": dg.TableSchema(
@@ -40,7 +42,7 @@ def columns(schema: pl.Schema, key: tuple[str, ...]) -> dict[str, Any]:
                 dg.TableColumn(
                     name,
                     str(kind),
-                    description=DESCRIPTIONS.get(name),
+                    description=descriptions.get(name, DESCRIPTIONS.get(name)),
                     constraints=dg.TableColumnConstraints(nullable=name not in key),
                 )
                 for name, kind in schema.items()

@@ -62,8 +62,12 @@ sessions = _sessions()
 minutes = dg.StaticPartitionsDefinition(calendar().minute_labels())
 session_minutes = dg.MultiPartitionsDefinition({SESSION: sessions, MINUTE: minutes})
 weeks = dg.WeeklyPartitionsDefinition(
-    start_date=sessions.start.strftime("%Y-%m-%d"), timezone="America/New_York", end_offset=1
+    start_date=sessions.start.strftime("%Y-%m-%d"),
+    timezone="America/New_York",
+    day_offset=1,
+    end_offset=1,
 )
+"""A week's key is its Monday; the running week is a partition, its report is due on Saturday."""
 
 
 def key_of(session: date, label: str) -> str:

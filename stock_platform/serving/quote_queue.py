@@ -88,6 +88,14 @@ class QuoteQueue:
             )
         return [_message(raw) for raw in answer.get("Messages", [])]
 
+    def waiting(self) -> int:
+        """Give about how many requests wait to be taken."""
+        with translated("SQS: look at the queue"):
+            told = self.client.get_queue_attributes(
+                QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+        return int(told["Attributes"]["ApproximateNumberOfMessages"])
+
     def delete(self, messages: Sequence[Message]) -> int:
         """Delete messages; give how many stay (they come back, and are harmless)."""
         return self._batch("delete_message_batch", messages)

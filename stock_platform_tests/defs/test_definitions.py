@@ -21,6 +21,13 @@ GRAPH = {
     "lake/coverage": {"lake/session_bars"},
     "lake/bar_reconciliation": {"lake/session_bars"},
     "lake/daily_bars": {"lake/session_bars"},
+    "indicators/minute": {"lake/session_bars", "reference/splits"},
+    "indicators/daily": {"lake/daily_bars", "reference/splits"},
+    "indicators/weekly_performance": {"lake/daily_bars", "reference/splits"},
+    "serving/stock_data": {"lake/daily_bars", "reference/splits"},
+    "serving/latest_quotes": {"ingest/raw_quotes"},
+    "serving/quote_stream": {"ingest/raw_quotes"},
+    "serving/weekly_report": {"indicators/weekly_performance", "lake/coverage"},
 }
 SENSORS_ON = {
     "minute_bar_gaps",
@@ -28,6 +35,18 @@ SENSORS_ON = {
     "after_the_close",
     "streamed_minutes",
     "reference_data_is_absent",
+    "stream_observed",
+    "fresh_quotes",
+    "quote_requests",
+    "failed_runs",
+    "standing_troubles",
+}
+SCHEDULES_ON = {
+    "every_morning",
+    "every_night",
+    "every_day_after_a_session",
+    "every_saturday",
+    "enqueue_every_minute",
 }
 
 
@@ -72,7 +91,8 @@ def test_a_sensor_needed_in_production_is_on_by_default(name: str) -> None:
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
-def test_the_reference_schedule_is_on_by_default() -> None:
-    schedule = defs.resolve_schedule_def("every_morning")
+@pytest.mark.parametrize("name", SCHEDULES_ON)
+def test_a_schedule_needed_in_production_is_on_by_default(name: str) -> None:
+    schedule = defs.resolve_schedule_def(name)
 
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

@@ -1,0 +1,65 @@
+"""Look at the streaming sidecar from outside: its health, and how far its tailers are.
+
+Nothing here knows Dagster.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from stock_platform.stream import status
+
+TIMEOUT_S = 5.0
+_OFFSET, _LAG = "stock_stream_tailer_settled", "stock_stream_tailer_lag_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a sidecar."""
+
+    where: str
+    """Its address; empty when there is no trace of one."""
+    answered: bool = False
+    problems: tuple[str, ...] = ()
+    offsets: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Journal offset of each tailer: everything before it is done."""
+    lag_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def ok(self) -> bool:
+        return self.answered and not self.problems
+
+
+def look_at(url: str, journal: Path) -> Look:
+    """Ask the sidecar at `url`, or without one the sidecar that works on `journal` here."""
+    where = url or _address_in(journal)
+    if not where:
+        return Look("")
+    try:
+        with httpx2.Client(base_url=where, timeout=TIMEOUT_S) as http:
+            health = http.get("/healthz").json()
+            metrics = http.get("/metrics").text
+        problems = tuple(str(problem) for problem in health["problems"])
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
+        return Look(where, problems=(f"{where} does not answer: {type(error).__name__}",))
+    offsets, lag = _by_tailer(metrics)
+    return Look(where, answered=True, problems=problems, offsets=offsets, lag_bytes=lag)
+
+
+def _address_in(journal: Path) -> str:
+    supervisor: Mapping[str, Any] = status.load(journal).get("supervisor", {})
+    port = supervisor.get("metrics_port")
+    return f"http://127.0.0.1:{port}" if port else ""
+
+
+def _by_tailer(metrics: str) -> tuple[dict[str, int], dict[str, int]]:
+    found: dict[str, dict[str, int]] = {_OFFSET: {}, _LAG: {}}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name in found and "tailer" in sample.labels:
+                found[sample.name][sample.labels["tailer"]] = int(sample.value)
+    return found[_OFFSET], found[_LAG]
