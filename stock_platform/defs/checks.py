@@ -11,13 +11,13 @@ from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.session_bars import coverage, session_bars
 from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS
 from stock_platform.healing.daily import FROM_MINUTES
+from stock_platform.healing.doubts import jumps, more_in_minutes, out_of_order, repeated_dividends
 from stock_platform.lake import ledgers, read
 from stock_platform.lake.store import Store
 
-JUMP = 0.45
-"""A close this far from the one before wants a split as its reason."""
-VOLUME_DIFFERENCE = 0.02
 SHOWN_MAX = 20
+LOOKED_BACK = 10
+"""Sessions among which the close before is looked for: a symbol may not trade every day."""
 
 _WARN = dg.AssetCheckSeverity.WARN
 
@@ -70,7 +70,7 @@ def prices_are_in_order(
 ) -> dg.AssetCheckResult:
     """low <= open, close <= high in every bar."""
     bars = read.minute_bars(lake.store(), _session(context))
-    return _verdict(_out_of_order(bars), "bars with low <= open, close <= high violated")
+    return _verdict(out_of_order(bars), "bars with low <= open, close <= high violated")
 
 
 @dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
@@ -108,37 +108,28 @@ def minute_volumes_add_up_to_the_day(
     """The minutes of a session never trade more than its daily bar says."""
     store, session = lake.store(), _session(context)
     days = _days(store, session).filter(pl.col("provider") != FROM_MINUTES)
-    minutes = read.minute_bars(store, session)
-    both = (
-        minutes.group_by("symbol")
-        .agg(pl.col("volume").sum().alias("minutes"))
-        .join(days.select("symbol", pl.col("volume").alias("day")), on="symbol")
-    )
-    over = pl.col("minutes").cast(pl.Float64) > pl.col("day").cast(pl.Float64) * (
-        1 + VOLUME_DIFFERENCE
-    )
-    return _verdict(both.filter(over), "symbols trade more in minutes than on the day", _WARN)
+    over = more_in_minutes(read.minute_bars(store, session), days)
+    return _verdict(over, "symbols trade more in minutes than on the day", _WARN)
 
 
 @dg.asset_check(asset=daily_bars, partitions_def=sessions)
 def jumps_have_a_split(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
-    """A close far from the one before is explained by a split on that day."""
+    """A close far from the one before has a split as its reason, and a split shows in the close."""
     store, session = lake.store(), _session(context)
-    before = _days(store, calendar().previous(session)).select(
-        "symbol", pl.col("close").alias("close_before")
-    )
-    splits = read.table(store, "splits", None).filter(pl.col("executed_on") == session)
-    ratio = (pl.col("close") / pl.col("close_before")).cast(pl.Float64)
-    jumped = (
-        _days(store, session)
-        .join(before, on="symbol")
-        .filter((ratio > 1 + JUMP) | (ratio < 1 - JUMP))
-        .join(splits, on="symbol", how="anti")
-        .select("symbol", "close_before", "close")
-    )
-    return _verdict(jumped, "closes jump without a split", _WARN)
+    first = calendar().previous(session, LOOKED_BACK)
+    days = read.daily_bars(store, first.year, session.year)
+    days = days.filter(pl.col("session").is_between(first, session))
+    jumped = jumps(days, read.table(store, "splits", None)).filter(pl.col("session") == session)
+    return _verdict(jumped, "closes do not follow from the day before and its splits", _WARN)
+
+
+@dg.asset_check(asset=dg.AssetKey(["reference", "dividends"]))
+def no_dividend_comes_twice(lake: LakeResource) -> dg.AssetCheckResult:
+    """No symbol pays the same dividend again within days."""
+    rows = read.table(lake.store(), "dividends", None)
+    return _verdict(repeated_dividends(rows), "dividends repeat an earlier one", _WARN)
 
 
 @dg.asset_check(asset=daily_bars, blocking=True, partitions_def=sessions)
@@ -147,16 +138,9 @@ def daily_prices_are_in_order(
 ) -> dg.AssetCheckResult:
     """low <= open, close <= high in every daily bar of the session."""
     days = _days(lake.store(), _session(context))
-    return _verdict(_out_of_order(days), "daily bars with low <= open, close <= high violated")
+    return _verdict(out_of_order(days), "daily bars with low <= open, close <= high violated")
 
 
 def _days(store: Store, session: date) -> pl.DataFrame:
     rows = read.daily_bars(store, session.year, session.year)
     return rows.filter(pl.col("session") == session).select(list(DAILY_BARS))
-
-
-def _out_of_order(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.filter(
-        (pl.col("high") < pl.max_horizontal("open", "close", "low"))
-        | (pl.col("low") > pl.min_horizontal("open", "close", "high"))
-    )

@@ -1,0 +1,80 @@
+"""What in bars and corporate actions can hardly be right: named, never changed.
+
+Impossible rows are refused at the edge. What is possible and yet improbable is
+kept and named here: a price in pence among prices in pounds, a split that only
+half of a series knows, prices already adjusted where traded ones belong, a
+dividend told twice.
+"""
+
+import polars as pl
+
+JUMP = 0.45
+"""A close this far from the one before wants a split as its reason."""
+DIVIDENDS_APART_DAYS = 5
+"""Funds that pay every week are seven days apart; the same payment told twice is closer."""
+VOLUME_DIFFERENCE = 0.02
+
+
+def out_of_order(bars: pl.DataFrame) -> pl.DataFrame:
+    """Give the bars that violate low <= open, close <= high."""
+    return bars.filter(
+        (pl.col("high") < pl.max_horizontal("open", "close", "low"))
+        | (pl.col("low") > pl.min_horizontal("open", "close", "high"))
+    )
+
+
+def jumps(days: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """Give the daily bars whose close is far from the symbol's one before, splits considered.
+
+    Prices are as traded: they must follow a split as well as jump for nothing else. So
+    a split missing from the prices is named like a jump missing from the splits. The
+    bar before is the latest one in `days`, whatever lies between. Columns: symbol,
+    session, close_before, close, split_factor (what splits make of one dollar).
+    """
+    rows = (
+        days.select("symbol", "session", "close")
+        .sort("symbol", "session")
+        .with_columns(pl.col("session", "close").shift(1).over("symbol").name.suffix("_before"))
+        .filter(pl.col("close_before").is_not_null())
+    )
+    factors = (
+        rows.join(splits.select("symbol", "executed_on", "split_from", "split_to"), on="symbol")
+        .filter(
+            (pl.col("executed_on") > pl.col("session_before"))
+            & (pl.col("executed_on") <= pl.col("session"))
+        )
+        .group_by("symbol", "session")
+        .agg((pl.col("split_from") / pl.col("split_to")).product().alias("split_factor"))
+    )
+    explained = pl.col("close_before").cast(pl.Float64) * pl.col("split_factor")
+    departure = pl.col("close").cast(pl.Float64) / explained
+    return (
+        rows.join(factors, on=["symbol", "session"], how="left")
+        .with_columns(pl.col("split_factor").fill_null(1.0))
+        .filter(~departure.is_between(1 - JUMP, 1 + JUMP))
+        .select("symbol", "session", "close_before", "close", "split_factor")
+        .sort("symbol", "session")
+    )
+
+
+def repeated_dividends(dividends: pl.DataFrame) -> pl.DataFrame:
+    """Give the dividends that follow an equal one of the same symbol and kind within days."""
+    rows = dividends.sort("symbol", "kind", "ex_on").with_columns(
+        pl.col("ex_on", "amount").shift(1).over("symbol", "kind").name.suffix("_before")
+    )
+    apart = (pl.col("ex_on") - pl.col("ex_on_before")).dt.total_days()
+    same = pl.col("amount") == pl.col("amount_before")
+    return rows.filter(same & (apart < DIVIDENDS_APART_DAYS)).select(
+        "symbol", "ex_on_before", "ex_on", "amount", "provider"
+    )
+
+
+def more_in_minutes(minutes: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """Give the symbols whose minutes trade more than their daily bar says; one session of both."""
+    both = (
+        minutes.group_by("symbol")
+        .agg(pl.col("volume").sum().alias("minutes"))
+        .join(days.select("symbol", pl.col("volume").alias("day")), on="symbol")
+    )
+    bound = pl.col("day").cast(pl.Float64) * (1 + VOLUME_DIFFERENCE)
+    return both.filter(pl.col("minutes").cast(pl.Float64) > bound).sort("symbol")
