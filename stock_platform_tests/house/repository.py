@@ -8,11 +8,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files(*suffixes: str) -> list[Path]:
-    """Give the paths of the repository's files, relative to its root, sorted."""
+    """Give the paths of the files in the repository or about to be, relative to its root."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
     return sorted(path for path in paths if not suffixes or path.suffix in suffixes)
+
+
+def top_level() -> set[str]:
+    """Give the names git keeps at the root; a stray log beside them is nobody's business."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {Path(line).parts[0] for line in listed.stdout.splitlines()}
 
 
 def text(path: Path | str) -> str:

@@ -82,7 +82,7 @@ def test_every_promise_names_its_test(number: int) -> None:
 
 
 def test_every_fault_is_in_the_catalogue() -> None:
-    catalogue = text(FAULTS)
+    catalogue = text(FAULTS) if (ROOT / FAULTS).exists() else ""
     missing = [name for name in _fault_tests() if name not in catalogue]
 
     assert missing == []

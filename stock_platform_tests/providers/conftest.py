@@ -1,3 +1,5 @@
+"""A vendor on loopback that says what a test wants, and clients that hardly wait for it."""
+
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from datetime import UTC, datetime
