@@ -4,7 +4,12 @@ from datetime import date
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.automation_tick_evaluation_context import (
+    build_run_requests_with_backfill_policies,
+)
+from dagster._core.definitions.events import AssetKeyPartitionKey
 
+from stock_platform.definitions import defs
 from stock_platform.defs.minute_bars import minute_bars
 from stock_platform.defs.partitions import (
     calendar,
@@ -51,9 +56,24 @@ def test_keys_of_two_sessions_are_refused_with_what_to_do() -> None:
         session_and_slots([f"{first}|09:40", f"{second}|09:40"])
 
 
-def test_a_rectangle_becomes_one_run_per_session() -> None:
-    policy = minute_bars.backfill_policy
+def test_a_rectangle_becomes_one_run_per_session(instance: dg.DagsterInstance) -> None:
+    days = sessions.get_partition_keys()[-4:-1]
+    labels = [f"10:{minute:02d}" for minute in range(31)]
+    rectangle = {
+        AssetKeyPartitionKey(minute_bars.key, key_of(date.fromisoformat(day), label))
+        for day in days
+        for label in labels
+    }
 
-    assert policy is not None
-    assert policy.policy_type == dg.BackfillPolicy.single_run().policy_type
-    assert key_of(date(2026, 11, 19), "09:40") == "2026-11-19|09:40"
+    requests = build_run_requests_with_backfill_policies(
+        rectangle, defs.resolve_asset_graph(), instance
+    )
+
+    ranges = {
+        (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+        )
+        for request in requests
+    }
+    assert ranges == {(f"{day}|10:00", f"{day}|10:30") for day in days}
