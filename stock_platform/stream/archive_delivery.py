@@ -70,6 +70,7 @@ class Delivery:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
 
     def _has_work(self, thing: ArchiveObject, remembered: int) -> bool:
         if self.use_marker and not thing.marked:

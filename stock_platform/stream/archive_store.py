@@ -118,6 +118,9 @@ class ArchiveStore:
             return None
         return Found(int(answer["ContentLength"]), answer.get("Metadata", {}).get("origin", ""))
 
+    def close(self) -> None:
+        self._s3.close()
+
     def _call(self, operation: str, **arguments: object) -> dict[str, Any]:
         try:
             return getattr(self._s3, operation)(Bucket=self._bucket, **arguments)

@@ -26,6 +26,7 @@ SECOND = 1.0
 HANDSHAKE_S = 20.0
 """From the open socket to the last confirmed subscription; a long list takes seconds."""
 PATIENCE_GROWTH_MAX = 16
+FIRST_EVENT_S = 5.0
 
 
 class Feed:
@@ -49,6 +50,7 @@ class Feed:
         initial, factor, longest = reader.options.backoff
         self._backoff = Backoff(initial, factor, longest)
         self._patience = reader.options.channel_silence_s
+        self._spoke: set[str] = set()
 
     async def run(self) -> None:
         """Connect for ever; every end is followed by a wait that grows."""
@@ -112,7 +114,7 @@ class Feed:
             if line.streaming:
                 self._note_gap(line)
                 self.state = "streaming"
-            elif now - opened > HANDSHAKE_S and not line.first_frame:
+            elif now - opened > HANDSHAKE_S and not line.streaming:
                 self._give_up(line, "no answer to the key or the subscriptions")
             if now - pinged >= options.ping_s:
                 pinged = now
@@ -122,11 +124,14 @@ class Feed:
             self._watch_channels(line, now)
 
     def _watch_channels(self, line: Line, now: float) -> None:
+        self._spoke |= line.spoke
         line.await_channels()
         if not line.streaming or not self._reader.market_open(now, self._patience):
             return
         silent = [name for name, heard in line.heard.items() if now - heard > self._patience]
-        if len(silent) == len(line.heard):
+        # A channel that never brought anything may not be in the plan: it alone is no alarm.
+        spoke = [name for name in silent if name in self._spoke]
+        if spoke or (silent and len(silent) == len(line.heard)):
             # Perhaps nobody trades these symbols: each fruitless reconnect doubles the patience.
             self._patience = min(
                 self._patience * 2, PATIENCE_GROWTH_MAX * self._reader.options.channel_silence_s
@@ -140,8 +145,12 @@ class Feed:
         line.end()
 
     def _note_gap(self, line: Line) -> None:
-        if not line.first_frame:
+        # From the confirmation on we listen; an event tells the gap's end in the feed's own time.
+        if not line.first_frame and time.time() - line.streaming_at < FIRST_EVENT_S:
             return
+        self._told(line)
+
+    def _told(self, line: Line) -> None:
         if self._outage:
             gap = self._outage.to_gap(self.name, list(self._feed.channels), line)
             gaps.record(self._reader.journal.folder, gap)
@@ -156,9 +165,10 @@ class Feed:
             reason = "the journal is full"
         line.note({"event": "closed", "code": ended.code, "reason": reason[:200]})
         if line.streaming:
-            self._note_gap(line)
+            self._told(line)
             times = gaps.event_times_ms(line.last_frame)
-            self._outage = self._outage or Outage(line.heard_at, max(times, default=0), reason)
+            self._outage = Outage(line.heard_at, max(times, default=0), reason)
+        self.trouble = reason[:200]
         log.warning("feed_closed", feed=self.name, code=ended.code, reason=reason[:200])
 
     def status(self) -> dict[str, object]:

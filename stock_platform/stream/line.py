@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -50,7 +50,10 @@ class Line:
         self.heard_at = time.time()
         self.last_frame = b""
         self.first_frame = b""
+        """The first frame with an event in it, after the subscriptions were confirmed."""
+        self.streaming_at = 0.0
         self.heard: dict[str, float] = dict.fromkeys(talk.channels, time.time())
+        self.spoke: set[str] = set()
         self.refused_by_journal = False
         self._journal = journal
         self._talk = talk
@@ -113,9 +116,11 @@ class Line:
         for frame in frames:
             if frame.find(STATUS, 0, limit) >= 0:
                 self._converse(frame)
-        self.last_frame = frames[-1]
-        if not self.first_frame and self.streaming:
-            self.first_frame = frames[0]
+        if self.first_frame:
+            self.last_frame = frames[-1]
+        if self.streaming and not self.first_frame:
+            self.streaming_at = self.streaming_at or self.heard_at
+            self.first_frame = next((f for f in frames if gaps.event_times_ms(f)), b"")
         if self._awaited:
             self._tick_off(frames)
         if self._options.debug:
@@ -127,6 +132,7 @@ class Line:
             tag = f'"{channel}"'.encode()
             if any(tag in frame for frame in frames):
                 self.heard[channel] = self.heard_at
+                self.spoke.add(channel)
                 self._awaited.discard(channel)
 
     def await_channels(self) -> None:
@@ -179,7 +185,6 @@ class Outage:
     heard_until: float
     last_event: int
     reason: str
-    written: bool = field(default=False)
 
     def to_gap(self, feed: str, channels: list[str], again: Line) -> gaps.Gap:
         """Give the manifest's line once the feed is heard again."""
@@ -188,7 +193,7 @@ class Outage:
             feed,
             channels,
             int(self.heard_until * 1000),
-            int(again.heard_at * 1000),
+            int(again.streaming_at * 1000),
             self.reason,
             self.last_event,
             min(times, default=0),

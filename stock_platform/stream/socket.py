@@ -72,6 +72,7 @@ class _PicowsSocket(picows.WSListener):
         self._wake = ears.wake
         self._life = ears.life
         self._bytes_max = bytes_max
+        self.settling: asyncio.Task[None] | None = None
         self._fragments: list[bytes] = []
         self._size = 0
         self._code, self._reason = 1006, ""
@@ -82,10 +83,13 @@ class _PicowsSocket(picows.WSListener):
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         kind = frame.msg_type
         if kind == TEXT and frame.fin:
-            frames = self._frames
-            if not frames:
-                self._wake()
-            frames.append(frame.get_payload_as_bytes())
+            payload = frame.get_payload_as_bytes()
+            # picows raises for a large frame and then still delivers it before it hangs up.
+            if len(payload) <= self._bytes_max:
+                frames = self._frames
+                if not frames:
+                    self._wake()
+                frames.append(payload)
         elif kind == picows.WSMsgType.CLOSE:
             payload = frame.get_payload_as_bytes()
             self._code = int.from_bytes(payload[:2]) if len(payload) > 1 else 1005
@@ -108,7 +112,12 @@ class _PicowsSocket(picows.WSListener):
             self._message(b"".join(self._fragments))
             self._fragments, self._size = [], 0
 
-    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+    async def settle(self) -> None:
+        """Take what picows found wrong, which it tells only to who waits for the end."""
+        try:
+            await self._transport.wait_disconnected()
+        except picows.WSError as error:
+            self._reason = self._reason or str(error)
         if not self.ended.done():
             self.ended.set_result(Ended(self._code, self._reason))
 
@@ -191,6 +200,7 @@ async def connect(
                 read_buffer_init_size=READ_BUFFER_BYTES,
                 logger_name=_SILENT_LOGGER,
             )
+            listener.settling = asyncio.create_task(listener.settle())
             return listener
     except (OSError, TimeoutError, picows.WSError, websockets.WebSocketException) as error:
         raise Transient(f"no connection to {url}: {type(error).__name__} {error}") from error

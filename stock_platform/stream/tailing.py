@@ -85,10 +85,21 @@ class Tailer:
         self._saver = offsets.Saver(journal, work.name, prepare)
         self._saved = found.offset if found else 0
         self._trouble = ""
+        self._patience_s = STOP_S
         self._retries = 0
         self._stopping = False
         self._collected = 0
         self._told: offsets.Checkpoint | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is handed on at the moment; empty when all is well."""
+        return self._trouble
+
+    def give_up(self) -> None:
+        """Return from `run` soon, whatever is left; the journal keeps it."""
+        self._patience_s = 0.0
+        self._stopping = True
 
     def stop(self, *_: object) -> None:
         """Read to the journal's end, hand everything on, and return from `run`."""
@@ -113,13 +124,14 @@ class Tailer:
                 self._report(stopped=False)
                 self._stopping = self._stopping or not keep_running()
             if self._stopping:
-                deadline = deadline or now + STOP_S
+                deadline = deadline or now + self._patience_s
                 if not records and self._finished(give_up=now > deadline):
                     break
             if not records:
                 time.sleep(max(0.0005, min(flush_at - time.monotonic(), self._work.tick_s)))
         self._saver.close()
         self._report(stopped=True)
+        self._tail.close()
 
     def _finished(self, *, give_up: bool) -> bool:
         done = self._flush() and self._work.finish()

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from typing import Any
 
 from stock_platform.settings import StreamSettings
 from stock_platform.stream import status, supervisor
+from stock_platform.stream.children import Child
+from stock_platform.stream.options import ReaderOptions
+from stock_platform.stream.reader import run_reader
+from stock_platform.stream.records import Kind
+from stock_platform.stream.tail import Tail
 from stock_platform_tests.stream.servers import wait_until
 
 START_S = 100.0
@@ -114,3 +120,59 @@ def running_sidecar(settings: StreamSettings) -> Iterator[Sidecar]:
 
 def _main(settings: StreamSettings) -> None:
     raise SystemExit(supervisor.run(settings))
+
+
+def reader_options(folder: Path, **changes: Any) -> ReaderOptions:
+    usual: dict[str, Any] = {
+        "journal": folder,
+        "feeds": (),
+        "api_key": "simulated-massive-key",
+        "symbols": None,
+        "subscribe_batch": 500,
+        "backoff": (50, 2.0, 1000),
+        "segment_bytes": 1_000_000,
+        "journal_bytes_max": 1_000_000_000,
+        "full_policy": "pause",
+        "sync_s": 0.2,
+        "ping_s": 1.0,
+        "silence_s": 30.0,
+        "channel_silence_s": 180.0,
+        "frame_bytes_max": 16_000_000,
+        # Never released: tests read the whole journal.
+        "tailers": ("nobody",),
+    }
+    return ReaderOptions(**{**usual, **changes})
+
+
+@contextmanager
+def running_reader(options: ReaderOptions) -> Iterator[Child]:
+    """Run the reader's process alone."""
+    child = Child("reader", run_reader, options)
+    child.keep(time.monotonic())
+    try:
+        yield child
+    finally:
+        child.stop(20)
+
+
+def feed_status(folder: Path, feed: str = "realtime") -> dict[str, Any]:
+    """Give what the reader last said about a feed."""
+    return status.load(folder).get("reader", {}).get("feeds", {}).get(feed, {})
+
+
+def frames_of(folder: Path) -> list[bytes]:
+    """Give every frame in a journal, in order."""
+    tail = Tail(folder)
+    batches = iter(lambda: tail.read(1 << 24), [])
+    found = [f for batch in batches for r in batch if r.kind == Kind.DATA for f in r.frames()]
+    tail.close()
+    return found
+
+
+def journal_events(folder: Path) -> list[dict[str, Any]]:
+    """Give what the reader noted about its connections."""
+    tail = Tail(folder)
+    batches = iter(lambda: tail.read(1 << 24), [])
+    found = [json.loads(r.payload) for batch in batches for r in batch if r.kind == Kind.EVENT]
+    tail.close()
+    return found

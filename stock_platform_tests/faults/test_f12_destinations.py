@@ -1,0 +1,221 @@
+"""F12-F15: what Redis and S3 can do to us."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from stock_platform.stream.archive import Archive, ArchiveOptions
+from stock_platform.stream.archive_state import Naming
+from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
+from stock_platform.stream.journal import Journal
+from stock_platform.stream.latest import Fence, Latest, LatestOptions, save_fence
+from stock_platform.stream.lease import Lease
+from stock_platform.stream.sinks import Sink, open_sink
+from stock_platform.stream.tailing import Tailer, Work
+from stock_platform_tests.stream.servers import Bucket, Redis, wait_until
+
+FIVE_MIB = 5 * 1024 * 1024
+
+
+def trade(number: int) -> bytes:
+    return b'[{"ev":"T","sym":"N%d","p":%d.5,"s":1,"t":%d,"q":%d}]' % (
+        number % 7,
+        number,
+        time.time_ns() // 1_000_000,
+        number,
+    )
+
+
+@contextmanager
+def tailing(folder: Path, work: Work) -> Iterator[Tailer]:
+    tailer = Tailer(folder, work)
+    thread = threading.Thread(target=tailer.run, args=(lambda: True,))
+    thread.start()
+    try:
+        yield tailer
+    finally:
+        tailer.stop()
+        thread.join()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(
+        tmp_path / "journal", segment_bytes=1_000_000, bytes_max=1 << 30, policy="pause"
+    )
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def sink(redis: Redis) -> Iterator[Sink]:
+    with closing(open_sink(redis.url)) as sink:
+        yield sink
+
+
+@pytest.mark.parametrize(
+    "away_s",
+    [
+        pytest.param(2, id="2 s"),
+        pytest.param(60, id="60 s", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+    ],
+)
+def test_f12_redis_away_costs_nothing_but_time(
+    away_s: float, journal: Journal, redis: Redis, sink: Sink
+) -> None:
+    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    with tailing(journal.folder, latest) as tailer:
+        for number in range(20):
+            journal.append_frames(0, 1, [trade(number)], number)
+        wait_until(lambda: latest.status()["written"])
+        redis.stop()
+        for number in range(20, 40):
+            journal.append_frames(0, 1, [trade(number)], number)
+        time.sleep(away_s)
+        waiting = tailer.trouble
+        redis.start()
+        wait_until(lambda: latest.finish() and not tailer.trouble)
+
+    prices = {n: json.loads(redis.client.get(f"stock:trade:N{n}"))["price"] for n in range(7)}
+    assert waiting.startswith("Redis does not answer")
+    assert prices == {number % 7: number + 0.5 for number in range(33, 40)}
+
+
+class Trouble(BaseHTTPRequestHandler):
+    """Stands before moto and misbehaves as told."""
+
+    protocol_version = "HTTP/1.1"
+    upstream = ("127.0.0.1", 0)
+    mode = ""
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.mode in {"500", "503"}:
+            self._answer(int(self.mode), b"<Error><Code>SlowDown</Code></Error>", {})
+            return
+        if self.mode == "slow":
+            time.sleep(0.3)
+        connection = HTTPConnection(*self.upstream)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        if self.mode == "answer lost":
+            # The store has done it, and we never hear of it.
+            self.close_connection = True
+            return
+        keep = {"content-length", "transfer-encoding", "connection"}
+        self._answer(
+            answer.status, data, {k: v for k, v in answer.getheaders() if k.lower() not in keep}
+        )
+
+    def _answer(self, code: int, data: bytes, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", headers.get("Content-Length", str(len(data))))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name there
+        """Say nothing."""
+
+
+@contextmanager
+def troubled(url: str) -> Iterator[tuple[str, Any]]:
+    where = urlsplit(url)
+    handler = type("Here", (Trouble,), {"upstream": (where.hostname, where.port)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("mode", ["500", "503", "slow", "answer lost"])
+@pytest.mark.parametrize(
+    "bad_s",
+    [
+        pytest.param(2, id="2 s"),
+        pytest.param(60, id="60 s", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+    ],
+)
+def test_f13_s3_in_trouble_archives_everything_once_afterwards(
+    bad_s: float, mode: str, journal: Journal, s3: Bucket
+) -> None:
+    with troubled(s3.url) as (url, handler):
+        store = StoreOptions(s3.name, "us-east-1", url)
+        archive = Archive(
+            ArchiveOptions(journal.folder, store, Naming("cold", "h", 30), FIVE_MIB, 1 << 29),
+            ArchiveStore(store),
+        )
+        handler.mode = mode
+        padding = b"x" * 100_000
+        with tailing(journal.folder, archive):
+            for number in range(80):
+                frame = trade(number).replace(b'"s":1', b'"s":1,"pad":"%b"' % padding)
+                journal.append_frames(0, 1, [frame], time.time_ns() // 1000)
+            time.sleep(bad_s)
+            handler.mode = ""
+        archive.close()
+
+    assert sorted(json.loads(line)["q"] for line in s3.lines()) == list(range(80))
+    assert not [name for name in s3.names() if name.endswith("marker")]
+
+
+def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
+    journal: Journal, redis: Redis, sink: Sink
+) -> None:
+    """SIGSTOP for longer than the lease, then SIGCONT: the other one leads by now."""
+    mine = Lease(sink, "stock:lease:test", 200)
+    assert mine.acquire()
+    save_fence(journal.folder, Fence("stock:lease:test", str(mine.fence)))
+    paused = Latest(LatestOptions(journal.folder, redis.url), sink)
+    time.sleep(0.3)
+    other = Lease(sink, "stock:lease:test", 60_000)
+    assert other.acquire()
+
+    journal.append_frames(0, 1, [trade(1)], 1)
+    with tailing(journal.folder, paused) as tailer:
+        wait_until(lambda: tailer.trouble)
+        tailer.give_up()
+
+    assert redis.client.get("stock:trade:N1") is None
+    assert other.fence > mine.fence
+    assert tailer.trouble.startswith("the lease belongs to another sidecar")
+
+
+def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
+    journal: Journal, redis: Redis, sink: Sink
+) -> None:
+    lease = Lease(sink, "stock:lease:test", 100)
+    assert lease.acquire()
+    save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
+    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    time.sleep(0.2)
+
+    journal.append_frames(0, 1, [trade(1)], 1)
+    with tailing(journal.folder, latest) as tailer:
+        wait_until(lambda: tailer.trouble)
+        lease.ttl_ms = 60_000
+        assert lease.acquire()
+        save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
+        wait_until(lambda: redis.client.get("stock:trade:N1"))
+
+    assert json.loads(redis.client.get("stock:trade:N1"))["price"] == 1.5
