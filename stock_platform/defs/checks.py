@@ -26,6 +26,11 @@ def _session(context: dg.AssetCheckExecutionContext) -> date:
     return date.fromisoformat(context.partition_key)
 
 
+def _sessions(context: dg.AssetCheckExecutionContext) -> list[date]:
+    """Give the sessions of the run, rising: what is filled as a range is checked as one."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)
+
+
 def _verdict(
     bad: pl.DataFrame, what: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 ) -> dg.AssetCheckResult:
@@ -106,10 +111,13 @@ def minute_volumes_add_up_to_the_day(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
     """The minutes of a session never trade more than its daily bar says."""
-    store, session = lake.store(), _session(context)
-    days = _days(store, session).filter(pl.col("provider") != FROM_MINUTES)
-    over = more_in_minutes(read.minute_bars(store, session), days)
-    return _verdict(over, "symbols trade more in minutes than on the day", _WARN)
+    store, sessions_run = lake.store(), _sessions(context)
+    days = _days(store, sessions_run).filter(pl.col("provider") != FROM_MINUTES)
+    over = [
+        more_in_minutes(read.minute_bars(store, session), days.filter(pl.col("session") == session))
+        for session in sessions_run
+    ]
+    return _verdict(pl.concat(over), "symbols trade more in minutes than on the day", _WARN)
 
 
 @dg.asset_check(asset=daily_bars, partitions_def=sessions)
@@ -117,11 +125,12 @@ def jumps_have_a_split(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
     """A close far from the one before has a split as its reason, and a split shows in the close."""
-    store, session = lake.store(), _session(context)
-    first = calendar().previous(session, LOOKED_BACK)
-    days = read.daily_bars(store, first.year, session.year)
-    days = days.filter(pl.col("session").is_between(first, session))
-    jumped = jumps(days, read.table(store, "splits", None)).filter(pl.col("session") == session)
+    store, sessions_run = lake.store(), _sessions(context)
+    first, last = calendar().previous(sessions_run[0], LOOKED_BACK), sessions_run[-1]
+    days = read.daily_bars(store, first.year, last.year)
+    days = days.filter(pl.col("session").is_between(first, last))
+    found = jumps(days, read.table(store, "splits", None))
+    jumped = found.filter(pl.col("session").is_in(sessions_run))
     return _verdict(jumped, "closes do not follow from the day before and its splits", _WARN)
 
 
@@ -137,10 +146,10 @@ def daily_prices_are_in_order(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
     """low <= open, close <= high in every daily bar of the session."""
-    days = _days(lake.store(), _session(context))
+    days = _days(lake.store(), _sessions(context))
     return _verdict(out_of_order(days), "daily bars with low <= open, close <= high violated")
 
 
-def _days(store: Store, session: date) -> pl.DataFrame:
-    rows = read.daily_bars(store, session.year, session.year)
-    return rows.filter(pl.col("session") == session).select(list(DAILY_BARS))
+def _days(store: Store, days: list[date]) -> pl.DataFrame:
+    rows = read.daily_bars(store, days[0].year, days[-1].year)
+    return rows.filter(pl.col("session").is_in(days)).select(list(DAILY_BARS))

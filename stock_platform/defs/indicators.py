@@ -114,13 +114,16 @@ def splits_explain_the_prices(
     When it does not, the vendor's bars were adjusted already or the split is of another
     symbol, and every average over that day is wrong.
     """
-    session, store = date.fromisoformat(context.partition_key), lake.store()
-    today = read.table(store, "splits", None).filter(pl.col("executed_on") == session)
+    days, store = sorted(date.fromisoformat(key) for key in context.partition_keys), lake.store()
+    splits = read.table(store, "splits", None)
+    today = splits.filter(pl.col("executed_on").is_in(days))
     if not today.height:
         return dg.AssetCheckResult(passed=True, description="no split on this session")
-    concerned = pl.col("symbol").is_in(today["symbol"].implode())
-    bars = read.daily_bars(store, session.year - 1, session.year).filter(concerned)
-    doubtful = doubtful_splits(bars.filter(pl.col("session") <= session), today, as_of=session)
+    concerned = pl.col("symbol").is_in(today["symbol"].implode()) & (pl.col("session") <= days[-1])
+    bars = read.daily_bars(store, days[0].year - 1, days[-1].year).filter(concerned)
+    doubtful = doubtful_splits(bars, splits, as_of=days[-1]).join(
+        today, on=["symbol", "executed_on"], how="semi"
+    )
     records = [
         dg.TableRecord({name: str(value) for name, value in row.items()})
         for row in doubtful.head(SHOWN_MAX).iter_rows(named=True)

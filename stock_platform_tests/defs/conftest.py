@@ -47,6 +47,8 @@ def lake(
     variables = {
         **simulator.environment(),
         "STOCKS_LAKE": str(tmp_path),
+        "STOCKS_SERVING_SQLITE": str(tmp_path / "serving.sqlite"),
+        "JOURNAL_DIR": str(tmp_path / "journal"),
         "STOCKS_SYMBOLS": ",".join(SYMBOLS),
         "STOCKS_FIRST_SESSION": two_sessions[0].isoformat(),
         "STOCKS_LAST_SESSION": two_sessions[1].isoformat(),

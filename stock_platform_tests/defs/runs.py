@@ -1,5 +1,6 @@
 """Start the runs that sensors and people start, without a daemon."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import dagster as dg
@@ -30,6 +31,29 @@ def run_session(
 ) -> dg.ExecuteInProcessResult:
     """Materialize session assets, as `after_the_close` asks for."""
     return _run(instance, list(assets), partition_key=session.isoformat())
+
+
+def run_sessions(
+    instance: dg.DagsterInstance, first: date, last: date, *assets: str
+) -> dg.ExecuteInProcessResult:
+    """Materialize a range of sessions in one run."""
+    tags = {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+    return _run(instance, list(assets), tags=tags)
+
+
+def run_unpartitioned(
+    instance: dg.DagsterInstance, *assets: str, partition_key: str | None = None
+) -> dg.ExecuteInProcessResult:
+    """Materialize assets without partitions, or those of the partition given (a week)."""
+    return _run(instance, list(assets), partition_key=partition_key)
+
+
+def metadata_of(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.MetadataValue]:
+    """Give what the newest materialization of an asset shows on its page."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata
 
 
 def run_request(
