@@ -1,0 +1,91 @@
+"""The dialogue with the vendor, and the waits between two of them."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_platform.stream.backoff import Backoff
+from stock_platform.stream.conversation import Conversation, Phase
+
+
+def said(*statuses: tuple[str, str]) -> bytes:
+    return json.dumps([{"ev": "status", "status": s, "message": m} for s, m in statuses]).encode()
+
+
+def opened(**changes: object) -> Conversation:
+    usual: dict[str, object] = {
+        "api_key": "k",
+        "channels": ("AM", "FMV"),
+        "symbols": ("A", "B"),
+        "batch": 3,
+    }
+    talk = Conversation(**{**usual, **changes})  # type: ignore[arg-type]
+    talk.open()
+    return talk
+
+
+def test_it_authenticates_first_and_subscribes_only_after_success() -> None:
+    talk = opened()
+
+    talk.hear(said(("connected", "Connected Successfully")))
+    before = list(talk.to_send)
+    talk.hear(said(("auth_success", "authenticated")))
+
+    assert [json.loads(text)["action"] for text in before] == ["auth"]
+    assert [json.loads(text)["params"] for text in talk.to_send[1:]] == ["AM.A,AM.B,FMV.A", "FMV.B"]
+
+
+def test_all_symbols_are_one_wildcard_per_channel() -> None:
+    talk = opened(symbols=None)
+
+    talk.hear(said(("auth_success", "authenticated")))
+
+    assert json.loads(talk.to_send[-1])["params"] == "AM.*,FMV.*"
+
+
+def test_a_channel_is_confirmed_once_each_of_its_symbols_is() -> None:
+    talk = opened()
+    talk.hear(said(("auth_success", "authenticated")))
+
+    talk.hear(said(("success", "subscribed to: AM.A"), ("success", "subscribed to: FMV.A")))
+    half = set(talk.confirmed)
+    talk.hear(said(("success", "subscribed to: AM.B"), ("error", "not authorized")))
+
+    assert half == set()
+    assert talk.confirmed == {"AM"}
+    assert talk.refused == 1
+    assert talk.phase is Phase.STREAMING
+
+
+def test_statuses_among_data_are_heard() -> None:
+    talk = opened()
+    frame = b'[{"ev":"T","sym":"A","t":1},{"ev":"status","status":"max_connections","message":"x"}]'
+
+    [notice] = talk.hear(frame)
+
+    assert notice.closing
+    assert notice.terminal
+
+
+def test_the_key_is_in_no_representation() -> None:
+    assert "secret-key" not in repr(opened(api_key="secret-key", channels=()).to_send[1:])
+
+
+@given(frame=st.binary(max_size=60))
+def test_no_frame_ends_the_dialogue(frame: bytes) -> None:
+    opened().hear(b"status" + frame)
+
+
+@given(attempts=st.integers(0, 300), chance=st.floats(0, 0.999))
+def test_waits_rise_to_their_bound_and_never_above(attempts: int, chance: float) -> None:
+    backoff = Backoff(1000, 2.0, 30_000, attempts)
+
+    wait = backoff.next_s(chance)
+
+    assert 0.75 <= wait <= 30
+    assert backoff.next_s(0) >= wait * 0.99 or wait >= 22.5
+
+
+def test_a_terminal_refusal_waits_the_longest_at_once() -> None:
+    assert Backoff(1000, 2.0, 30_000).next_s(0, terminal=True) == 30

@@ -1,0 +1,166 @@
+"""Streamed bars in the lake: exact, newest sending, one part per closed minute."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from stock_platform.domain.session import Calendar
+from stock_platform.lake.live import live_parts, read_connections
+from stock_platform.lake.quarantine import read_quarantine
+from stock_platform.lake.read import minute_bars
+from stock_platform.lake.store import Store, open_store
+from stock_platform.settings import LakeSettings, MarketSettings
+from stock_platform.stream.bars import Bars, BarsOptions
+from stock_platform.stream.journal import Journal
+from stock_platform.stream.minutes import MinuteWriter
+from stock_platform.stream.tail import Tail
+
+SESSION = date(2026, 11, 20)
+OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+LATER = OPEN + timedelta(minutes=5)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(LakeSettings(lake=str(tmp_path / "lake")))
+
+
+@pytest.fixture
+def writer(store: Store) -> MinuteWriter:
+    return MinuteWriter(store, Calendar(), "test")
+
+
+def bar(minute: int = 0, **changes: object) -> dict[str, object]:
+    start = int((OPEN + timedelta(minutes=minute)).timestamp() * 1000)
+    usual = {"sym": "MSFT", "s": start, "e": start + 60_000, "o": 1.1, "h": 1.3, "l": 1.0}
+    return {**usual, "c": 1.2, "v": 10, "dv": "10.250001", "vw": 1.15, **changes}
+
+
+def test_a_bar_is_exact_and_says_where_it_comes_from(store: Store, writer: MinuteWriter) -> None:
+    writer.add(bar(o=1.1284), LATER)
+
+    [part] = writer.close_before(LATER)
+
+    [row] = minute_bars(store, SESSION).to_dicts()
+    assert (row["open"], row["volume"]) == (Decimal("1.128400"), Decimal("10.250001"))
+    assert (row["provider"], row["revision"]) == ("massive_stream", "live")
+    assert (part.session, part.bars) == (SESSION, 1)
+
+
+def test_whole_shares_are_taken_where_there_is_no_decimal_text(
+    store: Store, writer: MinuteWriter
+) -> None:
+    writer.add(bar(dv=None), LATER)
+
+    writer.close_before(LATER)
+
+    assert minute_bars(store, SESSION)["volume"].to_list() == [Decimal("10.000000")]
+
+
+def test_only_closed_minutes_are_written(store: Store, writer: MinuteWriter) -> None:
+    writer.add(bar(0), LATER)
+    writer.add(bar(1), LATER)
+
+    written = writer.close_before(OPEN + timedelta(minutes=1, seconds=59))
+
+    assert [part.minute for part in written] == [OPEN]
+    assert writer.held == 1
+
+
+def test_a_resend_before_the_part_replaces_and_after_it_adds_a_part(
+    store: Store, writer: MinuteWriter
+) -> None:
+    writer.add(bar(c=1.11), LATER)
+    writer.add(bar(c=1.12), LATER + timedelta(seconds=1))
+    writer.close_before(LATER)
+    writer.add(bar(c=1.13), LATER + timedelta(seconds=2))
+
+    writer.close_before(LATER)
+
+    assert len(live_parts(store, SESSION)) == 2
+    assert minute_bars(store, SESSION)["close"].to_list() == [Decimal("1.130000")]
+
+
+def test_writing_the_same_bars_again_changes_nothing(store: Store) -> None:
+    for _ in range(2):
+        again = MinuteWriter(store, Calendar(), "test")
+        again.add(bar(), LATER)
+        again.close_before(LATER)
+
+    assert len(live_parts(store, SESSION)) == 1
+
+
+def test_what_is_no_bar_is_quarantined_with_its_reason(store: Store, writer: MinuteWriter) -> None:
+    sunday = int(datetime(2026, 11, 22, 15, 0, tzinfo=UTC).timestamp() * 1000)
+    writer.add(bar(h=0.5), LATER)
+    writer.add(bar(s="soon"), LATER)
+    writer.add(bar(s=sunday), LATER)
+
+    written = writer.close_before(LATER)
+
+    reasons = read_quarantine(store, LATER.date())["reason"].to_list()
+    assert written == []
+    assert writer.rejected == 3
+    assert set(reasons) == {
+        "high is not the highest",
+        "the minute is missing",
+        "the exchange was closed that day",
+    }
+
+
+def test_the_bars_tailer_writes_minutes_and_the_connection_log(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    us = int(LATER.timestamp() * 1e6)
+    frame = b'[{"ev":"status"},{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]'
+    journal.append_event(0, 7, {"event": "opened"}, us)
+    journal.append_event(0, 7, {"event": "subscribed", "channel": "AM", "heard_at_us": us}, us)
+    journal.append_frames(0, 7, [frame % int(OPEN.timestamp() * 1000)], us + 60_000_000)
+    journal.append_event(0, 7, {"event": "closed", "heard_at_us": us + 61_000_000}, us + 70_000_000)
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    bars = Bars(options, store)
+
+    bars.take(Tail(folder).read())
+    bars.flush()
+
+    [row] = read_connections(store, SESSION).to_dicts()
+    assert (row["connection"], row["channel"]) == ("realtime-7", "AM")
+    assert row["connected_at"] == LATER
+    assert row["alive_until"] == LATER + timedelta(seconds=61)
+    assert row["disconnected_at"] == LATER + timedelta(seconds=70)
+    assert minute_bars(store, SESSION).height == 1
+
+
+def test_a_partly_subscribed_market_gives_no_evidence_of_silence(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    us = int(LATER.timestamp() * 1e6)
+    journal.append_event(0, 7, {"event": "subscribed", "channel": "AM", "heard_at_us": us}, us)
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), False)
+    bars = Bars(options, store)
+
+    bars.take(Tail(folder).read())
+    bars.flush()
+
+    assert read_connections(store, SESSION)["channel"].to_list() == ["AM.partly"]
+
+
+def test_what_is_held_in_memory_is_read_again_after_a_crash(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    soon = int(datetime.now(UTC).timestamp() * 1000) // 60_000 * 60_000 + 60_000
+    frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]' % soon
+    journal.append_frames(0, 7, [frame], 1)
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    bars, tail = Bars(options, store), Tail(folder)
+
+    bars.take(tail.read())
+    checkpoint = bars.settled(tail.offset)
+
+    assert checkpoint
+    assert checkpoint.offset == 0

@@ -1,0 +1,211 @@
+"""The newest value of each key, whatever the order and the form of the events."""
+
+import json
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_platform.stream.events import decode
+from stock_platform.stream.newest import Lifetimes, Newest
+
+NOW = datetime(2026, 11, 21, 16, 0, 0, 123_000, tzinfo=UTC)
+
+
+def newest_of(*frames: bytes) -> dict[str, dict[str, object]]:
+    newest = Newest(Lifetimes())
+    for frame in frames:
+        newest.take(decode(frame).events)
+    return {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
+
+
+def frame(*events: dict[str, object]) -> bytes:
+    return json.dumps(events).encode()
+
+
+def test_a_minute_bar_is_given_as_agreed() -> None:
+    bar = {"ev": "AM", "sym": "BRK.B", "v": 4989, "dv": "4989.250000", "vw": 2.5}
+    bar |= {"o": 1.5, "h": 3, "l": 1, "c": 2, "s": 1715097600000, "e": 1715097660000}
+
+    [(key, value)] = newest_of(frame(bar)).items()
+
+    assert key == "stock:agg1m:BRK.B"
+    assert list(value.items()) == [
+        ("symbol", "BRK.B"),
+        ("start", 1715097600000),
+        ("end", 1715097659999),
+        ("open", 1.5),
+        ("high", 3),
+        ("low", 1),
+        ("close", 2),
+        ("volume", 4989.25),
+        ("vwap", 2.5),
+        ("updatedAt", "2026-11-21T16:00:00.123Z"),
+    ]
+
+
+def test_the_decimal_volume_keeps_every_digit() -> None:
+    newest = Newest(Lifetimes())
+    newest.take(decode(b'[{"ev":"AM","sym":"A","s":1,"dv":"12345678901234.123456"}]').events)
+
+    [entry] = newest.drain(NOW)
+
+    assert b'"volume":12345678901234.123456,' in entry.value
+
+
+def test_a_resent_minute_replaces_and_an_earlier_minute_does_not() -> None:
+    values = newest_of(
+        frame({"ev": "AM", "sym": "A", "s": 120_000, "c": 1}),
+        frame({"ev": "AM", "sym": "A", "s": 120_000, "c": 2}),
+        frame({"ev": "AM", "sym": "A", "s": 60_000, "c": 3}),
+    )
+
+    assert values["stock:agg1m:A"]["close"] == 2
+
+
+def test_an_older_trade_never_replaces_a_newer_one_and_q_breaks_ties() -> None:
+    values = newest_of(
+        frame({"ev": "T", "sym": "A", "t": 2, "q": 5, "p": 1}),
+        frame({"ev": "T", "sym": "A", "t": 1, "q": 9, "p": 2}),
+        frame({"ev": "T", "sym": "A", "t": 2, "q": 4, "p": 3}),
+    )
+
+    assert values["stock:trade:A"]["price"] == 1
+
+
+def test_a_repeated_sequence_number_is_no_reason_to_drop_an_event() -> None:
+    values = newest_of(
+        frame({"ev": "Q", "sym": "A", "t": 2, "q": 5, "bp": 1}),
+        frame({"ev": "Q", "sym": "A", "t": 2, "q": 5, "bp": 2}),
+    )
+
+    assert values["stock:quote:A"]["bid"] == 2
+
+
+def test_microseconds_and_nanoseconds_become_milliseconds() -> None:
+    values = newest_of(
+        frame({"ev": "FMV", "sym": "A", "t": 1715097600000123456, "fmv": 1}),
+        frame({"ev": "T", "sym": "A", "t": 1715097600000123, "p": 1}),
+    )
+
+    assert values["stock:fmv:A"]["ts"] == values["stock:trade:A"]["ts"] == 1715097600000
+
+
+def test_odd_events_do_not_cost_their_neighbours() -> None:
+    text = (
+        b'[{"ev":"XX","sym":"A"},{"ev":"Q","sym":5,"t":1},{"sym":"\\u0041","new":[1],"q":7,'
+        b' "t" : 3,"ev":"T", "p":1.5}, 7]'
+    )
+    decoded = decode(text)
+
+    values = newest_of(text)
+
+    assert values["stock:trade:A"]["price"] == 1.5
+    assert decoded.unknown == 1
+    assert len(decoded.malformed) == 2
+
+
+def test_a_symbol_no_exchange_could_have_is_refused_and_counted() -> None:
+    newest = Newest(Lifetimes())
+
+    newest.take(
+        decode(
+            frame({"ev": "T", "sym": "A\r\nSET x", "t": 1}, {"ev": "T", "sym": "../x", "t": 1})
+        ).events
+    )
+
+    assert newest.waiting == 0
+    assert newest.refused_symbols == 2
+
+
+def test_what_redis_holds_already_is_not_replaced_by_something_older() -> None:
+    newest = Newest(Lifetimes())
+    newest.take(
+        decode(
+            frame({"ev": "T", "sym": "A", "t": 5, "p": 1}, {"ev": "T", "sym": "B", "t": 5, "p": 1})
+        ).events
+    )
+
+    unseen = newest.unseen()
+    newest.learn({unseen[b"stock:trade:A"]: b'{"ts":9}', unseen[b"stock:trade:B"]: b'{"ts":5}'})
+
+    assert [entry.key for entry in newest.drain(NOW)] == [b"stock:trade:B"]
+
+
+def test_what_could_not_be_set_is_given_again_unless_something_newer_came() -> None:
+    newest = Newest(Lifetimes())
+    newest.take(
+        decode(
+            frame({"ev": "T", "sym": "A", "t": 1, "p": 1}, {"ev": "T", "sym": "B", "t": 1, "p": 1})
+        ).events
+    )
+    newest.drain(NOW)
+    newest.take(decode(frame({"ev": "T", "sym": "A", "t": 2, "p": 2})).events)
+
+    newest.restore()
+
+    prices = {e.key: json.loads(e.value)["price"] for e in newest.drain(NOW)}
+    assert prices == {b"stock:trade:A": 2, b"stock:trade:B": 1}
+
+
+EVENT = st.fixed_dictionaries(
+    {
+        "ev": st.sampled_from(["T", "Q", "XX"]),
+        "sym": st.sampled_from(["A", "B", "\u0041C", "BRK.B"]),
+        "t": st.integers(1, 5),
+        "q": st.integers(0, 3),
+    },
+    optional={
+        "p": st.floats(0.01, 1e6) | st.integers(1, 100),
+        "bp": st.floats(0.01, 1e6),
+        "c": st.just(None),
+        "extra": st.text(max_size=5) | st.lists(st.integers(), max_size=2),
+    },
+)
+
+
+@given(
+    frames=st.lists(st.lists(EVENT, max_size=6), max_size=6),
+    order=st.randoms(),
+    spaces=st.sampled_from([None, 2]),
+    drains=st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_any_form_and_any_flush_give_what_a_plain_reading_gives(
+    frames: list[list[dict[str, object]]], order: object, spaces: int | None, drains: list[bool]
+) -> None:
+    newest, found = Newest(Lifetimes()), {}
+    expected: dict[str, dict[str, object]] = {}
+    for events, drain in zip(frames, drains, strict=False):
+        shuffled = []
+        for event in events:
+            items = list(event.items())
+            order.shuffle(items)  # type: ignore[attr-defined]
+            shuffled.append(dict(items))
+            key = f"{event['ev']}:{event['sym']}"
+            old = expected.get(key)
+            if old is None or (event["t"], event["q"]) >= (old["t"], old["q"]):  # type: ignore[operator]
+                expected[key] = event
+        newest.take(decode(json.dumps(shuffled, indent=spaces).encode()).events)
+        if drain:
+            found |= {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
+    found |= {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
+
+    names = {"T": "trade", "Q": "quote"}
+    fields = {"T": ("price", "p"), "Q": ("bid", "bp")}
+    plain = {
+        f"stock:{names[key[0]]}:{event['sym']}": (event["t"], event.get(fields[key[0]][1]))
+        for key, event in expected.items()
+        if key[0] in names
+    }
+    ours = {
+        key: (value["ts"], value[fields["T" if ":trade:" in key else "Q"][0]])
+        for key, value in found.items()
+    }
+    assert ours == plain
+
+
+@given(junk=st.binary(max_size=80))
+def test_no_bytes_make_the_decoder_fail(junk: bytes) -> None:
+    decoded = decode(junk)
+
+    assert len(decoded.malformed) + decoded.unknown + len(decoded.events) >= 0

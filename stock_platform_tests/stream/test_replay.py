@@ -1,0 +1,123 @@
+"""Archived NDJSON back through the tailers, and outages healed from REST."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stock_platform.domain.problems import Permanent
+from stock_platform.providers.connect import ProviderSettings
+from stock_platform.simulator.serve import running
+from stock_platform.stream import gaps
+from stock_platform.stream.archive import Archive
+from stock_platform.stream.archive_state import Naming
+from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
+from stock_platform.stream.backfill import Backfill, BackfillOptions, open_http, span_ms
+from stock_platform.stream.gaps import Gap
+from stock_platform.stream.journal import Journal
+from stock_platform.stream.replay import replay
+from stock_platform_tests.stream.servers import Bucket, Redis
+from stock_platform_tests.stream.sidecar import settings_for
+from stock_platform_tests.stream.test_archive import NOON, options, run_to_end, trade
+
+
+def test_a_prefix_of_the_archive_gives_the_same_values_again(
+    journal: Journal, folder: Path, tmp_path: Path, s3: Bucket, redis: Redis, store: ArchiveStore
+) -> None:
+    for number in range(100):
+        frame = trade(number).replace(b'"q":', b'"p":%d.25,"q":' % number)
+        journal.append_frames(1, 1, [frame], NOON + number)
+    run_to_end(Archive(options(folder, s3), store), folder)
+    settings = settings_for(
+        tmp_path / "other", "ws://x", "ws://y", redis.url, s3_endpoint_url=s3.url
+    )
+
+    done = replay(f"s3://{s3.name}/cold/", settings)
+
+    prices = {n: json.loads(redis.client.get(f"stock:trade:S{n}"))["price"] for n in range(50)}
+    assert (done.objects, done.events) == (1, 100)
+    assert prices == {n: 50 + n + 0.25 for n in range(50)}
+
+
+def test_a_place_without_objects_is_told(tmp_path: Path, redis: Redis) -> None:
+    settings = settings_for(tmp_path / "journal", "ws://x", "ws://y", redis.url)
+
+    with pytest.raises(Permanent, match="no object ending in"):
+        replay(str(tmp_path), settings)
+
+
+def test_the_span_of_a_delayed_feed_is_in_its_own_time() -> None:
+    gap = Gap("delayed", ["T"], 1_000_000, 1_060_000, "x", 100_000, 160_000)
+
+    assert span_ms(gap) == (99_000, 161_000)
+
+
+SCRIPT = {"market": {"synthetic": {"symbols": 3, "first": "2026-11-18", "last": "2026-11-18"}}}
+
+
+def test_an_outage_of_trades_and_quotes_is_healed_into_backfill_objects(
+    tmp_path: Path, s3: Bucket, store: ArchiveStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
+    gaps.record(folder, Gap("delayed", ["T", "Q"], lost, lost + 120_000, "x", lost, lost + 120_000))
+    with running(SCRIPT) as simulator:
+        backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
+        backfill.work()
+        backfill.work()
+        close()
+
+    names = s3.names()
+    trades = [json.loads(line) for line in s3.lines("cold/channel=T")]
+    assert backfill.healed == 1
+    assert [name.split("/")[-2] for name in names] == [
+        "backfill=20261118_145959-20261118_150201"
+    ] * 2
+    assert {trade["sym"] for trade in trades} <= {"GOOG", "MSFT", "NVDA"}
+    assert all(lost - 1000 <= trade["t"] <= lost + 121_000 for trade in trades)
+    assert len(trades) > 0
+
+
+def test_a_plan_without_history_is_recorded_and_does_not_block_later_gaps(
+    tmp_path: Path, s3: Bucket, store: ArchiveStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    gaps.record(folder, Gap("delayed", ["T"], 1, 2, "x", 1_795_000_000_000, 1_795_000_001_000))
+    denied = {**SCRIPT, "plan": {"denied": [{"path": "/v3/trades"}]}}
+    with running(denied) as simulator:
+        backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
+        backfill.work()
+        close()
+
+    assert (backfill.healed, backfill.refused) == (0, 1)
+    assert s3.names() == []
+
+
+def _backfill(
+    folder: Path,
+    s3: Bucket,
+    store: ArchiveStore,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Backfill, Callable[[], None]]:
+    for name, value in {**environment, "STOCKS_LAKE": str(folder / "lake")}.items():
+        monkeypatch.setenv(name, value)
+    (folder / "lake").mkdir()
+    told = BackfillOptions(
+        folder,
+        StoreOptions(s3.name, "us-east-1", s3.url),
+        Naming("cold", "host1", 30),
+        ProviderSettings.load(),
+        ("GOOG", "MSFT", "NVDA"),
+    )
+    http, close = open_http(told.providers)
+
+    def close_all() -> None:
+        http.close()
+        close()
+
+    return Backfill(told, http, store), close_all
