@@ -78,7 +78,9 @@ class Answer:
         if not self.rejected.height:
             return []
         rows = self.rejected.filter(pl.col("symbol").is_not_null())
-        rows = rows.select("symbol", "at", "reason").unique(maintain_order=True)
+        # Off the minute is one way of being broken: it speaks of the minute it lies in.
+        minute = pl.col("at").dt.truncate("1m")
+        rows = rows.select("symbol", minute, "reason").unique(maintain_order=True)
         return [
             (symbol, (self.first, self.last) if at is None else (at, at), reason)
             for symbol, at, reason in rows.iter_rows()

@@ -45,11 +45,16 @@ def rebuild(bars: pl.DataFrame, minute: datetime, observed_at: datetime) -> pl.D
 
 def slots_without(quotes: pl.DataFrame, bars: pl.DataFrame, minutes: list[datetime]) -> list[int]:
     """Give the indices of `minutes` for which bars would give more quotes than are held."""
-    held = dict(
-        quotes.group_by("minute").agg(pl.col("symbol").n_unique().alias("symbols")).iter_rows()
+    begun = bars.group_by("symbol").agg(pl.col("minute").min().alias("begun_at"))
+    # A symbol may be quoted and not traded: it must not stand in for one that was.
+    counted = (
+        quotes.select("symbol", "minute")
+        .join(begun, on="symbol")
+        .filter(pl.col("begun_at") <= pl.col("minute"))
     )
-    begun = bars.group_by("symbol").agg(pl.col("minute").min())["minute"].sort()
-    possible = begun.search_sorted(pl.Series(minutes, dtype=begun.dtype), side="right")
+    held = dict(counted.group_by("minute").agg(pl.col("symbol").n_unique()).iter_rows())
+    starts = begun["begun_at"].sort()
+    possible = starts.search_sorted(pl.Series(minutes, dtype=starts.dtype), side="right")
     return [
         index
         for index, (minute, symbols) in enumerate(zip(minutes, possible, strict=True))

@@ -164,13 +164,13 @@ class Platform:
         with self.healer() as healer:
             return healer.heal(grid, 0, grid.width - 1, now=self.clock(), only_ready=True)
 
-    def settle(self, session: date) -> Healed:
-        """Do what `session_bars` does once the session has settled."""
+    def settle(self, session: date, *, since: datetime | None = None) -> Healed:
+        """Do what `session_bars` does once the session has settled, or at `since`."""
         grid = self.grid(session)
         compact(self.knowledge.store, session)
         with self.healer() as healer:
-            since = grid.closes_at + self.knowledge.rules.settle
-            return healer.settle(grid, now=self.clock(), since=since)
+            settled_at = grid.closes_at + self.knowledge.rules.settle
+            return healer.settle(grid, now=self.clock(), since=since or settled_at)
 
     def totals(self, session: date) -> dict[str, int]:
         return self.knowledge.ledger(self.grid(session)).totals()
