@@ -26,7 +26,6 @@ from stock_platform.settings import ReportSettings
 
 PICTURES_BYTES_MAX = 30_000
 """Of the charts on an asset's page: they live in the event log for ever."""
-MAILED_WITHIN = timedelta(days=7)
 SWAPS_MAX = 5
 
 
@@ -56,9 +55,7 @@ def why_not_mailed(
         return "no mail: STOCKS_REPORT_TO and STOCKS_MAIL_TRANSPORT are not set"
     if not is_over(calendar, week, now):
         return "the week is not over"
-    if calendar.grid(week.last).closes_at + MAILED_WITHIN <= now:
-        return "the week is long past"
-    return ""
+    return "" if week == newest_week(calendar, now) else "a later week is over"
 
 
 def watchlist(knowledge: Knowledge, week: Week) -> list[str]:
