@@ -86,6 +86,22 @@ def bench_chain(report: Report, rate: int, seconds: float, redis_port: int) -> N
     report.add(f"{label}: socket blocked", result.blocked_ms_max, "ms", "<= 20" if paced else "")
     report.add(f"{label}: lag growth", result.lag_growth_s, "s", "<= 1")
     report.add(f"{label}: memory of all processes", result.memory_mb, "MB", "<= 300")
+    report.add(f"{label}: memory growth", result.memory_growth_mb, "MB")
+
+
+def bench_kill(report: Report, kills: int) -> None:
+    """What a kill -9 of the reader at 100,000 events/s costs between kernel and journal."""
+    from stock_platform_tests.bench.stream_chain import lost_by_kill
+
+    lost = []
+    for _ in range(kills):
+        with (
+            tempfile.TemporaryDirectory() as name,
+            sending(Load(rate=100_000), Path(name)) as source,
+        ):
+            lost.append(lost_by_kill(source, Path(name) / "journal") / 100)
+    report.add("kill -9 of the reader: feed lost, median", sorted(lost)[len(lost) // 2], "ms")
+    report.add("kill -9 of the reader: feed lost, worst", max(lost), "ms")
 
 
 def main() -> None:
@@ -97,6 +113,7 @@ def main() -> None:
     parser.add_argument("--chain-seconds", type=float, default=60, help="of each paced run")
     parser.add_argument("--rates", default="20000,100000,300000")
     parser.add_argument("--only", choices=["receivers", "chain"], default=None)
+    parser.add_argument("--full", action="store_true", help="also 10 minutes at 50,000/s")
     asked = parser.parse_args()
     report = Report("The streaming sidecar beside its peers")
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as redis:
@@ -105,6 +122,9 @@ def main() -> None:
         if asked.only != "receivers":
             for rate in map(int, asked.rates.split(",")):
                 bench_chain(report, rate, asked.chain_seconds, redis.port)
+            bench_kill(report, 5)
+        if asked.full:
+            bench_chain(report, 50_000, 600, redis.port)
     report.finish()
 
 

@@ -17,7 +17,11 @@ import redis
 from stock_platform.settings import StreamSettings
 from stock_platform.stream import status
 from stock_platform.stream.children import Child
+from stock_platform.stream.options import FeedOptions, ReaderOptions
 from stock_platform.stream.plan import make_plan
+from stock_platform.stream.reader import run_reader
+from stock_platform.stream.records import Kind
+from stock_platform.stream.tail import Tail
 from stock_platform_tests.bench.stream_events import PROBES
 from stock_platform_tests.bench.stream_load import Source
 
@@ -38,6 +42,7 @@ class ChainResult:
     lag_bytes: list[int]
     lag_growth_s: float
     memory_mb: float
+    memory_growth_mb: float
     memory_by_process: dict[str, float] = field(default_factory=dict)
     cpu_by_process: dict[str, float] = field(default_factory=dict)
 
@@ -73,6 +78,7 @@ def _watch(
     source.forget_blocked()
     before = {child.name: _cpu(child) for child in children}
     events, started = source.events, time.monotonic()
+    memory = sum(_memory(child) for child in children)
     poller.start()
     lags = []
     for _ in range(4):
@@ -96,6 +102,7 @@ def _watch(
         lag_bytes=lags,
         lag_growth_s=(lags[-1] - lags[0]) / (126 * max(events / span, 1)),
         memory_mb=sum(_memory(child) for child in children) / 1e6,
+        memory_growth_mb=(sum(_memory(child) for child in children) - memory) / 1e6,
         memory_by_process={child.name: _memory(child) / 1e6 for child in children},
         cpu_by_process={name: round(value / events * 1e6, 3) for name, value in used.items()},
     )
@@ -135,6 +142,45 @@ def _cpu(child: Child) -> float:
 
 def _memory(child: Child) -> float:
     return psutil.Process(child.pid).memory_full_info().uss
+
+
+def lost_by_kill(source: Source, journal: Path) -> int:
+    """Kill a reader in mid-stream; give how many sent events never reached its journal."""
+    options = ReaderOptions(
+        journal=journal,
+        feeds=(FeedOptions("delayed", source.host, ("T", "Q")),),
+        api_key="key",
+        symbols=None,
+        subscribe_batch=500,
+        backoff=(1000, 2.0, 30_000),
+        segment_bytes=67_108_864,
+        journal_bytes_max=1 << 32,
+        full_policy="pause",
+        sync_s=0.2,
+        ping_s=10,
+        silence_s=30,
+        channel_silence_s=180,
+        frame_bytes_max=1 << 24,
+        tailers=("nobody",),
+    )
+    child = Child("reader", run_reader, options)
+    child.keep(time.monotonic())
+    while not source.events:
+        time.sleep(0.05)
+    time.sleep(2)
+    psutil.Process(child.pid).kill()
+    time.sleep(1)
+    child.stop(1)
+    tail = Tail(journal)
+    frames = [
+        frame
+        for batch in iter(lambda: tail.read(1 << 24), [])
+        for record in batch
+        if record.kind == Kind.DATA
+        for frame in record.frames()
+    ]
+    kept = sum(frame.count(b'"ev":') for frame in frames if b"PROBE" not in frame)
+    return source.events - (kept - sum(frame.count(b'"status",') for frame in frames))
 
 
 @contextmanager
