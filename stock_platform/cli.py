@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dotenv import load_dotenv
 
 from stock_platform.domain.problems import Problem
 
@@ -87,6 +88,43 @@ def initialize(
 
 
 @app.command()
+def report(
+    week: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="any day of it; default: the newest one over"),
+    ] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="write one HTML file that needs nothing else")
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="the week's mail did not arrive: let it be sent again")
+    ] = False,
+) -> None:
+    """Show a week's report: return and range of each symbol, charts, completeness."""
+    from stock_platform.commands.report import show_report
+
+    show_report(week.date() if week else None, preview, forget_mail=forget)
+
+
+@app.command()
+def stream() -> None:
+    """Be the streaming sidecar: WebSocket to journal, Redis, S3 and the lake."""
+    from stock_platform.commands.stream import be_the_sidecar
+
+    raise typer.Exit(be_the_sidecar())
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Argument(help="a file, a folder or s3://bucket/prefix")],
+) -> None:
+    """Feed archived events back through the sidecar's tailers; safe to repeat."""
+    from stock_platform.commands.replay import replay_archive
+
+    replay_archive(source)
+
+
+@app.command()
 def doctor(
     what: Annotated[str | None, typer.Argument(help="one dependency only, e.g. redis")] = None,
 ) -> None:
@@ -103,7 +141,11 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line; a known problem is one line and exit code 2."""
+    """Run the command line; a known problem is one line and exit code 2.
+
+    `.env` in the working folder is read as `dagster dev` reads it; what is set wins.
+    """
+    load_dotenv(Path.cwd() / ".env")
     try:
         app()
     except Problem as problem:
