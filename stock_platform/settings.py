@@ -28,7 +28,11 @@ from stock_platform.settings_stream import (  # noqa: F401 - asked for here like
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="STOCKS_", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="STOCKS_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
 

@@ -24,6 +24,7 @@ from stock_platform.commands.demo_report import figures, print_report
 from stock_platform.commands.demo_truth import mismatched
 from stock_platform.commands.processes import child, wait_for
 from stock_platform.commands.terminal import console
+from stock_platform.defs.asking import sessions_in_work
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.domain.problems import Permanent, Problem
 from stock_platform.lake import ledgers
@@ -35,6 +36,7 @@ from stock_platform.simulator.serve import make_market
 from stock_platform.stream.minutes import MinuteWriter
 
 HEALED_WITHIN_S = 300.0
+RUNS_END_WITHIN_S = 60.0
 DAGSTER_YAML = Path(__file__).resolve().parents[2] / "dagster.yaml"
 
 
@@ -66,6 +68,7 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
         _stream(demo, knowledge, vendors)
         _start_dagster(demo, stack)
         healed = _watch(demo, knowledge)
+        _wait_for_runs(demo)
         market = make_market(load_script(plan.script()))
         result = _result(demo, knowledge, market)
         print_report(demo.console, plan, knowledge, result, runs=_runs())
@@ -165,6 +168,17 @@ def _watch(demo: Demo, knowledge: Knowledge) -> bool:
         f"[red]not healed within {HEALED_WITHIN_S:.0f} s; see {demo.plan.folder / 'daemon.log'}[/]"
     )
     return False
+
+
+def _wait_for_runs(demo: Demo) -> None:
+    """Let the runs that are going end, so that Dagster's pages are whole too."""
+    import dagster as dg
+
+    deadline = time.monotonic() + RUNS_END_WITHIN_S
+    with dg.DagsterInstance.get() as instance:
+        while sessions_in_work(instance) and time.monotonic() < deadline:
+            time.sleep(0.5)
+    demo.say("every run has ended")
 
 
 def _runs() -> Counter[str]:

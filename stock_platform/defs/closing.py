@@ -20,6 +20,7 @@ from stock_platform.defs.serving import stock_data
 from stock_platform.defs.session_bars import bar_reconciliation, coverage, session_bars
 from stock_platform.healing.find import Need, latest_verification, unverified
 from stock_platform.lake import ledgers, read
+from stock_platform.providers.connect import NOT_CONFIGURED, is_configured
 
 SESSION_ASSETS = [
     session_bars,
@@ -42,6 +43,8 @@ def after_the_close(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Closed sessions whose settlement or next verification is due: one run per session."""
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
     knowledge, now = lake.knowledge(), datetime.now(UTC)
     sessions = knowledge.sessions(now)
     verified = dict(

@@ -15,6 +15,7 @@ from stock_platform.defs.minute_bars import minute_bars
 from stock_platform.defs.resources import LakeResource
 from stock_platform.healing.find import Need, find_need
 from stock_platform.lake import ledgers
+from stock_platform.providers.connect import NOT_CONFIGURED, is_configured
 from stock_platform.settings import HealingSettings, load
 
 INTERVAL_S = load(HealingSettings).sensor_interval_s
@@ -73,6 +74,8 @@ def _heal(
     sessions: Iterable[date],
     now: datetime,
 ) -> dg.SensorResult | dg.SkipReason:
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
     needs, troubles = collect(lambda day: _need(knowledge, day, now), sessions)
     for trouble in troubles:
         context.log.error(trouble)

@@ -21,7 +21,7 @@ from stock_platform.domain.reference import (
 from stock_platform.lake import publish, read
 from stock_platform.lake.publish import Published
 from stock_platform.lake.store import Store
-from stock_platform.providers.connect import Providers
+from stock_platform.providers.connect import NOT_CONFIGURED, Providers, is_configured
 from stock_platform.providers.contract import ReferenceSource
 
 MARGIN = timedelta(days=400)
@@ -108,9 +108,9 @@ reference_job = dg.define_asset_job(
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_morning() -> dg.RunRequest:
+def every_morning() -> dg.RunRequest | dg.SkipReason:
     """Reference data before the open of every weekday."""
-    return dg.RunRequest()
+    return dg.RunRequest() if is_configured() else dg.SkipReason(NOT_CONFIGURED)
 
 
 @dg.sensor(
@@ -122,6 +122,8 @@ def reference_data_is_absent(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """A new lake: fetch reference data at once instead of tomorrow morning."""
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
     if read.sessions_present(lake.store(), "reference_symbols"):
         return dg.SkipReason("reference data is there; every_morning keeps it fresh")
     # One try an hour: without a key this can not succeed, and a run says so clearly.

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from stock_platform.defs import page
@@ -52,7 +53,6 @@ def session_bars(
     verifies again; where nothing changed, nothing is written.
     """
     grid, now = session_of(context), datetime.now(UTC)
-    yield from _closed_minutes(context, grid)
     with healer.open(context.log.info) as opened:
         healing = opened.knowledge.healing
         compacted = compact(opened.store, grid.session)
@@ -70,25 +70,29 @@ def session_bars(
     if healed is not None:
         metadata |= {**page.of_heal(healed), **page.of_coverage(healed.ledger)}
         metadata["heat map"] = page.picture(healed.ledger)
+        yield from _unrecorded_minutes(context, healed.ledger)
     published = (healed.published if healed else None) or compacted
     yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(published.sha256))
 
 
-def _closed_minutes(
-    context: dg.AssetExecutionContext, grid: MinuteGrid
+def _unrecorded_minutes(
+    context: dg.AssetExecutionContext, ledger: Ledger
 ) -> Iterator[dg.AssetMaterialization]:
-    """Report the minutes a half-day does not have, so that the grid of minutes shows no hole."""
-    labels = calendar().minute_labels()
-    absent = [slot for slot in range(grid.width) if not grid.first <= slot < grid.end]
-    if not absent:
-        return
+    """Report the settled minutes nobody has: a hole in the grid of minutes is a gap.
+
+    Minutes that a half-day does not have are reported as closed.
+    """
+    grid, labels = ledger.grid, calendar().minute_labels()
     known = context.instance.get_materialized_partitions(minute_bars.key)
-    for slot in absent:
+    missing = np.any(ledger.missing(), axis=0)
+    for slot in range(grid.width):
         key = key_of(grid.session, labels[slot])
-        if key not in known:
-            yield dg.AssetMaterialization(
-                minute_bars.key, partition=key, metadata={CLOSED: "no trading in this minute"}
-            )
+        if key in known or missing[slot]:
+            continue
+        told = {"source": "settled with its session"}
+        if not grid.first <= slot < grid.end:
+            told = {CLOSED: "no trading in this minute"}
+        yield dg.AssetMaterialization(minute_bars.key, partition=key, metadata=told)
 
 
 @dg.asset(

@@ -5,11 +5,12 @@ impossible, so symbols live in coverage and the event only counts them.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from stock_platform.defs.gaps import INTERVAL_S
+from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.minute_bars import minute_bars
 from stock_platform.defs.partitions import calendar, key_of
 from stock_platform.defs.resources import LakeResource
@@ -39,22 +40,39 @@ def streamed_minutes(
     ][:EVENTS_MAX]
     if not fresh:
         return dg.SkipReason("the stream has written no new minute")
-    keys = set(calendar().minute_labels())
-    events = [event for session, entry in fresh for event in _event(f"{session}", entry, keys)]
+    # A heal may have told more of a minute already: never cover that up.
+    known = context.instance.get_materialized_partitions(minute_bars.key)
+    labels = set(calendar().minute_labels())
+    events = [
+        event
+        for session, entry in fresh
+        if (key := _key(session, entry, labels)) and key not in known
+        for event in _event(knowledge, session, entry, key)
+    ]
     return dg.SensorResult(asset_events=events, cursor=max(entry.path for _, entry in fresh))
 
 
-def _event(session: str, entry: Entry, labels: set[str]) -> Iterator[dg.AssetMaterialization]:
+def _key(session: date, entry: Entry, labels: set[str]) -> str | None:
     name = entry.path.rsplit("/", 1)[-1]
     label = f"{name[:2]}:{name[2:4]}"
-    if label not in labels:
+    return key_of(session, label) if label in labels else None
+
+
+def _event(
+    knowledge: Knowledge, session: date, entry: Entry, key: str
+) -> Iterator[dg.AssetMaterialization]:
+    bars = live.part_rows(knowledge.store, entry)
+    if bars is None:  # compacted meanwhile: the settlement records the minute
         return
+    slot = knowledge.calendar.slot_of_label(key.split("|")[1])
+    ended_at = knowledge.calendar.grid(session).minute(slot + 1)
     yield dg.AssetMaterialization(
         minute_bars.key,
-        partition=key_of(datetime.fromisoformat(session).date(), label),
+        partition=key,
         metadata={
             "source": "stream",
-            "bytes": entry.size,
+            "bars": bars,
+            "lag in seconds": round((entry.modified_at - ended_at).total_seconds(), 1),
             "written at": dg.MetadataValue.timestamp(entry.modified_at),
         },
     )

@@ -40,6 +40,12 @@ def live_parts(store: Store, session: date) -> list[Entry]:
     return store.list(layout.folder("minute_bars_live", session))
 
 
+def part_rows(store: Store, entry: Entry) -> int | None:
+    """Count the bars of one part; None when it was compacted meanwhile."""
+    got = store.get(entry.path)
+    return parquet.decode(entry.path, got[0], columns=["symbol"]).height if got else None
+
+
 def write_connections(store: Store, session: date, writer: str, connections: pl.DataFrame) -> str:
     """Put one writer's connections of a session, all it knows of; give the URI.
 

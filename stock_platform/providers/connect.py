@@ -97,6 +97,15 @@ class Providers:
     """Of the preferred source of minute bars; 0 is no limit."""
 
 
+def is_configured() -> bool:
+    """Whether the settings name any provider, or a secret that may; asks nobody."""
+    if load(RequestSettings).secrets_from:
+        return True
+    massive, finnhub_, rapid = load(MassiveSettings), load(FinnhubSettings), load(RapidSettings)
+    keys = (massive.api_key, massive.flatfiles_access_key, finnhub_.api_key, rapid.key)
+    return any(key.get_secret_value() for key in keys)
+
+
 @contextmanager
 def open_providers(
     settings: ProviderSettings | None = None, *, clock: Callable[[], datetime] = utc_now

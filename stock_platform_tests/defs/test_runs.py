@@ -127,3 +127,15 @@ def test_quotes_of_past_minutes_are_rebuilt_from_bars(
     assert result.success
     assert quotes["minute"].n_unique() == 5
     assert quotes["provider"].unique().to_list() == ["minute_bars"]
+
+
+def test_settling_a_session_records_its_minutes_once(
+    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    run_session(instance, two_sessions[1], "lake/session_bars")
+
+    result = run_session(instance, two_sessions[1], "lake/session_bars")
+
+    again = [event for event in result.get_asset_materialization_events() if event.partition]
+    assert len(instance.get_materialized_partitions(MINUTE_BARS)) == 390
+    assert [event.asset_key for event in again] == [dg.AssetKey(["lake", "session_bars"])]

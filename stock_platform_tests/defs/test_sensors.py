@@ -217,3 +217,21 @@ def test_each_verification_of_a_session_is_another_need(
     ]
 
     assert [need.last for need in needs if need] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("sensor", [minute_bar_gaps, session_gaps, after_the_close])
+def test_without_a_provider_a_sensor_skips_and_says_what_to_set(
+    sensor: dg.SensorDefinition,
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MASSIVE_API_KEY", "POLYGON_API_KEY", "MASSIVE_FLATFILES_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("FINNHUB_API_KEY", "RAPIDAPI_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    result = _tick(sensor, instance, lake)
+
+    assert isinstance(result, dg.SkipReason)
+    assert "MASSIVE_API_KEY" in (result.skip_message or "")
