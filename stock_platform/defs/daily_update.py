@@ -13,10 +13,10 @@ import dagster as dg
 from stock_platform.defs.daily_bars import daily_bars
 from stock_platform.defs.indicator_shelves import STATES
 from stock_platform.defs.indicators import indicators_daily
-from stock_platform.defs.resources import LakeResource, ProvidersResource
+from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.serving import stock_data
-from stock_platform.domain.problems import Permanent
 from stock_platform.lake import read
+from stock_platform.providers.connect import NOT_CONFIGURED, is_configured
 
 SESSIONS_BACK = 10
 """How far back an update looks for sessions it missed while the platform was down."""
@@ -59,14 +59,11 @@ def to_update(sessions: Sequence[date], computed: Collection[date]) -> tuple[dat
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def every_day_after_a_session(
-    context: dg.ScheduleEvaluationContext, lake: LakeResource, providers: ProvidersResource
+    context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Tuesday to Saturday 13:00 UTC: the session that closed, and those missed before it."""
-    try:
-        with providers.open():
-            pass
-    except Permanent as problem:
-        return dg.SkipReason(str(problem))
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
     knowledge = lake.knowledge()
     now = context.scheduled_execution_time.astimezone(UTC)
     latest = knowledge.calendar.latest_closed(now)

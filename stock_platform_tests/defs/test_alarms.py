@@ -1,0 +1,297 @@
+"""Who is told of what: failed runs nobody retries, gaps nobody fills, silence, delay."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import msgspec
+import pytest
+
+from stock_platform.defs.alarms import failed_runs, name_of, standing_troubles
+from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.resources import LakeResource
+from stock_platform.defs.troubles import SESSIONS_TOLD_MAX, Watch
+from stock_platform.domain.answer import Answer
+from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.revision import Revision
+from stock_platform.indicators.weekly import Week
+from stock_platform.lake import ledgers
+from stock_platform.lake.answers import record_answers
+from stock_platform.serving.alerts import Alert, Kind
+from stock_platform.serving.report_delivery import Sending, record_path
+from stock_platform.settings import FollowingSettings, MarketSettings
+from stock_platform_tests.defs.runs import run_session
+from stock_platform_tests.serving.hooks import Hook, webhook
+
+NOW = datetime(2026, 11, 21, 18, 30, tzinfo=UTC)
+"""A Saturday, half an hour after a report is late."""
+WEEK = date(2026, 11, 16)
+
+
+@pytest.fixture
+def hook(lake: LakeResource, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    with webhook() as server:
+        monkeypatch.setenv("STOCKS_ALERT_WEBHOOK", server.url)
+        yield server
+
+
+def _watch(knowledge: Knowledge, now: datetime = NOW) -> Watch:
+    return Watch(knowledge, now, FollowingSettings(), "http://dagster")
+
+
+def _kinds(alerts: Iterator[Alert]) -> list[tuple[Kind, str]]:
+    return [(alert.kind, alert.key) for alert in alerts]
+
+
+def _failed(instance: dg.DagsterInstance, session: date, **tags: str) -> dg.RunFailureSensorContext:
+    result = run_session(instance, session, "serving/stock_data")
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    instance.add_run_tags(result.run_id, tags)
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    context = dg.build_run_status_sensor_context(
+        sensor_name="failed_runs",
+        dagster_event=result.get_run_failure_event(),
+        dagster_instance=instance,
+        dagster_run=run,
+        partition_key=None,
+    )
+    return context.for_run_failure()
+
+
+@pytest.fixture
+def failing(lake: LakeResource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKS_POSTGRES_URL", "mysql://nobody@127.0.0.1/none")
+
+
+def test_a_failed_run_is_told_with_its_reason_and_a_link(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    hook: Hook,
+    failing: None,
+    two_sessions: list[date],
+) -> None:
+    context = _failed(instance, two_sessions[1])
+
+    failed_runs(context, lake=lake)
+
+    [message] = [received["text"] for received in hook.received]
+    assert "serving/stock_data" in message
+    assert "expected postgresql://" in message
+    assert f"/runs/{context.dagster_run.run_id}" in message
+
+
+def test_a_run_that_will_be_retried_is_not_told(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    hook: Hook,
+    failing: None,
+    two_sessions: list[date],
+) -> None:
+    context = _failed(instance, two_sessions[1], **{"dagster/will_retry": "true"})
+
+    failed_runs(context, lake=lake)
+
+    assert hook.received == []
+
+
+def test_the_same_job_failing_again_is_told_once(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    hook: Hook,
+    failing: None,
+    two_sessions: list[date],
+) -> None:
+    for session in two_sessions:
+        failed_runs(_failed(instance, session), lake=lake)
+
+    assert len(hook.received) == 1
+
+
+def test_a_run_of_many_assets_is_named_by_a_few() -> None:
+    keys = {dg.AssetKey(["lake", name]) for name in "abcde"}
+    run = dg.DagsterRun(job_name="__ASSET_JOB", asset_selection=frozenset(keys))
+
+    assert name_of(run) == "lake/a, lake/b, lake/c and 2 more"
+
+
+def test_without_a_target_everything_is_quiet(
+    instance: dg.DagsterInstance, lake: LakeResource
+) -> None:
+    said = _tick(instance, lake)
+
+    assert "STOCKS_ALERT_WEBHOOK" in str(said)
+
+
+def test_standing_troubles_are_told_once_in_a_window(
+    instance: dg.DagsterInstance, lake: LakeResource, hook: Hook
+) -> None:
+    first = _tick(instance, lake)
+    told = len(hook.received)
+    again = _tick(instance, lake)
+
+    assert "stale_data lake/minute_bars" in str(first)
+    assert told >= 4
+    assert len(hook.received) == told
+    assert "no trouble to tell" in str(again)
+
+
+def test_what_did_not_arrive_is_told_by_a_later_tick(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    hook: Hook,
+    failing: None,
+    two_sessions: list[date],
+) -> None:
+    hook.answers = [(400, {})]
+    failed_runs(_failed(instance, two_sessions[1]), lake=lake)
+
+    said = _tick(instance, lake)
+
+    assert "failed_run serving/stock_data" in str(said)
+
+
+def _tick(instance: dg.DagsterInstance, lake: LakeResource) -> object:
+    return standing_troubles(
+        dg.build_sensor_context(
+            instance=instance, resources={"lake": lake}, sensor_name="standing_troubles"
+        )
+    )
+
+
+def _ledger(knowledge: Knowledge, session: date) -> Ledger:
+    ledger = Ledger.blank(knowledge.calendar.grid(session), knowledge.market.symbols or ())
+    ledger.checked_at = ledger.grid.closes_at + timedelta(hours=1)
+    return ledger
+
+
+def test_refused_minutes_are_told_with_their_provider(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    ledger = _ledger(knowledge, two_sessions[1])
+    grid = ledger.grid
+    ledger.bits["observed"][1:] = True
+    ledger.bits["refused"][0] = True
+    ledgers.update(knowledge.store, grid, lambda _: ledger)
+    answer = Answer(
+        "massive",
+        grid.session,
+        (str(ledger.symbols[0]),),
+        grid.minute(0),
+        grid.minute(389),
+        grid.closes_at,
+        Revision.REST,
+        outcome="refused",
+    )
+    record_answers(knowledge.store, grid.session, [answer])
+
+    [alert] = _watch(knowledge, grid.closes_at + timedelta(hours=1)).gaps()
+
+    assert (alert.kind, alert.key) == (Kind.REFUSED_GAP, f"{grid.session} massive")
+    assert str(ledger.symbols[0]) in alert.text
+
+
+def test_minutes_whose_tries_are_used_up_are_told(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    ledger = _ledger(knowledge, two_sessions[1])
+    ledger.bits["observed"][1:] = True
+    ledger.attempts[0] = 100
+    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+
+    found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps())
+
+    assert found == [(Kind.EXHAUSTED_GAP, f"{two_sessions[1]}")]
+
+
+def test_minutes_that_are_still_tried_are_no_news(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    ledger = _ledger(knowledge, two_sessions[1])
+    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+
+    assert _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps()) == []
+
+
+def test_what_is_missing_long_after_the_close_is_told_whatever_was_tried(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    ledger = _ledger(knowledge, two_sessions[1])
+    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+
+    found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(days=9)).gaps())
+
+    assert (Kind.EXHAUSTED_GAP, f"{two_sessions[1]}") in found
+
+
+def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = knowledge.calendar.sessions(date(2026, 9, 1), date(2026, 9, 14))
+    market = MarketSettings(
+        symbols=knowledge.market.symbols, first_session=days[0], last_session=days[-1]
+    )
+    wide = Knowledge(knowledge.store, market, knowledge.healing)
+    for day in days:
+        ledger = _ledger(wide, day)
+        ledgers.update(wide.store, ledger.grid, lambda _, ledger=ledger: ledger)
+
+    found = _kinds(_watch(wide).gaps())
+
+    assert len(found) == SESSIONS_TOLD_MAX + 1
+    assert found[-1] == (Kind.EXHAUSTED_GAP, "older sessions")
+
+
+def test_a_channel_without_a_sign_of_life_is_told_while_the_market_is_open(
+    knowledge: Knowledge,
+) -> None:
+    grid = knowledge.calendar.grid(date(2026, 11, 20))
+    signs = {"AM": grid.minute(60), "T": grid.minute(119)}
+
+    found = _kinds(_watch(knowledge, grid.minute(120)).stream(signs, grid))
+
+    assert found == [(Kind.SILENT_STREAM, "AM")]
+
+
+@pytest.mark.parametrize("now", [NOW, datetime(2026, 11, 27, 12, tzinfo=UTC)])
+def test_a_report_that_was_due_and_not_begun_is_late(knowledge: Knowledge, now: datetime) -> None:
+    assert _kinds(_watch(knowledge, now).report()) == [(Kind.LATE_REPORT, f"{WEEK}")]
+
+
+def test_a_report_is_not_late_in_its_first_two_hours(knowledge: Knowledge) -> None:
+    due = datetime(2026, 11, 21, 17, 59, tzinfo=UTC)
+
+    assert _kinds(_watch(knowledge, due).report()) == []
+
+
+def _mailed(knowledge: Knowledge, state: str) -> None:
+    week = Week.of(knowledge.calendar, WEEK)
+    record = Sending(state, "<id>", 1, NOW)
+    knowledge.store.replace(record_path(week), msgspec.json.encode(record), None)
+
+
+def test_a_report_that_was_sent_is_not_late(knowledge: Knowledge) -> None:
+    _mailed(knowledge, "sent")
+
+    assert _kinds(_watch(knowledge).report()) == []
+
+
+def test_a_report_nobody_knows_the_fate_of_is_told_as_that(knowledge: Knowledge) -> None:
+    _mailed(knowledge, "sending")
+
+    [alert] = _watch(knowledge).report()
+
+    assert "'sending'" in alert.text
+
+
+def test_datasets_that_lack_a_session_are_stale(
+    knowledge: Knowledge, two_sessions: list[date]
+) -> None:
+    ledger = _ledger(knowledge, two_sessions[1])
+    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+
+    found = _kinds(_watch(knowledge).stale())
+
+    stale = [dataset for _, dataset in found]
+    assert stale == ["lake/minute_bars", "indicators/daily", "indicators/minute"]
