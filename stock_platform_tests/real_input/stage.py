@@ -1,7 +1,7 @@
 """A lake, a simulated vendor and the real providers and healer between them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -160,17 +160,20 @@ class Platform:
 
     def heal(self, session: date) -> Healed:
         """Do what the gap sensor's run does for a whole session."""
-        grid = self.grid(session)
         with self.healer() as healer:
-            return healer.heal(grid, 0, grid.width - 1, now=self.clock(), only_ready=True)
+            return _heal(healer, session)
 
     def settle(self, session: date, *, since: datetime | None = None) -> Healed:
         """Do what `session_bars` does once the session has settled, or at `since`."""
-        grid = self.grid(session)
-        compact(self.knowledge.store, session)
         with self.healer() as healer:
-            settled_at = grid.closes_at + self.knowledge.rules.settle
-            return healer.settle(grid, now=self.clock(), since=since or settled_at)
+            return _settle(healer, session, since)
+
+    def heal_all(self, sessions: Sequence[date]) -> None:
+        """Heal and settle every session, newest first."""
+        with self.healer() as healer:
+            for session in reversed(sessions):
+                _heal(healer, session)
+                _settle(healer, session)
 
     def totals(self, session: date) -> dict[str, int]:
         return self.knowledge.ledger(self.grid(session)).totals()
@@ -178,6 +181,18 @@ class Platform:
     def held(self, session: date) -> pl.DataFrame:
         """Give the rows in the lake, by symbol and minute."""
         return read.minute_bars(self.knowledge.store, session, list(ROW))
+
+
+def _heal(healer: Healer, session: date) -> Healed:
+    grid = healer.knowledge.calendar.grid(session)
+    return healer.heal(grid, 0, grid.width - 1, now=healer.clock(), only_ready=True)
+
+
+def _settle(healer: Healer, session: date, since: datetime | None = None) -> Healed:
+    grid = healer.knowledge.calendar.grid(session)
+    compact(healer.store, session)
+    settled_at = grid.closes_at + healer.knowledge.rules.settle
+    return healer.settle(grid, now=healer.clock(), since=since or settled_at)
 
 
 def truth(simulator: Simulator, session: date) -> pl.DataFrame:

@@ -70,9 +70,7 @@ def test_every_minute_of_both_sessions_is_healed(changed: tuple[date, date, Plat
     ]
     slots = np.flatnonzero(platform.knowledge.ledger(platform.grid(monday)).missing().any(axis=0))
 
-    for session in (monday, friday):
-        platform.heal(session)
-        platform.settle(session)
+    platform.heal_all((friday, monday))
 
     minutes = platform.held(monday)["minute"].dt.convert_time_zone(str(NEW_YORK))
     assert "0930" in parts

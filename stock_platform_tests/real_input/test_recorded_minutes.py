@@ -47,13 +47,6 @@ def recording(
         yield made
 
 
-def heal_all(recording: Recording, platform: Platform) -> None:
-    """Do what the sensors' runs do for every session, newest first."""
-    for session in reversed(recording.sessions):
-        platform.heal(session)
-        platform.settle(session)
-
-
 SOURCES = {"rest": {}, "files": {"files": True, "requests_per_minute": FREE_PLAN}}
 
 
@@ -77,7 +70,7 @@ def cured(recording: Recording, source: str, tmp_path_factory: pytest.TempPathFa
     vendor = Vendor(recording.simulator, **SOURCES[source])
     platform = Platform(folder, vendor, (recording.symbol,))
     before = asked_of(recording.simulator)
-    heal_all(recording, platform)
+    platform.heal_all(recording.sessions)
     return Cured(platform, asked_of(recording.simulator) - before)
 
 
@@ -135,7 +128,7 @@ def test_healing_again_changes_no_byte_and_asks_nobody(
     before = {path: path.read_bytes() for path in healed.folder.rglob("*.parquet")}
     asked = asked_of(recording.simulator)
 
-    heal_all(recording, healed)
+    healed.heal_all(recording.sessions)
 
     assert {path: path.read_bytes() for path in healed.folder.rglob("*.parquet")} == before
     assert asked_of(recording.simulator) == asked
@@ -209,7 +202,7 @@ def test_with_regular_hours_only_the_rest_of_the_day_stays_as_streamed(
 def test_a_file_streamed_as_a_whole_is_healed_as_well(file: Path, tmp_path: Path) -> None:
     with recorded(file, tmp_path, None) as recording:
         platform = Platform(tmp_path, Vendor(recording.simulator), (recording.symbol,))
-        heal_all(recording, platform)
+        platform.heal_all(recording.sessions)
 
         held = pl.concat(platform.held(session) for session in recording.sessions)
         assert held.equals(recording.rows())

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from stock_platform.lake import read
 from stock_platform.lake.quarantine import read_quarantine
-from stock_platform.simulator.script import Fault, FlatFile, convert
+from stock_platform.simulator.script import Denial, Fault, FlatFile, convert
 from stock_platform.simulator.serve import running
 from stock_platform_tests.real_input.stage import (
     FREE_PLAN,
@@ -152,6 +153,20 @@ def test_a_file_that_can_not_be_had_is_asked_for_by_symbol(
     assert asked_of(simulator)[RANGE] == len(SYMBOLS)
     assert healed.calls == file_calls + len(SYMBOLS)
     assert platform.totals(DAY)["missing"] == 0
+    assert is_whole(platform)
+
+
+def test_what_one_vendor_refuses_the_next_one_gives(platform: Platform) -> None:
+    simulator = platform.vendor.simulator
+    simulator.set_denied([Denial(path="/range/")])
+    platform.vendor = Vendor(simulator, candles=simulator)
+
+    healed = platform.heal(DAY)
+
+    store = platform.knowledge.store
+    assert healed.refused == 1
+    assert read.minute_bars(store, DAY)["provider"].unique().to_list() == ["finnhub"]
+    assert platform.totals(DAY)["missing"] == platform.totals(DAY)["refused"] == 0
     assert is_whole(platform)
 
 
