@@ -86,6 +86,11 @@ screenshots: $(VENV)/for-tests ## take the pictures in docs/images (needs Chromi
 docs: $(VENV)/for-tests ## write .env.example and docs/configuration.md from the settings
 	$(BIN)/python -m $(TESTS).house
 
+.PHONY: calendar
+calendar: $(VENV)/for-tests ## write domain/xnys.py from the calendar library
+	$(BIN)/python -m $(TESTS).golden.make_xnys
+	$(BIN)/ruff format stock_platform/domain/xnys.py
+
 .PHONY: lock
 lock: $(UV) ## choose library versions again (three days old or more)
 	$(UV) lock --upgrade

@@ -1,6 +1,7 @@
 """The `stocks` command."""
 
 import sys
+import warnings
 from datetime import datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -146,6 +147,8 @@ def main() -> None:
     `.env` in the working folder is read as `dagster dev` reads it; what is set wins.
     """
     load_dotenv(Path.cwd() / ".env")
+    # Pinned and tested in defs/; whoever types a command need not read about it.
+    warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     try:
         app()
     except Problem as problem:
