@@ -131,6 +131,7 @@ class Latest:
             # A wrong token or an error of Redis is mended outside; the journal waits for it.
             self._newest.restore()
             raise Transient(str(error)) from error
+        self._newest.confirm()
         self._written += len(entries)
         if self._options.debug:
             for entry in entries:

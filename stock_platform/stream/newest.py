@@ -5,9 +5,10 @@ makes the feed send a minute again); T and Q by time, then sequence; FMV by
 time. Equal events replace: `q` repeats at times and is no reason to drop one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,8 @@ from stock_platform.stream.events import Bar, Event, Fmv, Quote, Trade, Wanted
 from stock_platform.stream.gaps import MS_END, to_ms
 from stock_platform.stream.values import FmvValue, MinuteValue, QuoteValue, TradeValue, number
 
+SEQUENCE_BITS = 40
+"""Order of a trade or quote in one number: kept per key, it costs less than the event would."""
 SYMBOLS_MAX = 60_000
 """Four times what is listed; more is a broken feed and must not become our memory."""
 PREFIXES: dict[type, str] = {
@@ -55,8 +58,9 @@ class Newest:
         self.refused_symbols = 0
         self.older = 0
         self._ttl = lifetimes.of()
-        self._last: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
+        self._last: dict[type, dict[str, int]] = {kind: {} for kind in PREFIXES}
         self._changed: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
+        self._unseen: set[tuple[type, str]] = set()
         self._handed: dict[type, dict[str, Wanted]] = {}
         self._keys: dict[type, dict[str, bytes]] = {kind: {} for kind in PREFIXES}
 
@@ -70,15 +74,17 @@ class Newest:
         for event in events:
             # Quotes are four fifths of a busy feed: their path comes first and is inlined.
             if type(event) is Quote:
-                symbol, t = event.sym, event.t
+                symbol = event.sym
+                order = (event.t << SEQUENCE_BITS) + event.q
                 old = last_quotes.get(symbol)
                 if old is None:
                     if not self._admit(event):
                         continue
-                elif t < old.t or (t == old.t and event.q < old.q):  # type: ignore[union-attr]
+                elif order < old:
                     self.older += 1
                     continue
-                last_quotes[symbol] = quotes[symbol] = event
+                last_quotes[symbol] = order
+                quotes[symbol] = event
             elif isinstance(event, Trade | Bar | Fmv):
                 self._take_other(event)
 
@@ -90,32 +96,31 @@ class Newest:
         """
         return {
             self._key(kind, symbol): (kind, symbol)
-            for kind, changed in self._changed.items()
-            for symbol in changed
-            if symbol not in self._keys[kind]
+            for kind, symbol in self._unseen
+            if symbol in self._changed[kind]
         }
 
     def learn(self, stored: Mapping[tuple[type, str], bytes | None]) -> None:
         """Take the values Redis holds for `unseen` keys; a newer one stays."""
         for (kind, symbol), value in stored.items():
-            self._keys[kind][symbol] = self._key(kind, symbol)
+            self._unseen.discard((kind, symbol))
             event = self._changed[kind].get(symbol)
             time = _time_in(value) if value else None
             if event is not None and time is not None and time > _time_ms(event):
                 del self._changed[kind][symbol]
-                self._last[kind][symbol] = _placeholder(kind, symbol, time)
+                self._last[kind][symbol] = _order_at(event, time)
 
     def drain(self, now: datetime) -> list[Entry]:
         """Give every changed key's newest value once; `restore` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         entries: list[Entry] = []
         for kind, changed in self._changed.items():
-            keys, ttl = self._keys[kind], self._ttl[kind]
+            keys, ttl, to_value = self._keys[kind], self._ttl[kind], _VALUES[kind]
             for symbol, event in changed.items():
                 key = keys.get(symbol)
                 if key is None:
                     key = keys[symbol] = self._key(kind, symbol)
-                entries.append(Entry(key, _value(event, stamp), ttl))
+                entries.append(Entry(key, _encode(to_value(event, stamp)), ttl))
         self._handed = self._changed
         self._changed = {kind: {} for kind in PREFIXES}
         return entries
@@ -126,21 +131,25 @@ class Newest:
             self._changed[kind] = {**handed, **self._changed[kind]}
         self._handed = {}
 
+    def confirm(self) -> None:
+        """Let go of what the last `drain` gave: it is set."""
+        self._handed = {}
+
     def doubt(self) -> None:
         """Forget what is known of Redis: another sidecar may have written meanwhile."""
-        for keys in self._keys.values():
-            keys.clear()
+        self._unseen = {(kind, symbol) for kind, last in self._last.items() for symbol in last}
 
     def _take_other(self, event: Trade | Bar | Fmv) -> None:
-        kind = type(event)
+        kind, order = type(event), _order(event)
         old = self._last[kind].get(event.sym)
         if old is None:
             if not self._admit(event):
                 return
-        elif _order(event) < _order(old):
+        elif order < old:
             self.older += 1
             return
-        self._last[kind][event.sym] = self._changed[kind][event.sym] = event
+        self._last[kind][event.sym] = order
+        self._changed[kind][event.sym] = event
 
     def _admit(self, event: Wanted) -> bool:
         try:
@@ -151,26 +160,31 @@ class Newest:
         if len(self._last[type(event)]) >= SYMBOLS_MAX:
             self.refused_symbols += 1
             return False
+        self._unseen.add((type(event), event.sym))
         return True
 
     def _key(self, kind: type, symbol: str) -> bytes:
         return f"{PREFIXES[kind]}{symbol}".encode()
 
 
-def _order(event: Wanted) -> tuple[int, int]:
+def _order(event: Wanted) -> int:
     if isinstance(event, Bar):
-        return event.s, 0
-    return to_ms(event.t) if isinstance(event, Fmv) else event.t, getattr(event, "q", 0)
+        return event.s
+    if isinstance(event, Fmv):
+        return to_ms(event.t)
+    return (event.t << SEQUENCE_BITS) + event.q
 
 
 def _time_ms(event: Wanted) -> int:
     return event.s if isinstance(event, Bar) else to_ms(event.t)
 
 
-def _placeholder(kind: type, symbol: str, time: int) -> Wanted:
-    if kind is Bar:
-        return Bar(sym=symbol, s=time)
-    return kind(sym=symbol, t=time)
+def _order_at(event: Wanted, time_ms: int) -> int:
+    """Give the order of a stored time, in the unit `event` counts in."""
+    if isinstance(event, Bar | Fmv):
+        return time_ms
+    unit = event.t // max(to_ms(event.t), 1)
+    return time_ms * unit << SEQUENCE_BITS
 
 
 class _Stored(msgspec.Struct):
@@ -189,17 +203,22 @@ def _time_in(value: bytes) -> int | None:
 _encode = msgspec.json.Encoder().encode
 
 
-def _value(event: Wanted, stamp: str) -> bytes:
-    if isinstance(event, Bar):
-        return _encode(_minute_value(event, stamp))
-    # Called for every changed key: the common unit of time is told without a call.
-    ts = event.t if event.t < MS_END else to_ms(event.t)
-    if isinstance(event, Quote):
-        return _encode(QuoteValue(event.sym, event.bp, event.bs, event.ap, event.as_, ts, stamp))
-    if isinstance(event, Trade):
-        size = event.s if event.ds is None else number(event.ds, event.s)
-        return _encode(TradeValue(event.sym, event.p, ts, size, event.c or [], stamp))
-    return _encode(FmvValue(event.sym, event.fmv, ts, stamp))
+def _ms(time: int) -> int:
+    # Called for every changed key: the common unit is told without a second call.
+    return time if time < MS_END else to_ms(time)
+
+
+def _quote_value(event: Quote, stamp: str) -> QuoteValue:
+    return QuoteValue(event.sym, event.bp, event.bs, event.ap, event.as_, _ms(event.t), stamp)
+
+
+def _trade_value(event: Trade, stamp: str) -> TradeValue:
+    size = event.s if event.ds is None else number(event.ds, event.s)
+    return TradeValue(event.sym, event.p, _ms(event.t), size, event.c or [], stamp)
+
+
+def _fmv_value(event: Fmv, stamp: str) -> FmvValue:
+    return FmvValue(event.sym, event.fmv, _ms(event.t), stamp)
 
 
 def _minute_value(bar: Bar, stamp: str) -> MinuteValue:
@@ -207,3 +226,11 @@ def _minute_value(bar: Bar, stamp: str) -> MinuteValue:
     end = bar.e - 1 if bar.e and bar.e % 1000 == 0 else bar.e or bar.s + 59_999
     volume = number(bar.dv, bar.v)
     return MinuteValue(bar.sym, bar.s, end, bar.o, bar.h, bar.l, bar.c, volume, bar.vw, stamp)
+
+
+_VALUES: dict[type, Callable[[Any, str], msgspec.Struct]] = {
+    Bar: _minute_value,
+    Fmv: _fmv_value,
+    Trade: _trade_value,
+    Quote: _quote_value,
+}

@@ -111,7 +111,8 @@ class RedisSink:
         pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, self._sha)]
         pieces.append(_bulk(b"%d" % (count + 1)))
         pieces.append(_bulk(lease[0].encode()))
-        pieces += [self._packed_key(entry.key) for entry in entries]
+        known = self._keys
+        pieces += [known.get(entry.key) or self._packed_key(entry.key) for entry in entries]
         pieces.append(_bulk(lease[1].encode()))
         pieces.append(b"$0\r\n\r\n")
         ttls = {seconds: _bulk(b"%d" % seconds) for seconds in {e.ttl_s for e in entries}}
@@ -122,11 +123,9 @@ class RedisSink:
         return b"".join(pieces)
 
     def _packed_key(self, key: bytes) -> bytes:
-        packed = self._keys.get(key)
-        if packed is None:
-            packed = _bulk(key)
-            if len(self._keys) < KEYS_KNOWN_MAX:
-                self._keys[key] = packed
+        packed = _bulk(key)
+        if len(self._keys) < KEYS_KNOWN_MAX:
+            self._keys[key] = packed
         return packed
 
 

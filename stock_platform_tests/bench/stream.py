@@ -22,10 +22,13 @@ def bench_receivers(report: Report, seconds: float, redis_port: int) -> None:
         label = f"{per_frame} a frame{', TLS' if tls else ''}"
         alone = _flat_out("receive_only", per_frame, seconds, tls=tls, redis_port=redis_port)
         report.add(f"picows receive only, {label}", alone[0], "events/s")
+        plain = _flat_out("receive_and_write", per_frame, seconds, tls=tls, redis_port=redis_port)
+        report.add(f"picows receive and plain write, {label}", plain[0], "events/s")
         reader = _flat_out("reader", per_frame, seconds, tls=tls, redis_port=redis_port)
         report.add(f"reader with journal, {label}", reader[0], "events/s")
         report.add(f"reader CPU, {label}", reader[1], "s per million")
         report.add(f"reader of receive only, {label}", reader[0] / alone[0], "", ">= 0.6")
+        report.add(f"reader of receive and plain write, {label}", reader[0] / plain[0], "")
     for peer in PEERS_OF_20:
         rate, cpu = _flat_out(peer, 20, seconds, tls=False, redis_port=redis_port)
         report.add(f"{peer}, 20 a frame", rate, "events/s")

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 _SPAWN = multiprocessing.get_context("spawn")
-PEERS = ("naive", "official_models", "official_raw", "receive_only", "reader")
 
 
 def measure(peer: str, host: str, seconds: float, extra: dict[str, Any]) -> tuple[float, float]:
@@ -46,6 +45,8 @@ def _run(peer: str, host: str, extra: dict[str, Any], shared: Any) -> None:
         asyncio.run(_naive(host, counted, extra))
     elif peer == "receive_only":
         asyncio.run(_receive_only(host, counted, extra))
+    elif peer == "receive_and_write":
+        asyncio.run(_receive_and_write(host, counted, extra))
     else:
         asyncio.run(_reader(host, counted, extra))
 
@@ -94,10 +95,11 @@ def _official(host: str, counted: list[int], *, raw: bool) -> None:
 
 
 async def _receive_only(host: str, counted: list[int], extra: dict[str, Any]) -> None:
-    import ssl
-
     import picows
 
+    from stock_platform.stream.reader import settle_memory
+
+    settle_memory()
     per_frame = extra["per_frame"]
 
     class Listener(picows.WSListener):
@@ -105,9 +107,47 @@ async def _receive_only(host: str, counted: list[int], extra: dict[str, Any]) ->
             frame.get_payload_as_bytes()
             counted[0] += per_frame
 
+    await _listen(Listener, host, extra)
+
+
+async def _receive_and_write(host: str, counted: list[int], extra: dict[str, Any]) -> None:
+    """The least a journal can cost: a tick's frames joined into one write, nothing else."""
+    import os
+
+    import picows
+
+    from stock_platform.stream.reader import settle_memory
+
+    settle_memory()
+    frames: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    file = os.open(f"{extra['folder']}.plain", os.O_CREAT | os.O_WRONLY)
+
+    def write() -> None:
+        os.write(file, b"".join(frames))
+        counted[0] += len(frames) * extra["per_frame"]
+        frames.clear()
+        if os.lseek(file, 0, os.SEEK_CUR) > 1 << 30:
+            os.ftruncate(file, 0)
+            os.lseek(file, 0, os.SEEK_SET)
+
+    class Listener(picows.WSListener):
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            if not frames:
+                loop.call_soon(write)
+            frames.append(frame.get_payload_as_bytes())
+
+    await _listen(Listener, host, extra)
+
+
+async def _listen(listener: Any, host: str, extra: dict[str, Any]) -> None:
+    import ssl
+
+    import picows
+
     authority = extra.get("authority")
     trust = ssl.create_default_context(cafile=authority) if authority else None
-    transport, _ = await picows.ws_connect(Listener, f"{host}/stocks", ssl_context=trust)
+    transport, _ = await picows.ws_connect(listener, f"{host}/stocks", ssl_context=trust)
     transport.send(picows.WSMsgType.TEXT, b'{"action":"auth","params":"key"}')
     transport.send(picows.WSMsgType.TEXT, b'{"action":"subscribe","params":"T.*,Q.*"}')
     await transport.wait_disconnected()
