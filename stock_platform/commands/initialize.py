@@ -14,22 +14,32 @@ from rich.progress import (
 from stock_platform.commands.terminal import console
 from stock_platform.defs.daily_bars import DailyFill
 from stock_platform.defs.healer import Healer
+from stock_platform.defs.indicator_chain import Chain
+from stock_platform.defs.indicator_choice import TIMEFRAMES, chosen
+from stock_platform.defs.indicator_shelves import shelf_of
 from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.reference import MARGIN, take_snapshots
 from stock_platform.domain.problems import Permanent, Problem
 from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS_KEY
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.healing.find import latest_verification
-from stock_platform.lake import publish
+from stock_platform.indicators.indicator import Timeframe
+from stock_platform.lake import publish, read
 from stock_platform.lake.store import open_store
 from stock_platform.providers.connect import Providers, open_providers
+from stock_platform.serving.postgres import open_stock_data
+from stock_platform.serving.postgres_refresh import refresh_stock_data
 from stock_platform.settings import (
     HealingSettings,
     LakeSettings,
     MarketSettings,
+    PostgresSettings,
     RequestSettings,
     load,
 )
+
+SESSIONS_AT_ONCE = 10
+"""Between two steps of the progress bar."""
 
 
 def load_history(count: int) -> int:
@@ -48,9 +58,13 @@ def load_history(count: int) -> int:
         healer = Healer(knowledge, providers, load(RequestSettings).asks_at_once)
         missing = _minutes(terminal, healer, sessions, now)
         absent = _daily(terminal, knowledge, providers, sessions)
+    for timeframe in TIMEFRAMES:
+        _indicators(terminal, knowledge, timeframe, sessions)
+    served = _serve(knowledge, sessions)
     terminal.print(
         f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
-        f"missing, {absent:,} daily bars without a provider. `stocks coverage` shows more."
+        f"missing, {absent:,} daily bars without a provider, {served:,} rows of stock_data. "
+        f"`stocks coverage` shows more."
     )
     return 0 if missing == 0 else 1
 
@@ -120,6 +134,29 @@ def _daily(
             absent += fill.fill(days).absent
             progress.advance(task, len(days))
     return absent
+
+
+def _indicators(
+    console: Console, knowledge: Knowledge, timeframe: Timeframe, sessions: list[date]
+) -> None:
+    """Compute the sessions in their order, each onward from the one before."""
+    splits = read.table(knowledge.store, "splits", None)
+    chain = Chain(
+        shelf_of(knowledge.store, timeframe), chosen(timeframe), splits, first=sessions[0]
+    )
+    with _progress(console) as progress:
+        task = progress.add_task(f"{timeframe} indicators", total=len(sessions))
+        for start in range(0, len(sessions), SESSIONS_AT_ONCE):
+            days = sessions[start : start + SESSIONS_AT_ONCE]
+            progress.update(task, description=f"{timeframe} indicators {days[0]}")
+            chain.extend(days)
+            progress.advance(task, len(days))
+
+
+def _serve(knowledge: Knowledge, sessions: list[date]) -> int:
+    with open_stock_data(load(PostgresSettings)) as stock_data:
+        done = refresh_stock_data(knowledge.store, stock_data, sessions[0], sessions[-1])
+    return done.inserted + done.updated + done.unchanged
 
 
 def _progress(console: Console) -> Progress:

@@ -16,7 +16,6 @@ from stock_platform.defs.troubles import Watch
 from stock_platform.domain.problems import Problem
 from stock_platform.serving import alerts_texts
 from stock_platform.serving.alerts import Alert, Kind, Target, Told, resend_failed, send_alert
-from stock_platform.serving.alerts_targets import open_targets
 from stock_platform.settings import (
     AlertSettings,
     FollowingSettings,
@@ -39,7 +38,13 @@ ASSETS_NAMED_MAX = 3
 
 
 def _targets() -> list[Target]:
-    return open_targets(load(AlertSettings), load(ServingSettings), load(MailSettings))
+    alerts = load(AlertSettings)
+    if not (alerts.alert_mail_to or alerts.alert_sns_topic or alerts.alert_webhook):
+        return []
+    # boto3 and the mail clients are loaded once somebody is to be told.
+    from stock_platform.serving.alerts_targets import open_targets
+
+    return open_targets(alerts, load(ServingSettings), load(MailSettings))
 
 
 def _window(alert: Alert) -> timedelta:

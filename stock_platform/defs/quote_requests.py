@@ -7,6 +7,7 @@ queue hands it out again.
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -22,9 +23,10 @@ from stock_platform.defs.trouble import permanent_is_final
 from stock_platform.domain.problems import Problem
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.lake import publish, quarantine
-from stock_platform.serving.quote_queue import QuoteQueue
-from stock_platform.serving.quote_requests import process_requests
 from stock_platform.settings import QueueSettings, ServingSettings, load
+
+if TYPE_CHECKING:
+    from stock_platform.serving.quote_queue import QuoteQueue
 
 NOT_USED = f"no queue of quote requests is configured: {NO_AWS}"
 _GOING = [
@@ -35,11 +37,20 @@ _GOING = [
 ]
 
 
+def _queue() -> "QuoteQueue":
+    # boto3 is loaded by those who use a queue, not by every process that reads definitions.
+    from stock_platform.serving.quote_queue import QuoteQueue
+
+    return QuoteQueue.open(load(QueueSettings), load(ServingSettings))
+
+
 @dg.op(pool="provider_rest")
 def answer(
     context: dg.OpExecutionContext, lake: LakeResource, providers: ProvidersResource
 ) -> None:
     """Take requests ten at a time, ask for their quotes, publish, and only then delete."""
+    from stock_platform.serving.quote_requests import process_requests
+
     store, minutes = lake.store(), set[datetime]()
 
     def keep(session: date, quotes: pl.DataFrame) -> None:
@@ -49,13 +60,12 @@ def answer(
     with permanent_is_final(), _recorded(context, minutes), providers.open() as opened:
         if not opened.quotes:
             raise dg.Failure(NO_QUOTES, allow_retries=False)
-        queues = load(QueueSettings)
         done = process_requests(
-            QuoteQueue.open(queues, load(ServingSettings)),
+            _queue(),
             opened.quotes[0],
             keep,
             quarantine=lambda rejected: quarantine.keep(store, rejected),
-            batches_max=queues.quote_batches_max,
+            batches_max=load(QueueSettings).quote_batches_max,
         )
     context.log.info(
         f"{done.answered} requests answered, {done.buried} buried, {done.given_back} given back"
@@ -102,7 +112,7 @@ def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
     if context.instance.get_runs_count(going):
         return dg.SkipReason("a run is answering requests")
     try:
-        waiting = QuoteQueue.open(load(QueueSettings), load(ServingSettings)).waiting()
+        waiting = _queue().waiting()
     except Problem as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
@@ -137,7 +147,7 @@ def enqueue_every_minute(
     knowledge = lake.knowledge()
     try:
         symbols = expected_symbols(knowledge.store, session, knowledge.market)
-        sent = QuoteQueue.open(load(QueueSettings), load(ServingSettings)).enqueue(symbols)
+        sent = _queue().enqueue(symbols)
     except Problem as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))

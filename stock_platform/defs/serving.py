@@ -1,4 +1,8 @@
-"""`serving/stock_data`, `serving/latest_quotes`, `serving/quote_stream`: copies for others."""
+"""`serving/stock_data`, `serving/latest_quotes`, `serving/quote_stream`: copies for others.
+
+Clients of Postgres and AWS are loaded by the runs that use them: together they would
+double the time in which the definitions load, and every run starts with that.
+"""
 
 from datetime import UTC, date, datetime
 
@@ -21,8 +25,6 @@ from stock_platform.defs.raw_quotes import raw_quotes
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.trouble import LATER, permanent_is_final
 from stock_platform.domain.quote import QUOTE_KEY, RAW_QUOTES
-from stock_platform.serving.dynamodb import LatestQuotes
-from stock_platform.serving.kinesis import QuoteStream
 from stock_platform.serving.postgres_rows import STOCK_DATA
 from stock_platform.settings import PostgresSettings, ServingSettings, load
 
@@ -97,6 +99,8 @@ def latest_quotes(lake: LakeResource) -> dg.MaterializeResult:
     An older quote never replaces a newer one, in whatever order runs come; materializing
     again writes nothing and keeps the time of insertion.
     """
+    from stock_platform.serving.dynamodb import LatestQuotes
+
     quotes = newest_quotes(lake.store())
     with permanent_is_final():
         done = LatestQuotes.open(load(ServingSettings)).write(quotes, datetime.now(UTC))
@@ -124,6 +128,8 @@ def quote_stream(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     Sends what was observed since the last materialization. A repeat is told by (symbol,
     minute, provider).
     """
+    from stock_platform.serving.kinesis import QuoteStream
+
     until = _streamed_until(context.instance)
     quotes = quotes_since(lake.store(), until)
     with permanent_is_final():

@@ -1,24 +1,22 @@
 """TA-Lib's functions without the wrapper that looks for Polars and pandas in every call.
 
 On a slice of some dozen bars the wrapper costs as much as the function behind it,
-and a daily update is nothing but short slices.
+and a daily update is nothing but short slices. TA-Lib is loaded with the first
+function that is asked for: pandas comes with it, and whoever only wants to know
+which indicators there are (Dagster's definitions) need not wait for both.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import talib
 
+def __getattr__(name: str) -> Any:
+    """Give a function of TA-Lib by its name, or MEAN, the plain average among its kinds."""
+    if not name.isupper() or name.startswith("_"):
+        raise AttributeError(name)
+    import talib
 
-def _plain(name: str) -> Callable[..., Any]:
-    function = getattr(talib, name)
-    return getattr(function, "__wrapped__", function)
-
-
-SMA, EMA, WMA, MACD = _plain("SMA"), _plain("EMA"), _plain("WMA"), _plain("MACD")
-ADX, PLUS_DI, MINUS_DI = _plain("ADX"), _plain("PLUS_DI"), _plain("MINUS_DI")
-PLUS_DM, MINUS_DM = _plain("PLUS_DM"), _plain("MINUS_DM")
-RSI, STOCH, CCI, MFI = _plain("RSI"), _plain("STOCH"), _plain("CCI"), _plain("MFI")
-BBANDS, STDDEV, ATR, TRANGE = _plain("BBANDS"), _plain("STDDEV"), _plain("ATR"), _plain("TRANGE")
-OBV, MAX, TYPPRICE = _plain("OBV"), _plain("MAX"), _plain("TYPPRICE")
-MEAN = talib.MA_Type.SMA
+    found = talib.MA_Type.SMA if name == "MEAN" else getattr(talib, name)
+    found = getattr(found, "__wrapped__", found)
+    # Found like any other name of a module from now on.
+    globals()[name] = found
+    return found

@@ -27,6 +27,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], d
             **os.environ,
             **simulator.environment(),
             "STOCKS_LAKE": str(folder),
+            "STOCKS_SERVING_SQLITE": str(folder / "serving.sqlite"),
             "STOCKS_SYMBOLS": "*",
             "STOCKS_FIRST_SESSION": FIRST.isoformat(),
             "STOCKS_LAST_SESSION": LAST.isoformat(),
@@ -64,6 +65,26 @@ def test_daily_bars_are_there_for_every_symbol(
     daily = read.daily_bars(store, FIRST.year, LAST.year)
 
     assert daily.group_by("session").agg(pl.len()).height == len(true)
+
+
+def test_indicators_are_there_for_every_bar(
+    loaded: tuple[Path, list[str], dict[date, int]],
+) -> None:
+    folder, _, true = loaded
+    store = open_store(LakeSettings(lake=str(folder)))
+
+    minutes = {day: read.table(store, "indicators_minute", day).height for day in true}
+    daily = read.table(store, "indicators_daily", FIRST.year)
+
+    assert minutes == true
+    assert daily.height == read.daily_bars(store, FIRST.year, LAST.year).height
+
+
+def test_the_sessions_are_served(loaded: tuple[Path, list[str], dict[date, int]]) -> None:
+    folder, outputs, true = loaded
+
+    assert f"{20 * len(true)} rows of stock_data" in " ".join(outputs[1].split())
+    assert (folder / "serving.sqlite").is_file()
 
 
 def test_it_says_what_is_left(loaded: tuple[Path, list[str], dict[date, int]]) -> None:

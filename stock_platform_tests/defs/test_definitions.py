@@ -64,6 +64,17 @@ def test_definitions_load_in_a_bare_environment() -> None:
     assert loaded.returncode == 0, loaded.stderr.decode()[-2000:]
 
 
+def test_loading_brings_none_of_the_libraries_that_only_runs_need() -> None:
+    heavy = {"boto3", "matplotlib", "pandas", "psycopg", "talib"}
+    asked = f"import sys, stock_platform.definitions; print({heavy!r} & set(sys.modules))"
+
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", asked], cwd=ROOT, capture_output=True, check=True
+    )
+
+    assert loaded.stdout.decode().strip() == "set()"
+
+
 @pytest.mark.parametrize("key", GRAPH)
 def test_an_asset_depends_on_what_it_is_made_from(key: str) -> None:
     graph = defs.resolve_asset_graph()
