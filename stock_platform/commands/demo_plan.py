@@ -85,6 +85,7 @@ class DemoPlan:
             **vendors,
             "DAGSTER_HOME": str(self.home),
             "STOCKS_LAKE": str(self.lake),
+            "STOCKS_SERVING_SQLITE": str(self.folder / "serving.sqlite"),
             "STOCKS_SYMBOLS": "*",
             "STOCKS_FIRST_SESSION": self.sessions[0].isoformat(),
             "STOCKS_LAST_SESSION": self.sessions[-1].isoformat(),

@@ -19,6 +19,9 @@ from stock_platform.indicators.compute import Computed
 from stock_platform.indicators.indicator import Indicator
 from stock_platform.indicators.sessions import compute_sessions
 
+RACES_MAX = 3
+"""Times a session is computed again because the one before it changed meanwhile."""
+
 
 @dataclass(slots=True)
 class Extended:
@@ -52,11 +55,37 @@ class Chain:
     first: date
 
     def extend(self, sessions: Iterable[date]) -> Extended:
-        """Compute `sessions`, then the later ones that follow from them; safe to repeat."""
+        """Compute `sessions`, then the later ones that follow from them; safe to repeat.
+
+        Another run may be at work on a session next to these. Whoever has written looks
+        again at what lies before (computing once more when that changed meanwhile) and
+        only then at what comes after, so that one of the two joins the chain.
+        """
         days, done = sorted(sessions), Extended()
-        known = [day for day in self.shelf.computed() if day < days[0]]
-        before = self.shelf.state(known[-1]) if known else None
+        before, now = None, self._before(days[0])
+        traded, after = set[str](), now
+        for _ in range(RACES_MAX):
+            before = now
+            traded, after = self._compute(days, before, done)
+            self._flush(done)
+            now = self._before(days[0])
+            if _same(before, now):
+                break
+        if after is not None and (before is not None or days[0] <= self.first):
+            self._follow(days[-1], after, traded, done)
+            self._flush(done)
+        return done
+
+    def _before(self, session: date) -> pl.DataFrame | None:
+        known = [day for day in self.shelf.computed() if day < session]
+        return self.shelf.state(known[-1]) if known else None
+
+    def _compute(
+        self, days: list[date], before: pl.DataFrame | None, done: Extended
+    ) -> tuple[set[str], pl.DataFrame | None]:
+        """Compute sessions in a row; give the symbols in them and the state after them."""
         traded: set[str] = set()
+        done.sessions.clear()
         for day in days:
             bars = self.shelf.bars(day)
             if not bars.height:
@@ -66,11 +95,8 @@ class Chain:
             self.shelf.keep(day, computed.values, before, whole=True)
             done.sessions.append(day)
             traded |= set(bars["symbol"])
-        if before is not None and (known or days[0] <= self.first):
-            self._follow(days[-1], before, traded, done)
         done.symbols = len(traded)
-        self._flush(done)
-        return done
+        return traded, before
 
     def _follow(self, last: date, before: pl.DataFrame, moving: set[str], done: Extended) -> None:
         """Go on through the later sessions with the symbols for which anything may change.
@@ -121,3 +147,9 @@ class Chain:
             done.added += published.added
             done.changed += published.changed
             done.uri, done.sha256 = published.uri, published.sha256
+
+
+def _same(one: pl.DataFrame | None, other: pl.DataFrame | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.equals(other)

@@ -1,6 +1,6 @@
 """Indicators in a lake: carried from session to session, healed forward, repeated in vain."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from stock_platform.defs.indicator_chain import Chain, Extended
 from stock_platform.defs.indicator_choice import chosen, described
 from stock_platform.defs.indicator_history import differing, newest_bars
-from stock_platform.defs.indicator_shelves import shelf_of
+from stock_platform.defs.indicator_shelves import MinuteShelf, shelf_of
 from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS, sift
 from stock_platform.domain.problems import Malformed
 from stock_platform.domain.revision import Revision
@@ -186,6 +186,31 @@ def test_history_loaded_newest_first_ends_as_if_it_had_come_in_order(tmp_path: P
 
     _extend(ordered, "minute", MINUTE_DAYS)
 
+    assert _minute_values(store).equals(_minute_values(ordered))
+
+
+class _Overtaken(MinuteShelf):
+    """Lets another run finish the session before, just as this one begins to write."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def keep(
+        self, session: date, values: pl.DataFrame, states: pl.DataFrame, *, whole: bool
+    ) -> None:
+        if self.meanwhile:
+            other, self.meanwhile = self.meanwhile, None
+            other()
+        MinuteShelf.keep(self, session, values, states, whole=whole)
+
+
+def test_runs_on_neighbouring_sessions_at_once_still_make_one_chain(tmp_path: Path) -> None:
+    store, ordered = (_lake(tmp_path / name, MINUTES) for name in "ab")
+    shelf = _Overtaken(store)
+    shelf.meanwhile = lambda: _extend(store, "minute", [MINUTE_DAYS[0]])
+
+    Chain(shelf, chosen("minute"), NO_SPLITS, MINUTE_DAYS[0]).extend([MINUTE_DAYS[1]])
+
+    _extend(ordered, "minute", MINUTE_DAYS[:2])
     assert _minute_values(store).equals(_minute_values(ordered))
 
 
