@@ -114,8 +114,7 @@ class Latest:
     def _ask_for_unseen(self) -> None:
         unseen = self._newest.unseen()
         if unseen:
-            values = self._sink.get(list(unseen))
-            self._newest.learn(dict(zip(unseen.values(), values, strict=True)))
+            self._newest.learn(self._sink.get(unseen))
 
     def _put(self, entries: list[Entry]) -> None:
         try:

@@ -5,7 +5,7 @@ makes the feed send a minute again); T and Q by time, then sequence; FMV by
 time. Equal events replace: `q` repeats at times and is no reason to drop one.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,8 @@ class Entry(msgspec.Struct, gc=False):
     key: bytes
     value: bytes
     ttl_s: int
+    packed_key: bytes = b""
+    """The key as Redis wants it, when it is known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,19 @@ class Lifetimes:
         return {Bar: self.agg1m_s, Fmv: self.fmv_s, Trade: self.trade_s, Quote: self.quote_s}
 
 
+class _Key:
+    """What is known of one key. One object, so that an event costs one look-up and not five."""
+
+    __slots__ = ("event", "key", "order", "packed")
+
+    def __init__(self, key: bytes, order: int) -> None:
+        self.key = key
+        self.packed = b"$%d\r\n%b\r\n" % (len(key), key)
+        self.order = order
+        self.event: Wanted | None = None
+        """Waits to be set; None while Redis has the newest."""
+
+
 class Newest:
     """Takes events in order of arrival; `drain` gives the changed keys once."""
 
@@ -58,11 +73,10 @@ class Newest:
         self.refused_symbols = 0
         self.older = 0
         self._ttl = lifetimes.of()
-        self._last: dict[type, dict[str, int]] = {kind: {} for kind in PREFIXES}
-        self._changed: dict[type, dict[str, Wanted]] = {kind: {} for kind in PREFIXES}
-        self._unseen: set[tuple[type, str]] = set()
-        self._handed: dict[type, dict[str, Wanted]] = {}
-        self._keys: dict[type, dict[str, bytes]] = {kind: {} for kind in PREFIXES}
+        self._keys: dict[type, dict[str, _Key]] = {kind: {} for kind in PREFIXES}
+        self._changed: dict[type, list[_Key]] = {kind: [] for kind in PREFIXES}
+        self._handed: list[tuple[_Key, Wanted]] = []
+        self._unseen: list[_Key] = []
 
     @property
     def waiting(self) -> int:
@@ -70,101 +84,103 @@ class Newest:
 
     def take(self, events: Iterable[Event]) -> None:
         """Keep each event that is not older than what its key already has."""
-        last_quotes, quotes = self._last[Quote], self._changed[Quote]
+        quotes, changed = self._keys[Quote], self._changed[Quote]
         for event in events:
             # Quotes are four fifths of a busy feed: their path comes first and is inlined.
             if type(event) is Quote:
-                symbol = event.sym
+                key = quotes.get(event.sym)
                 order = (event.t << SEQUENCE_BITS) + event.q
-                old = last_quotes.get(symbol)
-                if old is None:
-                    if not self._admit(event):
-                        continue
-                elif order < old:
-                    self.older += 1
+                if key is None or order < key.order:
+                    self._take_other(event, order)
                     continue
-                last_quotes[symbol] = order
-                quotes[symbol] = event
+                key.order = order
+                if key.event is None:
+                    changed.append(key)
+                key.event = event
             elif isinstance(event, Trade | Bar | Fmv):
-                self._take_other(event)
+                self._take_other(event, _order(event))
 
-    def unseen(self) -> dict[bytes, tuple[type, str]]:
+    def unseen(self) -> list[bytes]:
         """Give the keys changed for the first time in this process's life.
 
         What Redis holds for them may be newer (a restart re-reads a little of
         the journal): ask, and `learn`.
         """
-        return {
-            self._key(kind, symbol): (kind, symbol)
-            for kind, symbol in self._unseen
-            if symbol in self._changed[kind]
-        }
+        return [key.key for key in self._unseen]
 
-    def learn(self, stored: Mapping[tuple[type, str], bytes | None]) -> None:
-        """Take the values Redis holds for `unseen` keys; a newer one stays."""
-        for (kind, symbol), value in stored.items():
-            self._unseen.discard((kind, symbol))
-            event = self._changed[kind].get(symbol)
+    def learn(self, stored: Sequence[bytes | None]) -> None:
+        """Take the values Redis holds for the `unseen` keys, in their order; a newer one stays."""
+        for key, value in zip(self._unseen, stored, strict=True):
             time = _time_in(value) if value else None
-            if event is not None and time is not None and time > _time_ms(event):
-                del self._changed[kind][symbol]
-                self._last[kind][symbol] = _order_at(event, time)
+            if key.event is not None and time is not None and time > _time_ms(key.event):
+                key.order = _order_at(key.event, time)
+                self._changed[type(key.event)].remove(key)
+                key.event = None
+        self._unseen = []
 
     def drain(self, now: datetime) -> list[Entry]:
         """Give every changed key's newest value once; `restore` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         entries: list[Entry] = []
+        handed: list[tuple[_Key, Wanted]] = []
         for kind, changed in self._changed.items():
-            keys, ttl, to_value = self._keys[kind], self._ttl[kind], _VALUES[kind]
-            for symbol, event in changed.items():
-                key = keys.get(symbol)
-                if key is None:
-                    key = keys[symbol] = self._key(kind, symbol)
-                entries.append(Entry(key, _encode(to_value(event, stamp)), ttl))
-        self._handed = self._changed
-        self._changed = {kind: {} for kind in PREFIXES}
+            ttl, to_value = self._ttl[kind], _VALUES[kind]
+            for key in changed:
+                event = key.event
+                if event is not None:
+                    key.event = None
+                    value = _encode(to_value(event, stamp))
+                    entries.append(Entry(key.key, value, ttl, key.packed))
+                    handed.append((key, event))
+            self._changed[kind] = []
+        self._handed = handed
         return entries
 
     def restore(self) -> None:
         """Take back what the last `drain` gave, because it could not be set."""
-        for kind, handed in self._handed.items():
-            self._changed[kind] = {**handed, **self._changed[kind]}
-        self._handed = {}
+        for key, event in self._handed:
+            if key.event is None:
+                key.event = event
+                self._changed[type(event)].append(key)
+        self._handed = []
 
     def confirm(self) -> None:
         """Let go of what the last `drain` gave: it is set."""
-        self._handed = {}
+        self._handed = []
 
     def doubt(self) -> None:
         """Forget what is known of Redis: another sidecar may have written meanwhile."""
-        self._unseen = {(kind, symbol) for kind, last in self._last.items() for symbol in last}
+        self._unseen = [key for keys in self._keys.values() for key in keys.values()]
 
-    def _take_other(self, event: Trade | Bar | Fmv) -> None:
-        kind, order = type(event), _order(event)
-        old = self._last[kind].get(event.sym)
-        if old is None:
-            if not self._admit(event):
+    def _take_other(self, event: Wanted, order: int) -> None:
+        kind = type(event)
+        key = self._keys[kind].get(event.sym)
+        if key is None:
+            key = self._admit(event, order)
+            if key is None:
                 return
-        elif order < old:
+        elif order < key.order:
             self.older += 1
             return
-        self._last[kind][event.sym] = order
-        self._changed[kind][event.sym] = event
+        key.order = order
+        if key.event is None:
+            self._changed[kind].append(key)
+        key.event = event
 
-    def _admit(self, event: Wanted) -> bool:
+    def _admit(self, event: Wanted, order: int) -> _Key | None:
+        kind = type(event)
         try:
             parse_symbol(event.sym)
         except Malformed:
             self.refused_symbols += 1
-            return False
-        if len(self._last[type(event)]) >= SYMBOLS_MAX:
+            return None
+        if len(self._keys[kind]) >= SYMBOLS_MAX:
             self.refused_symbols += 1
-            return False
-        self._unseen.add((type(event), event.sym))
-        return True
-
-    def _key(self, kind: type, symbol: str) -> bytes:
-        return f"{PREFIXES[kind]}{symbol}".encode()
+            return None
+        key = _Key(f"{PREFIXES[kind]}{event.sym}".encode(), order)
+        self._keys[kind][event.sym] = key
+        self._unseen.append(key)
+        return key
 
 
 def _order(event: Wanted) -> int:

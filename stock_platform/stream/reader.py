@@ -7,8 +7,6 @@ not reach it.
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import multiprocessing
 import signal
 import ssl
@@ -20,6 +18,7 @@ from stock_platform.stream import gaps, offsets, status
 from stock_platform.stream.feed import SECOND, Feed
 from stock_platform.stream.journal import Journal
 from stock_platform.stream.line import Outage
+from stock_platform.stream.memory import settle_memory
 from stock_platform.stream.options import ReaderOptions
 from stock_platform.stream.records import Kind
 from stock_platform.stream.segments import segments
@@ -27,8 +26,6 @@ from stock_platform.stream.tail import Tail
 
 log = structlog.get_logger(__name__)
 NAME = "reader"
-BATCH_BYTES_KEPT = 16 * 1024 * 1024
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Reader:
@@ -129,21 +126,6 @@ def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
                 last[record.feed] = (record.received_at_us / 1e6, max(times, default=0))
     tail.close()
     return last
-
-
-def settle_memory() -> None:
-    """Keep the collector and the allocator out of the way of the socket.
-
-    Nothing here makes cycles. And glibc gives every batch above 128 kB back to
-    the kernel, which then zeroes the pages anew: a third of the reader's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, BATCH_BYTES_KEPT)
-        mallopt(_M_TRIM_THRESHOLD, BATCH_BYTES_KEPT)
 
 
 def run_reader(options: ReaderOptions) -> None:

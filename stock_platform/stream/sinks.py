@@ -17,7 +17,6 @@ from stock_platform.stream.redis_link import CommandFailed, RedisLink, Reply
 
 CHUNK_KEYS = 500
 """Keys of one script call: below a millisecond in which Redis serves nobody else."""
-KEYS_KNOWN_MAX = 300_000
 UPSTASH_CHUNK_KEYS = 200
 UPSTASH_TIMEOUT_S = 10.0
 _STEP = """
@@ -66,7 +65,6 @@ class RedisSink:
         self._link = link
         self._script = script
         self._sha = b""
-        self._keys: dict[bytes, bytes] = {}
 
     def command(self, *arguments: bytes | str | int) -> Reply:
         return self._link.command(*arguments)
@@ -111,8 +109,7 @@ class RedisSink:
         pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, self._sha)]
         pieces.append(_bulk(b"%d" % (count + 1)))
         pieces.append(_bulk(lease[0].encode()))
-        known = self._keys
-        pieces += [known.get(entry.key) or self._packed_key(entry.key) for entry in entries]
+        pieces += [entry.packed_key or _bulk(entry.key) for entry in entries]
         pieces.append(_bulk(lease[1].encode()))
         pieces.append(b"$0\r\n\r\n")
         ttls = {seconds: _bulk(b"%d" % seconds) for seconds in {e.ttl_s for e in entries}}
@@ -121,12 +118,6 @@ class RedisSink:
             for entry in entries
         ]
         return b"".join(pieces)
-
-    def _packed_key(self, key: bytes) -> bytes:
-        packed = _bulk(key)
-        if len(self._keys) < KEYS_KNOWN_MAX:
-            self._keys[key] = packed
-        return packed
 
 
 class UpstashSink:

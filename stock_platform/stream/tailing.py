@@ -15,6 +15,7 @@ import structlog
 
 from stock_platform.domain.problems import Transient
 from stock_platform.stream import offsets, status
+from stock_platform.stream.memory import settle_memory
 from stock_platform.stream.records import Record
 from stock_platform.stream.tail import Tail
 
@@ -192,9 +193,6 @@ def run_tailer(journal: Path, work: Work) -> None:
     tailer = Tailer(journal, work)
     signal.signal(signal.SIGTERM, tailer.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What is alive now lives for ever: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    settle_memory()
     tailer.run(status.parent_lives)
     offsets.release(lock)

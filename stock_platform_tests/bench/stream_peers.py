@@ -97,7 +97,7 @@ def _official(host: str, counted: list[int], *, raw: bool) -> None:
 async def _receive_only(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     import picows
 
-    from stock_platform.stream.reader import settle_memory
+    from stock_platform.stream.memory import settle_memory
 
     settle_memory()
     per_frame = extra["per_frame"]
@@ -116,7 +116,7 @@ async def _receive_and_write(host: str, counted: list[int], extra: dict[str, Any
 
     import picows
 
-    from stock_platform.stream.reader import settle_memory
+    from stock_platform.stream.memory import settle_memory
 
     settle_memory()
     frames: list[bytes] = []
@@ -156,8 +156,9 @@ async def _listen(listener: Any, host: str, extra: dict[str, Any]) -> None:
 async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     from pathlib import Path
 
+    from stock_platform.stream.memory import settle_memory
     from stock_platform.stream.options import FeedOptions, ReaderOptions
-    from stock_platform.stream.reader import Reader, settle_memory
+    from stock_platform.stream.reader import Reader
 
     settle_memory()
     reader = Reader(

@@ -127,8 +127,9 @@ def test_what_redis_holds_already_is_not_replaced_by_something_older() -> None:
     )
 
     unseen = newest.unseen()
-    newest.learn({unseen[b"stock:trade:A"]: b'{"ts":9}', unseen[b"stock:trade:B"]: b'{"ts":5}'})
+    newest.learn([b'{"ts":9}', b'{"ts":5}'])
 
+    assert unseen == [b"stock:trade:A", b"stock:trade:B"]
     assert [entry.key for entry in newest.drain(NOW)] == [b"stock:trade:B"]
 
 
