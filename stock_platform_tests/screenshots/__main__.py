@@ -73,7 +73,7 @@ def lineage(browser: Browser, url: str) -> None:
 
     Measured in a large window, because nodes out of sight are not drawn at all.
     """
-    page = _open(browser, f"{url}/asset-groups", width=3000, height=3000)
+    page = _open(browser, f"{url}/asset-groups", width=5200, height=4200)
     page.get_by_label("panel_show_right").click()
     page.keyboard.press("Alt+KeyE")
     page.get_by_text("minute_bars").first.wait_for()
