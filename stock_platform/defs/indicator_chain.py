@@ -7,7 +7,7 @@ Nothing here knows Dagster, so `stocks init` computes with it too.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import polars as pl
@@ -132,7 +132,7 @@ class Chain:
             near=max([*windowed, 1]),
             far=max((indicator.lookback for indicator in self.indicators), default=1),
         )
-        return compute_sessions(
+        computed = compute_sessions(
             pl.concat([*history, bars]),
             self.indicators,
             first=session,
@@ -140,6 +140,9 @@ class Chain:
             splits=self.splits,
             states=before,
         )
+        # A minute's session is its date, and in the lake the name of its folder.
+        extra = {"session"} - set(self.shelf.key)
+        return replace(computed, values=computed.values.drop(extra))
 
     def _flush(self, done: Extended) -> None:
         for published in self.shelf.flush():

@@ -104,11 +104,10 @@ class MinuteShelf:
         self, session: date, values: pl.DataFrame, states: pl.DataFrame, *, whole: bool
     ) -> None:
         mode = "replace" if whole else "merge"
-        rows = values.drop("session", strict=False)
         table = VALUES["minute"]
-        if rows.height:
+        if values.height:
             self._published.append(
-                publish.publish_table(self.store, table, session, rows, key=self.key, mode=mode)
+                publish.publish_table(self.store, table, session, values, key=self.key, mode=mode)
             )
         _keep_state(self.store, STATES["minute"], session, states)
 

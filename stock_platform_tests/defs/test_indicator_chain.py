@@ -127,6 +127,19 @@ def test_extending_again_writes_nothing(tmp_path: Path, timeframe: Timeframe) ->
     assert {entry.path: entry.version for entry in store.list("")} == before
 
 
+@pytest.mark.parametrize("timeframe", ["daily", "minute"])
+def test_a_session_that_did_not_change_is_not_followed(
+    tmp_path: Path, timeframe: Timeframe
+) -> None:
+    bars, days = {"daily": (DAILY, DAYS[:30]), "minute": (MINUTES, MINUTE_DAYS)}[timeframe]
+    store = _lake(tmp_path, bars)
+    _extend(store, timeframe, days)
+
+    again = _extend(store, timeframe, days[:1])
+
+    assert (again.changed, again.followed) == (0, [])
+
+
 def test_a_healed_session_is_followed_through_every_later_one(tmp_path: Path) -> None:
     healed, fresh = _lake(tmp_path / "a", DAILY), _lake(tmp_path / "b", DAILY)
     _extend(healed, "daily", DAYS)
