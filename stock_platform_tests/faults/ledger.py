@@ -1,19 +1,27 @@
-"""What a run must leave behind: the journal, kept whole, against S3 and Redis."""
+"""What a run must leave behind: the journal, kept whole, against S3 and Redis.
+
+Only the numbers of the trades are kept in memory: a long run has tens of
+millions of them.
+"""
 
 import contextlib
 import json
 import os
+import re
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from stock_platform.stream.records import Kind
 from stock_platform.stream.segments import SUFFIX
 from stock_platform.stream.tail import Tail
+from stock_platform_tests.faults.feed import SYMBOLS
 from stock_platform_tests.stream.servers import Bucket
 
 LOOK_S = 0.02
+_NUMBER = re.compile(rb'"q":(\d+)')
 
 
 class KeptJournal:
@@ -31,18 +39,17 @@ class KeptJournal:
         self._stop.set()
         self._thread.join()
 
-    def trades(self) -> list[dict[str, Any]]:
-        """Give every trade whose frame reached the journal, in order."""
+    def trades(self) -> np.ndarray:
+        """Give the number of every trade whose frame reached the journal."""
         tail = Tail(self._kept)
-        return [
-            event
+        found = [
+            _numbers(record.payload)
             for batch in iter(lambda: tail.read(1 << 24), [])
             for record in batch
             if record.kind == Kind.DATA
-            for frame in record.frames()
-            for event in json.loads(frame)
-            if event["ev"] == "T"
         ]
+        tail.close()
+        return np.concatenate([np.empty(0, np.int64), *found])
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_S):
@@ -55,26 +62,25 @@ class KeptJournal:
                 os.link(path, self._kept / path.name)
 
 
-def missing_and_doubled(trades: list[dict[str, Any]], s3: Bucket) -> tuple[int, int]:
+def missing_and_doubled(trades: np.ndarray, s3: Bucket) -> tuple[int, int]:
     """Compare the journal's trades with the archive's; both must be zero."""
-    journal = Counter(trade["q"] for trade in trades)
-    archive = Counter(json.loads(line)["q"] for line in s3.lines())
-    return (journal - archive).total(), (archive - journal).total()
+    names = [name for name in s3.names() if name.endswith(".ndjson")]
+    archived = np.concatenate([np.empty(0, np.int64), *(_numbers(s3.read(n)) for n in names)])
+    missing = np.setdiff1d(trades, archived).size
+    return missing, archived.size - (np.unique(trades).size - missing)
 
 
-def stale_keys(trades: list[dict[str, Any]], client: Any) -> dict[str, tuple[int, Any]]:
-    """Give the keys whose value is not the newest that reached the journal."""
-    newest: dict[str, dict[str, Any]] = {}
-    for trade in trades:
-        old = newest.get(trade["sym"])
-        if old is None or (trade["t"], trade["q"]) >= (old["t"], old["q"]):
-            newest[trade["sym"]] = trade
-    found = {symbol: client.get(f"stock:trade:{symbol}") for symbol in newest}
-    prices = {
-        symbol: json.loads(value)["price"] if value else None for symbol, value in found.items()
-    }
-    return {
-        symbol: (trade["p"], prices[symbol])
-        for symbol, trade in newest.items()
-        if prices[symbol] != trade["p"]
-    }
+def stale_keys(trades: np.ndarray, client: Any) -> dict[int, tuple[float, float | None]]:
+    """Give the symbols whose value is not the newest that reached the journal."""
+    stale = {}
+    for symbol in range(SYMBOLS):
+        numbers = trades[trades % SYMBOLS == symbol]
+        value = client.get(f"stock:trade:N{symbol:02d}")
+        price = json.loads(value)["price"] if value else None
+        if numbers.size and price != numbers.max() + 0.5:
+            stale[symbol] = (float(numbers.max()) + 0.5, price)
+    return stale
+
+
+def _numbers(text: bytes) -> np.ndarray:
+    return np.array(_NUMBER.findall(text), dtype=np.int64)
