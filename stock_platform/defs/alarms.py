@@ -56,14 +56,17 @@ def _window(alert: Alert) -> timedelta:
 @dg.run_failure_sensor(
     minimum_interval_seconds=INTERVAL_S, default_status=dg.DefaultSensorStatus.RUNNING
 )
-def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> dg.SkipReason | None:
+def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
     """Runs that failed and that nobody will retry: an alert with a link to the run."""
+    # Whatever is returned ends the tick before the next failed run: say it in the log.
     run = context.dagster_run
     if run.tags.get(WILL_RETRY) == "true":
-        return dg.SkipReason("Dagster will retry this run")
+        context.log.info(f"Dagster will retry run {run.run_id}")
+        return
     targets = _targets()
     if not targets:
-        return dg.SkipReason(NO_TARGET)
+        context.log.info(NO_TARGET)
+        return
     alert = alerts_texts.failed_run(
         name_of(run),
         run.run_id,
@@ -72,7 +75,6 @@ def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> dg.S
     )
     told = send_alert(alert, targets, lake.store(), clock=_now, window=_window(alert))
     context.log.info(f"told: {told}")
-    return None
 
 
 def name_of(run: dg.DagsterRun) -> str:

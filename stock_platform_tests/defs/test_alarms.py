@@ -82,6 +82,33 @@ def test_a_failed_run_is_told_with_its_reason_and_a_link(
     assert f"/runs/{context.dagster_run.run_id}" in message
 
 
+def test_the_daemon_finds_failed_runs_by_itself(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    hook: Hook,
+    failing: None,
+    two_sessions: list[date],
+) -> None:
+    cursor = _look_for_failures(instance, lake, None)
+    run_session(instance, two_sessions[0], "serving/stock_data")
+    run_session(instance, two_sessions[1], "lake/daily_bars", "serving/stock_data")
+
+    _look_for_failures(instance, lake, cursor)
+
+    told = [received["text"].split("\n")[0] for received in hook.received]
+    assert told == [
+        "*Run of serving/stock_data failed* (error)",
+        "*Run of lake/daily_bars, serving/stock_data failed* (error)",
+    ]
+
+
+def _look_for_failures(
+    instance: dg.DagsterInstance, lake: LakeResource, cursor: str | None
+) -> str | None:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake})
+    return failed_runs.evaluate_tick(context).cursor
+
+
 def test_a_run_that_will_be_retried_is_not_told(
     instance: dg.DagsterInstance,
     lake: LakeResource,
