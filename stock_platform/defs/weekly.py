@@ -13,7 +13,7 @@ from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.session_bars import coverage
 from stock_platform.defs.trouble import LATER, permanent_is_final
 from stock_platform.indicators.weekly import PERFORMANCE, Week, best_and_worst
-from stock_platform.lake import publish
+from stock_platform.lake import publish, read
 from stock_platform.settings import MailSettings, ReportSettings, load
 
 if TYPE_CHECKING:
@@ -156,8 +156,12 @@ def _mail(knowledge: Knowledge, report: "WeeklyReport", now: datetime) -> str:
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_saturday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def every_saturday(
+    context: dg.ScheduleEvaluationContext, lake: LakeResource
+) -> dg.RunRequest | dg.SkipReason:
     """The week's performance and report, Saturdays 16:00 UTC."""
+    if not read.years_present(lake.store(), "daily_bars"):
+        return dg.SkipReason("there is nothing to report: the lake has no daily bars yet")
     day = context.scheduled_execution_time.astimezone(UTC).date()
     week = Week.of(calendar(), day)
     if not week.sessions:

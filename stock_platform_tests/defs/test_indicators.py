@@ -8,6 +8,7 @@ import pytest
 
 from stock_platform.defs.closing import SESSION_ASSETS
 from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.weekly import every_saturday
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.indicators.weekly import Week
@@ -94,16 +95,29 @@ def test_a_week_has_a_row_for_every_symbol_of_the_watchlist(
     assert rows["return_pct"].null_count() == 0
 
 
+def _saturday(lake: LakeResource, day: str) -> object:
+    at = datetime.fromisoformat(f"{day}T16:00+00:00")
+    context = dg.build_schedule_context(scheduled_execution_time=at, resources={"lake": lake})
+    return every_saturday(context)
+
+
 @pytest.mark.parametrize(
     ("saturday", "monday"), [("2026-11-21", "2026-11-16"), ("2026-07-04", "2026-06-29")]
 )
-def test_saturday_asks_for_the_week_that_is_over(saturday: str, monday: str) -> None:
-    context = dg.build_schedule_context(
-        scheduled_execution_time=datetime.fromisoformat(f"{saturday}T16:00+00:00"),
-        instance=dg.DagsterInstance.ephemeral(),
-    )
+def test_saturday_asks_for_the_week_that_is_over(
+    instance: dg.DagsterInstance,
+    lake: LakeResource,
+    two_sessions: list[date],
+    saturday: str,
+    monday: str,
+) -> None:
+    run_session(instance, two_sessions[1], "lake/daily_bars")
 
-    request = every_saturday(context)
+    request = _saturday(lake, saturday)
 
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == monday
+
+
+def test_an_empty_lake_has_nothing_to_report(lake: LakeResource) -> None:
+    assert isinstance(_saturday(lake, "2026-11-21"), dg.SkipReason)
