@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stock_platform_tests.faults.feed import numbered_feed
@@ -59,6 +60,8 @@ def test_nothing_that_reached_the_journal_is_lost_or_doubled(
 
 
 def _kill(sidecar: Sidecar, target: str) -> Sidecar:
+    # After a kill of the supervisor a status file may still speak of a process that ended.
+    wait_until(lambda: psutil.pid_exists(sidecar.pid(target)) and _fresh(sidecar, target), 100)
     pid = sidecar.pid(target)
     os.kill(pid, signal.SIGKILL)
     if target == "supervisor":
