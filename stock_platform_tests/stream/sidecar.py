@@ -14,6 +14,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from stock_platform.settings import StreamSettings
 from stock_platform.stream import status, supervisor
 from stock_platform.stream.children import Child
@@ -52,9 +54,13 @@ class Sidecar:
     def wait_streaming(self, *feeds: str) -> None:
         def streams() -> bool:
             assert self.process.is_alive(), "the sidecar has ended"
-            known = self.facts.get("reader", {}).get("feeds", {})
-            alive = known and not self.facts["reader"]["stopped"]
-            return alive and all(known[f]["state"] == "streaming" for f in feeds or known)
+            reader = self.facts.get("reader", {})
+            known = reader.get("feeds", {})
+            streaming = known and all(known[f]["state"] == "streaming" for f in feeds or known)
+            # A file may still speak of the reader of an earlier supervisor.
+            return (
+                streaming and not reader["stopped"] and _parent(reader["pid"]) == self.process.pid
+            )
 
         wait_until(streams, START_S)
 
@@ -78,6 +84,13 @@ class Sidecar:
             os.kill(self.process.pid or 0, signal.SIGTERM)
         self.process.join(STOP_S)
         return -1 if self.process.exitcode is None else self.process.exitcode
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return psutil.Process(pid).ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def settings_for(
