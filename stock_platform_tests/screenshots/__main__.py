@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import yaml
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 from stock_platform.commands.demo_plan import DemoPlan
 from stock_platform.defs.minute_bars import HEAL_RANGE
@@ -31,7 +31,7 @@ BYTES_MAX = 300_000
 START_S, PAGE_S = 120.0, 90.0
 SETTLE_MS = 6_000
 """The UI loads its parts one after the other and says nothing when it is done."""
-ZOOM_OUT, PANS = 4, 8
+ZOOM_OUT, MARGIN = 4, 40
 _EVENTS = """{ assetOrError(assetKey: {path: ["lake", "minute_bars"]}) {
   ... on Asset { assetMaterializations(limit: 5000) { partition metadataEntries { label } } } } }"""
 # What lies around all nodes of the graph, in pixels of the page.
@@ -69,10 +69,7 @@ def main() -> int:
 
 
 def lineage(browser: Browser, url: str) -> None:
-    """Take the graph of all assets, every group open, as large as it needs to be.
-
-    Measured in a large window, because nodes out of sight are not drawn at all.
-    """
+    """Take the graph of all assets, every group open, cut out of a very large window."""
     page = _open(browser, f"{url}/asset-groups", width=5200, height=4200)
     page.get_by_label("panel_show_right").click()
     page.keyboard.press("Alt+KeyE")
@@ -80,18 +77,14 @@ def lineage(browser: Browser, url: str) -> None:
     for _ in range(ZOOM_OUT):
         page.get_by_label("zoom_out").click()
     page.wait_for_timeout(SETTLE_MS)
-    # The graph keeps its middle when the window grows, and its scale changes a little.
-    for _ in range(2):
-        graph = page.evaluate(_EXTENT)
-        size = {"width": int(graph["width"]) + 260, "height": int(graph["height"]) + 260}
-        page.set_viewport_size(size)
-        page.wait_for_timeout(500)
-    page.mouse.move(400, 400)
-    for _ in range(PANS):
-        graph = page.evaluate(_EXTENT)
-        page.mouse.wheel(graph["x"] - 150, graph["y"] - 150)
-        page.wait_for_timeout(200)
-    _save(page, "lineage.png")
+    graph = page.evaluate(_EXTENT)
+    around: FloatRect = {
+        "x": max(0, graph["x"] - MARGIN),
+        "y": max(0, graph["y"] - MARGIN),
+        "width": graph["width"] + 2 * MARGIN,
+        "height": graph["height"] + 2 * MARGIN,
+    }
+    _save(page, "lineage.png", clip=around)
 
 
 def minute_page(browser: Browser, url: str) -> None:
@@ -189,10 +182,10 @@ def _open(browser: Browser, url: str, *, width: int = 1600, height: int) -> Page
     return page
 
 
-def _save(page: Page, name: str) -> None:
+def _save(page: Page, name: str, *, clip: FloatRect | None = None) -> None:
     page.wait_for_timeout(SETTLE_MS)
-    taken = Image.open(BytesIO(page.screenshot())).convert("RGB")
-    taken.quantize(colors=256).save(IMAGES / name, optimize=True)
+    taken = Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    taken.quantize(colors=64 if clip else 256).save(IMAGES / name, optimize=True)
     size = (IMAGES / name).stat().st_size
     if size > BYTES_MAX:
         raise RuntimeError(f"{name} has {size:,} bytes, expected at most {BYTES_MAX:,}")
