@@ -42,9 +42,9 @@ def test_nothing_that_reached_the_journal_is_lost_or_doubled(
             journal_segment_bytes=4_000_000,
             trade_ttl_sec=86_400,
         )
+        kept = KeptJournal(settings.journal_dir, tmp_path / "kept")
         sidecar = start(settings)
         sidecar.wait_streaming()
-        kept = KeptJournal(settings.journal_dir, tmp_path / "kept")
         for number in range(kills):
             time.sleep(chance.uniform(0.1, 1.5))
             sidecar = _kill(sidecar, TARGETS[number % len(TARGETS)])

@@ -59,9 +59,9 @@ def test_f16_a_stopped_process_goes_on_or_is_replaced_and_loses_nothing_journale
             s3_endpoint_url=s3.url,
             trade_ttl_sec=86_400,
         )
+        kept = KeptJournal(settings.journal_dir, tmp_path / "kept")
         sidecar = start(settings)
         sidecar.wait_streaming()
-        kept = KeptJournal(settings.journal_dir, tmp_path / "kept")
         pids = [sidecar.pid(name) for name in ("reader", "latest", "archive")]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
