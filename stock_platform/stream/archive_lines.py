@@ -24,11 +24,11 @@ class Lines:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
-        self._lines: dict[str, list[bytes]] = {}
+        self._texts: dict[str, list[bytes]] = {}
 
     def add(self, frames: Iterable[bytes], ingest_ms: int) -> None:
         """Take the frames of one record."""
-        tail = b',"ingestTs":%d}\n' % ingest_ms
+        events: dict[str, list[bytes]] = {}
         for frame in frames:
             try:
                 raws = _RAWS.decode(frame)
@@ -40,22 +40,26 @@ class Lines:
             odd = b"\n" in frame or b"\r" in frame
             for raw in raws:
                 line = bytes(raw)
-                channel = _BY_HEAD.get(line[:_HEAD])
+                channel = _BY_HEAD.get(line[:_HEAD]) or self._channel(raw, ingest_ms)
                 if channel is None:
-                    channel = self._channel(raw, ingest_ms)
-                    if channel is None:
-                        continue
+                    continue
                 if odd:
                     line = msgspec.json.format(line, indent=-1)
-                self._lines.setdefault(channel, []).append(line[:-1] + tail)
+                # Without its last brace: what comes instead is the same for the whole record.
+                events.setdefault(channel, []).append(line[:-1])
+        tail = b',"ingestTs":%d}\n' % ingest_ms
+        for channel, lines in events.items():
+            self._keep(channel, tail.join(lines) + tail, len(lines))
 
     def take(self) -> dict[str, bytes]:
         """Give each channel's lines as one text and forget them."""
-        taken = {channel: b"".join(lines) for channel, lines in self._lines.items()}
-        for channel, lines in self._lines.items():
-            self.counts[channel] = self.counts.get(channel, 0) + len(lines)
-        self._lines = {}
+        taken = {channel: b"".join(texts) for channel, texts in self._texts.items()}
+        self._texts = {}
         return taken
+
+    def _keep(self, channel: str, text: bytes, count: int) -> None:
+        self._texts.setdefault(channel, []).append(text)
+        self.counts[channel] = self.counts.get(channel, 0) + count
 
     def _channel(self, raw: msgspec.Raw, ingest_ms: int) -> str | None:
         name = name_of(raw)
@@ -69,7 +73,7 @@ class Lines:
     def _reject(self, reason: str, record: bytes, ingest_ms: int) -> None:
         text = record[:REJECTED_BYTES_MAX].decode(errors="backslashreplace")
         line = msgspec.json.encode({"reason": reason, "record": text, "ingestTs": ingest_ms})
-        self._lines.setdefault(REJECTED, []).append(line + b"\n")
+        self._keep(REJECTED, line + b"\n", 1)
 
 
 def without_ingest_time(line: bytes) -> bytes:

@@ -118,8 +118,11 @@ class Tailer:
             self._tell()
             now = time.monotonic()
             if now >= flush_at:
-                flush_at = max(flush_at + self._work.tick_s, now)
-                flush_at += 0.0 if self._flush() else RETRY_S
+                retry_s = 0.0 if self._flush() else RETRY_S
+                # After a long flush comes at least half a tick of reading: who is behind
+                # then conflates more and catches up, instead of flushing for ever.
+                half = time.monotonic() + self._work.tick_s / 2
+                flush_at = max(flush_at + self._work.tick_s, half) + retry_s
             if now >= report_at:
                 report_at = now + REPORT_S
                 self._report(stopped=False)
