@@ -1,5 +1,6 @@
 """Settings into what each process is told."""
 
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ import structlog
 
 from stock_platform.domain.problems import Problem
 from stock_platform.domain.session import Calendar
-from stock_platform.domain.symbol import to_path
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
 from stock_platform.stream import archive, bars, latest, queue, reader
 from stock_platform.stream.archive import ArchiveOptions
@@ -26,6 +26,8 @@ from stock_platform.stream.queue import QueueOptions
 log = structlog.get_logger(__name__)
 HOURS_DAYS = 400
 """How far ahead the reader knows when the market is open; it is told anew at every start."""
+WRITER_HOST_MAX = 48
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,16 @@ def symbols_to_subscribe(settings: StreamSettings, today: date) -> tuple[str, ..
 
 
 def hostname() -> str:
-    return to_path(socket.gethostname().replace(".", "-")[:32] or "host")  # type: ignore[arg-type]
+    """Name this machine as objects are named after it: as it calls itself.
+
+    Readers of a data lake pass over names that begin with a dot or an underscore.
+    """
+    return _NOT_IN_NAMES.sub("-", socket.gethostname()).lstrip("._-") or "host"
+
+
+def writer(role: str) -> str:
+    """Name the writer of parts in the lake; of a long host name the end tells pods apart."""
+    return f"{role}-{hostname()[-WRITER_HOST_MAX:]}"
 
 
 def _listed(today: date) -> list[str]:
@@ -202,7 +213,7 @@ def _bars(settings: StreamSettings, symbols: Sequence[str] | None) -> BarsOption
         journal=settings.journal_dir,
         lake=load(LakeSettings),
         market=market,
-        writer=f"sidecar-{hostname()}",
+        writer=writer("sidecar"),
         feeds=("realtime", "delayed"),
         covers_market=covers,
         debug=settings.ws_debug,

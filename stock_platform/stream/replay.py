@@ -23,7 +23,7 @@ from stock_platform.stream.archive_lines import without_ingest_time
 from stock_platform.stream.bars import Bars, BarsOptions
 from stock_platform.stream.journal import Journal
 from stock_platform.stream.latest import Latest
-from stock_platform.stream.plan import hostname, latest_options
+from stock_platform.stream.plan import latest_options, writer
 from stock_platform.stream.sinks import open_sink
 from stock_platform.stream.tailing import Tailer, Work
 
@@ -135,9 +135,7 @@ def _through_tailers(journal: Path, settings: StreamSettings, done: Replayed) ->
     if settings.stream_to_lake:
         lake = load(LakeSettings)
         market = load(MarketSettings)
-        told = BarsOptions(
-            journal, lake, market, f"replay-{hostname()}", ("realtime", "delayed"), False
-        )
+        told = BarsOptions(journal, lake, market, writer("replay"), ("realtime", "delayed"), False)
         bars = Bars(told, open_store(lake))
         _drain(journal, bars)
         done.bars += int(str(bars.status()["bars"]))
