@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,9 +33,13 @@ class KeptJournal:
         kept.mkdir()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Whatever the test came to: a thread left behind would keep pytest from ending.
         self._stop.set()
         self._thread.join()
 
@@ -81,6 +85,16 @@ def stale_keys(trades: np.ndarray, client: Any) -> dict[int, tuple[float, float 
         if numbers.size and price != numbers.max() + 0.5:
             stale[symbol] = (float(numbers.max()) + 0.5, price)
     return stale
+
+
+def lost_before_journal(trades: np.ndarray, sent_at: list[int]) -> np.ndarray:
+    """Give how many trades each kill of the reader cost: sent by then, and in no journal."""
+    ordered = np.unique(trades)
+    sent = np.array(sent_at, dtype=np.int64)
+    found = np.searchsorted(ordered, sent)
+    journaled = np.where(found > 0, ordered[np.maximum(found - 1, 0)], -1)
+    # Two kills with nothing sent between them are the same loss.
+    return (sent - 1 - journaled)[np.diff(journaled, prepend=-2) != 0]
 
 
 def _numbers(text: bytes) -> np.ndarray:

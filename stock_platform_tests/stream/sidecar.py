@@ -78,6 +78,16 @@ class Sidecar:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             return answer.read().decode()
 
+    def kill(self) -> None:
+        """End the supervisor as a crash does; its children notice by themselves."""
+        self.process.kill()
+        self.process.join()
+
+    def start_again(self) -> None:
+        """Start another one with the same settings and the same disk."""
+        self.process.close()
+        self.process = _spawn(self.settings)
+
     def stop(self) -> int:
         """End it as an orchestrator does; give the exit code."""
         if self.process.is_alive():
@@ -113,21 +123,21 @@ def settings_for(
     return StreamSettings(**{**usual, **changes})
 
 
-def start(settings: StreamSettings) -> Sidecar:
+def _spawn(settings: StreamSettings) -> SpawnProcess:
     process = multiprocessing.get_context("spawn").Process(target=_main, args=(settings,))
     process.start()
-    return Sidecar(settings, process)
+    return process
 
 
 @contextmanager
 def running_sidecar(settings: StreamSettings) -> Iterator[Sidecar]:
-    sidecar = start(settings)
+    """Run a whole sidecar; it is gone afterwards, whatever the test came to."""
+    sidecar = Sidecar(settings, _spawn(settings))
     try:
         yield sidecar
     finally:
         if sidecar.stop() < 0:
-            sidecar.process.kill()
-            sidecar.process.join()
+            sidecar.kill()
         sidecar.process.close()
 
 
