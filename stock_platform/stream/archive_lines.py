@@ -15,7 +15,7 @@ REJECTED_BYTES_MAX = 65_536
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 # Only the two busy channels are told by their first bytes. In valid JSON an object that
 # begins so has this `ev`; every other beginning is decoded by name.
-_BY_HEAD = {b'{"ev":"Q"': "Q", b'{"ev":"T"': "T"}
+_QUOTE, _TRADE = b'{"ev":"Q"', b'{"ev":"T"'
 _HEAD = 9
 
 
@@ -28,7 +28,10 @@ class Lines:
 
     def add(self, frames: Iterable[bytes], ingest_ms: int) -> None:
         """Take the frames of one record."""
-        events: dict[str, list[bytes]] = {}
+        # Lines without their last brace: what comes instead is the same for the whole record.
+        quotes: list[bytes] = []
+        trades: list[bytes] = []
+        others: dict[str, list[bytes]] = {}
         for frame in frames:
             try:
                 raws = _RAWS.decode(frame)
@@ -40,16 +43,19 @@ class Lines:
             odd = b"\n" in frame or b"\r" in frame
             for raw in raws:
                 line = bytes(raw)
-                channel = _BY_HEAD.get(line[:_HEAD]) or self._channel(raw, ingest_ms)
-                if channel is None:
-                    continue
                 if odd:
                     line = msgspec.json.format(line, indent=-1)
-                # Without its last brace: what comes instead is the same for the whole record.
-                events.setdefault(channel, []).append(line[:-1])
+                head = line[:_HEAD]
+                if head == _QUOTE:
+                    quotes.append(line[:-1])
+                elif head == _TRADE:
+                    trades.append(line[:-1])
+                elif (channel := self._channel(raw, ingest_ms)) is not None:
+                    others.setdefault(channel, []).append(line[:-1])
         tail = b',"ingestTs":%d}\n' % ingest_ms
-        for channel, lines in events.items():
-            self._keep(channel, tail.join(lines) + tail, len(lines))
+        for channel, lines in [("Q", quotes), ("T", trades), *others.items()]:
+            if lines:
+                self._keep(channel, tail.join(lines) + tail, len(lines))
 
     def take(self) -> dict[str, bytes]:
         """Give each channel's lines as one text and forget them."""

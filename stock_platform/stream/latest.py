@@ -1,7 +1,9 @@
 """The tailer that keeps the newest value of each key in Redis."""
 
+import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ import structlog
 from stock_platform.domain.problems import Problem, Transient
 from stock_platform.stream import status, tailing
 from stock_platform.stream.events import decode
-from stock_platform.stream.newest import Entry, Lifetimes, Newest
+from stock_platform.stream.newest import Lifetimes, Newest, Update
 from stock_platform.stream.offsets import Checkpoint, write_atomically
 from stock_platform.stream.records import Kind, Record
 from stock_platform.stream.sinks import FenceLost, Sink, open_sink
@@ -20,6 +22,8 @@ from stock_platform.stream.sinks import FenceLost, Sink, open_sink
 log = structlog.get_logger(__name__)
 NAME = "latest"
 LEASE_FILE = "lease.json"
+SWITCH_S = 0.0005
+"""How long decoding may keep the thread that talks to Redis waiting for the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,11 @@ def load_fence(journal: Path) -> Fence:
 
 
 class Latest:
-    """Conflates events and sets the changed keys, once per flush."""
+    """Conflates events and sets the changed keys, once per flush.
+
+    While Redis takes one flush the next one gathers: a slow Redis makes flushes
+    fewer and larger, never the reading slower.
+    """
 
     name = NAME
 
@@ -64,6 +72,8 @@ class Latest:
         self._sink = sink
         self._newest = Newest(options.lifetimes)
         self._fence = load_fence(options.journal)
+        self._setting: _Setting | None = None
+        self._talker = ThreadPoolExecutor(1, "redis")
         self._taken = self._done = 0
         self._events = self._unknown = self._malformed = self._written = 0
         self._received_at_us = 0
@@ -83,21 +93,20 @@ class Latest:
         self._received_at_us = records[-1].received_at_us
 
     def flush(self) -> None:
-        started = time.time()
-        taken = self._taken
+        if self._setting and not self._setting.result.done():
+            return
+        self._settle()
         if self._newest.waiting:
             self._ask_for_unseen()
-            self._put(self._newest.drain(datetime.now(UTC)))
-            ended = time.time()
-            self._delay_ms = (ended * 1e6 - self._received_at_us) / 1000
-            self._flush_ms = (ended - started) * 1000
-        self._done = taken
+            self._set(self._newest.drain(datetime.now(UTC)))
+        else:
+            self._done = self._taken
 
     def settled(self, taken: int) -> Checkpoint | None:
         return Checkpoint(self._done) if self._done else None
 
     def finish(self) -> bool:
-        return not self._newest.waiting
+        return not self._newest.waiting and not self._setting
 
     def status(self) -> dict[str, object]:
         return {
@@ -116,9 +125,24 @@ class Latest:
         if unseen:
             self._newest.learn(self._sink.get(unseen))
 
-    def _put(self, entries: list[Entry]) -> None:
+    def _set(self, updates: list[Update]) -> None:
+        lease = (self._fence.key, self._fence.fence)
+        started = time.time()
+
+        def put() -> float:
+            self._sink.put(updates, lease)
+            return time.time()
+
+        result = self._talker.submit(put)
+        self._setting = _Setting(updates, self._taken, self._received_at_us, started, result)
+
+    def _settle(self) -> None:
+        """Learn how the last flush went; `Transient` when its values are still to be set."""
+        setting, self._setting = self._setting, None
+        if not setting:
+            return
         try:
-            self._sink.put(entries, (self._fence.key, self._fence.fence))
+            ended = setting.result.result()
         except FenceLost as error:
             self._newest.restore()
             known = load_fence(self._options.journal)
@@ -131,15 +155,31 @@ class Latest:
             self._newest.restore()
             raise Transient(str(error)) from error
         self._newest.confirm()
-        self._written += len(entries)
+        self._done = setting.taken
+        self._delay_ms = (ended * 1e6 - setting.received_at_us) / 1000
+        self._flush_ms = (ended - setting.started) * 1000
+        self._written += sum(len(update.keys) for update in setting.updates)
         if self._options.debug:
-            for entry in entries:
-                log.debug("redis_write", key=entry.key.decode(), ttl_s=entry.ttl_s)
+            for update in setting.updates:
+                for key in update.keys:
+                    log.debug("redis_write", key=key.name.decode(), ttl_s=update.ttl_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A flush on its way to Redis; `result` gives when it was set."""
+
+    updates: list[Update]
+    taken: int
+    received_at_us: int
+    started: float
+    result: Future[float]
 
 
 def run_latest(options: LatestOptions) -> None:
     """Be the latest tailer's process."""
     status.configure_logs(debug=options.debug)
+    sys.setswitchinterval(SWITCH_S)
     sink = open_sink(options.redis_url, options.redis_token, publish=options.publish)
     tailing.run_tailer(options.journal, Latest(options, sink))
     sink.close()

@@ -18,8 +18,6 @@ from stock_platform.stream.events import Bar, Event, Fmv, Quote, Trade, Wanted
 from stock_platform.stream.gaps import MS_END, to_ms
 from stock_platform.stream.values import FmvValue, MinuteValue, QuoteValue, TradeValue, number
 
-SEQUENCE_BITS = 40
-"""Order of a trade or quote in one number: kept per key, it costs less than the event would."""
 SYMBOLS_MAX = 60_000
 """Four times what is listed; more is a broken feed and must not become our memory."""
 PREFIXES: dict[type, str] = {
@@ -28,16 +26,6 @@ PREFIXES: dict[type, str] = {
     Trade: "stock:trade:",
     Quote: "stock:quote:",
 }
-
-
-class Entry(msgspec.Struct, gc=False):
-    """One key to be set; a struct because thousands are made every flush."""
-
-    key: bytes
-    value: bytes
-    ttl_s: int
-    packed_key: bytes = b""
-    """The key as Redis wants it, when it is known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +44,28 @@ class Lifetimes:
 _BARS = (Bar, Fmv)
 
 
-class _Key:
+class Key:
     """What is known of one key. One object, so that an event costs one look-up and not five."""
 
-    __slots__ = ("event", "key", "order", "packed")
+    __slots__ = ("event", "name", "packed", "sequence", "time")
 
-    def __init__(self, key: bytes, order: int) -> None:
-        self.key = key
-        self.packed = b"$%d\r\n%b\r\n" % (len(key), key)
-        self.order = order
+    def __init__(self, name: bytes, time: int = 0, sequence: int = 0) -> None:
+        self.name = name
+        self.packed = b"$%d\r\n%b\r\n" % (len(name), name)
+        """The name as Redis wants it: packed once and not in every flush."""
+        self.time = time
+        self.sequence = sequence
         self.event: Wanted | None = None
         """Waits to be set; None while Redis has the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Values of one kind to be set: the keys, their JSON, and how long it is believed."""
+
+    ttl_s: int
+    keys: Sequence[Key]
+    values: Sequence[bytes]
 
 
 class Newest:
@@ -76,10 +75,10 @@ class Newest:
         self.refused_symbols = 0
         self.older = 0
         self._ttl = lifetimes.of()
-        self._keys: dict[type, dict[str, _Key]] = {kind: {} for kind in PREFIXES}
-        self._changed: dict[type, list[_Key]] = {kind: [] for kind in PREFIXES}
-        self._handed: list[tuple[_Key, Wanted]] = []
-        self._unseen: list[_Key] = []
+        self._keys: dict[type, dict[str, Key]] = {kind: {} for kind in PREFIXES}
+        self._changed: dict[type, list[Key]] = {kind: [] for kind in PREFIXES}
+        self._handed: list[tuple[list[Key], list[Wanted]]] = []
+        self._unseen: list[Key] = []
 
     @property
     def waiting(self) -> int:
@@ -87,23 +86,29 @@ class Newest:
 
     def take(self, events: Iterable[Event]) -> None:
         """Keep each event that is not older than what its key already has."""
-        tables: dict[type, tuple[dict[str, _Key], list[_Key]]] = {
-            kind: (self._keys[kind], self._changed[kind]) for kind in (Quote, Trade)
-        }
+        quotes, quotes_changed = self._keys[Quote], self._changed[Quote]
+        trades, trades_changed = self._keys[Trade], self._changed[Trade]
         for event in cast("Iterable[Any]", events):
             # Quotes and trades are 98% of a busy feed: their path comes first and is inlined.
-            table = tables.get(type(event))
-            if table is None:
+            kind = type(event)
+            if kind is Quote:
+                keys, changed = quotes, quotes_changed
+            elif kind is Trade:
+                keys, changed = trades, trades_changed
+            else:
                 if isinstance(event, _BARS):
-                    self._take_other(event, _order(event))
+                    self._take_other(event)
                 continue
-            keys, changed = table
             key = keys.get(event.sym)
-            order = (event.t << SEQUENCE_BITS) + event.q
-            if key is None or order < key.order:
-                self._take_other(event, order)
+            if key is None:
+                self._take_other(event)
                 continue
-            key.order = order
+            time = event.t
+            if time <= key.time and (time < key.time or event.q < key.sequence):
+                self.older += 1
+                continue
+            key.time = time
+            key.sequence = event.q
             if key.event is None:
                 changed.append(key)
             key.event = event
@@ -114,42 +119,44 @@ class Newest:
         What Redis holds for them may be newer (a restart re-reads a little of
         the journal): ask, and `learn`.
         """
-        return [key.key for key in self._unseen]
+        return [key.name for key in self._unseen]
 
     def learn(self, stored: Sequence[bytes | None]) -> None:
         """Take the values Redis holds for the `unseen` keys, in their order; a newer one stays."""
         for key, value in zip(self._unseen, stored, strict=True):
             time = _time_in(value) if value else None
             if key.event is not None and time is not None and time > _time_ms(key.event):
-                key.order = _order_at(key.event, time)
+                key.time, key.sequence = _time_like(key.event, time), 0
                 self._changed[type(key.event)].remove(key)
                 key.event = None
         self._unseen = []
 
-    def drain(self, now: datetime) -> list[Entry]:
+    def drain(self, now: datetime) -> list[Update]:
         """Give every changed key's newest value once; `restore` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entries: list[Entry] = []
-        handed: list[tuple[_Key, Wanted]] = []
+        updates: list[Update] = []
         for kind, changed in self._changed.items():
-            ttl, to_value = self._ttl[kind], _VALUES[kind]
+            if not changed:
+                continue
+            to_value = _VALUES[kind]
+            events = [cast("Wanted", key.event) for key in changed]
+            # All at once: a line each, and no line break is ever inside one.
+            lines = _encode_lines([to_value(event, stamp) for event in events]).split(b"\n")
+            lines.pop()
+            updates.append(Update(self._ttl[kind], changed, lines))
             for key in changed:
-                event = key.event
-                if event is not None:
-                    key.event = None
-                    value = _encode(to_value(event, stamp))
-                    entries.append(Entry(key.key, value, ttl, key.packed))
-                    handed.append((key, event))
+                key.event = None
+            self._handed.append((changed, events))
             self._changed[kind] = []
-        self._handed = handed
-        return entries
+        return updates
 
     def restore(self) -> None:
         """Take back what the last `drain` gave, because it could not be set."""
-        for key, event in self._handed:
-            if key.event is None:
-                key.event = event
-                self._changed[type(event)].append(key)
+        for keys, events in self._handed:
+            for key, event in zip(keys, events, strict=True):
+                if key.event is None:
+                    key.event = event
+                    self._changed[type(event)].append(key)
         self._handed = []
 
     def confirm(self) -> None:
@@ -160,22 +167,23 @@ class Newest:
         """Forget what is known of Redis: another sidecar may have written meanwhile."""
         self._unseen = [key for keys in self._keys.values() for key in keys.values()]
 
-    def _take_other(self, event: Wanted, order: int) -> None:
+    def _take_other(self, event: Wanted) -> None:
         kind = type(event)
+        time, sequence = _order(event)
         key = self._keys[kind].get(event.sym)
         if key is None:
-            key = self._admit(event, order)
+            key = self._admit(event, time, sequence)
             if key is None:
                 return
-        elif order < key.order:
+        elif (time, sequence) < (key.time, key.sequence):
             self.older += 1
             return
-        key.order = order
+        key.time, key.sequence = time, sequence
         if key.event is None:
             self._changed[kind].append(key)
         key.event = event
 
-    def _admit(self, event: Wanted, order: int) -> _Key | None:
+    def _admit(self, event: Wanted, time: int, sequence: int) -> Key | None:
         kind = type(event)
         try:
             parse_symbol(event.sym)
@@ -185,30 +193,29 @@ class Newest:
         if len(self._keys[kind]) >= SYMBOLS_MAX:
             self.refused_symbols += 1
             return None
-        key = _Key(f"{PREFIXES[kind]}{event.sym}".encode(), order)
+        key = Key(f"{PREFIXES[kind]}{event.sym}".encode(), time, sequence)
         self._keys[kind][event.sym] = key
         self._unseen.append(key)
         return key
 
 
-def _order(event: Wanted) -> int:
+def _order(event: Wanted) -> tuple[int, int]:
     if isinstance(event, Bar):
-        return event.s
+        return event.s, 0
     if isinstance(event, Fmv):
-        return to_ms(event.t)
-    return (event.t << SEQUENCE_BITS) + event.q
+        return to_ms(event.t), 0
+    return event.t, event.q
 
 
 def _time_ms(event: Wanted) -> int:
     return event.s if isinstance(event, Bar) else to_ms(event.t)
 
 
-def _order_at(event: Wanted, time_ms: int) -> int:
-    """Give the order of a stored time, in the unit `event` counts in."""
+def _time_like(event: Wanted, time_ms: int) -> int:
+    """Give a stored time in the unit `event` counts in."""
     if isinstance(event, Bar | Fmv):
         return time_ms
-    unit = event.t // max(to_ms(event.t), 1)
-    return time_ms * unit << SEQUENCE_BITS
+    return time_ms * (event.t // max(to_ms(event.t), 1))
 
 
 class _Stored(msgspec.Struct):
@@ -224,7 +231,7 @@ def _time_in(value: bytes) -> int | None:
     return stored.start if stored.ts is None else stored.ts
 
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def _ms(time: int) -> int:

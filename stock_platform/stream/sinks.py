@@ -5,14 +5,14 @@ sidecar still holds the lease: a paused process that wakes up after its lease
 went to another one changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import httpx2
 import msgspec
 
 from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.stream.newest import Entry
+from stock_platform.stream.newest import Update
 from stock_platform.stream.redis_link import CommandFailed, RedisLink, Reply
 
 CHUNK_KEYS = 500
@@ -20,13 +20,13 @@ CHUNK_KEYS = 500
 UPSTASH_CHUNK_KEYS = 200
 UPSTASH_TIMEOUT_S = 10.0
 _STEP = """
-local n = #KEYS
 if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 2, n do
-  redis.call('SET', KEYS[i], ARGV[2 * i - 1], 'EX', ARGV[2 * i])
+local call, ttl = redis.call, ARGV[2]
+for i = 2, #KEYS do
+  call('SET', KEYS[i], ARGV[i + 1], 'EX', ttl)
 """
 SET_ALL = _STEP + "end return 1"
-SET_AND_PUBLISH = _STEP + "redis.call('PUBLISH', KEYS[i], ARGV[2 * i - 1]) end return 1"
+SET_AND_PUBLISH = _STEP + "call('PUBLISH', KEYS[i], ARGV[i + 1]) end return 1"
 
 
 class FenceLost(Permanent):
@@ -38,8 +38,8 @@ class Sink(Protocol):
 
     def command(self, *arguments: bytes | str | int) -> Reply: ...
 
-    def put(self, entries: Sequence[Entry], lease: tuple[str, str]) -> None:
-        """Set all entries while the lease key holds the fence; raise `FenceLost` otherwise.
+    def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
+        """Set all values while the lease key holds the fence; raise `FenceLost` otherwise.
 
         `lease` is the key and the fence; an empty fence is not checked.
         """
@@ -69,11 +69,11 @@ class RedisSink:
     def command(self, *arguments: bytes | str | int) -> Reply:
         return self._link.command(*arguments)
 
-    def put(self, entries: Sequence[Entry], lease: tuple[str, str]) -> None:
+    def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
         if not self._sha:
             self._load()
-        chunks = range(0, len(entries), CHUNK_KEYS)
-        self._link.send(self._call(entries[at : at + CHUNK_KEYS], lease) for at in chunks)
+        chunks = list(_chunks(updates, CHUNK_KEYS))
+        self._link.send(self._call(chunk, lease) for chunk in chunks)
         # Every reply is taken before anything is raised, or the next flush would read ours.
         replies = [self._receive() for _ in chunks]
         for reply in replies:
@@ -103,20 +103,13 @@ class RedisSink:
         except CommandFailed as error:
             return error
 
-    def _call(self, entries: Sequence[Entry], lease: tuple[str, str]) -> bytes:
-        count = len(entries)
-        arguments = 3 + (1 + count) + 2 * (1 + count)
-        pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (arguments, self._sha)]
-        pieces.append(_bulk(b"%d" % (count + 1)))
-        pieces.append(_bulk(lease[0].encode()))
-        pieces += [entry.packed_key or _bulk(entry.key) for entry in entries]
-        pieces.append(_bulk(lease[1].encode()))
-        pieces.append(b"$0\r\n\r\n")
-        ttls = {seconds: _bulk(b"%d" % seconds) for seconds in {e.ttl_s for e in entries}}
-        pieces += [
-            b"$%d\r\n%b\r\n%b" % (len(entry.value), entry.value, ttls[entry.ttl_s])
-            for entry in entries
-        ]
+    def _call(self, chunk: Update, lease: tuple[str, str]) -> bytes:
+        keys = 1 + len(chunk.keys)
+        pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (4 + 2 * keys, self._sha)]
+        pieces += [_bulk(b"%d" % keys), _bulk(lease[0].encode())]
+        pieces += [key.packed for key in chunk.keys]
+        pieces += [_bulk(lease[1].encode()), _bulk(b"%d" % chunk.ttl_s)]
+        pieces += [b"$%d\r\n%b\r\n" % (len(value), value) for value in chunk.values]
         return b"".join(pieces)
 
 
@@ -134,13 +127,12 @@ class UpstashSink:
     def command(self, *arguments: bytes | str | int) -> Reply:
         return self._ask("/", [_text(argument) for argument in arguments])
 
-    def put(self, entries: Sequence[Entry], lease: tuple[str, str]) -> None:
+    def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
         calls = []
-        for at in range(0, len(entries), UPSTASH_CHUNK_KEYS):
-            chunk = entries[at : at + UPSTASH_CHUNK_KEYS]
-            keys = [lease[0], *(entry.key.decode() for entry in chunk)]
-            values = [text for e in chunk for text in (e.value.decode(), str(e.ttl_s))]
-            calls.append(["EVAL", self._script, str(len(keys)), *keys, lease[1], "", *values])
+        for chunk in _chunks(updates, UPSTASH_CHUNK_KEYS):
+            keys = [lease[0], *(key.name.decode() for key in chunk.keys)]
+            arguments = [lease[1], str(chunk.ttl_s), *(value.decode() for value in chunk.values)]
+            calls.append(["EVAL", self._script, str(len(keys)), *keys, *arguments])
         if 0 in _many(self._ask("/pipeline", calls)):
             raise FenceLost("the lease belongs to another sidecar")
 
@@ -168,6 +160,13 @@ class UpstashSink:
         except msgspec.MsgspecError as error:
             raise Transient(f"Upstash answered {response.status_code} and no JSON") from error
         return _result(answer)
+
+
+def _chunks(updates: Sequence[Update], keys_max: int) -> Iterator[Update]:
+    for update in updates:
+        for at in range(0, len(update.keys), keys_max):
+            end = at + keys_max
+            yield Update(update.ttl_s, update.keys[at:end], update.values[at:end])
 
 
 def _result(answer: object) -> Reply:

@@ -16,7 +16,15 @@ def newest_of(*frames: bytes) -> dict[str, dict[str, object]]:
     newest = Newest(Lifetimes())
     for frame in frames:
         newest.take(decode(frame).events)
-    return {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
+    return {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
+
+
+def drained(newest: Newest) -> list[tuple[bytes, bytes, int]]:
+    return [
+        (key.name, value, update.ttl_s)
+        for update in newest.drain(NOW)
+        for key, value in zip(update.keys, update.values, strict=True)
+    ]
 
 
 def frame(*events: dict[str, object]) -> bytes:
@@ -48,9 +56,9 @@ def test_the_decimal_volume_keeps_every_digit() -> None:
     newest = Newest(Lifetimes())
     newest.take(decode(b'[{"ev":"AM","sym":"A","s":1,"dv":"12345678901234.123456"}]').events)
 
-    [entry] = newest.drain(NOW)
+    [(_, value, _)] = drained(newest)
 
-    assert b'"volume":12345678901234.123456,' in entry.value
+    assert b'"volume":12345678901234.123456,' in value
 
 
 def test_a_resent_minute_replaces_and_an_earlier_minute_does_not() -> None:
@@ -130,7 +138,7 @@ def test_what_redis_holds_already_is_not_replaced_by_something_older() -> None:
     newest.learn([b'{"ts":9}', b'{"ts":5}'])
 
     assert unseen == [b"stock:trade:A", b"stock:trade:B"]
-    assert [entry.key for entry in newest.drain(NOW)] == [b"stock:trade:B"]
+    assert [name for name, _, _ in drained(newest)] == [b"stock:trade:B"]
 
 
 def test_what_could_not_be_set_is_given_again_unless_something_newer_came() -> None:
@@ -145,7 +153,7 @@ def test_what_could_not_be_set_is_given_again_unless_something_newer_came() -> N
 
     newest.restore()
 
-    prices = {e.key: json.loads(e.value)["price"] for e in newest.drain(NOW)}
+    prices = {name: json.loads(value)["price"] for name, value, _ in drained(newest)}
     assert prices == {b"stock:trade:A": 2, b"stock:trade:B": 1}
 
 
@@ -188,8 +196,8 @@ def test_any_form_and_any_flush_give_what_a_plain_reading_gives(
                 expected[key] = event
         newest.take(decode(json.dumps(shuffled, indent=spaces).encode()).events)
         if drain:
-            found |= {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
-    found |= {e.key.decode(): json.loads(e.value) for e in newest.drain(NOW)}
+            found |= {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
+    found |= {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
 
     names = {"T": "trade", "Q": "quote"}
     fields = {"T": ("price", "p"), "Q": ("bid", "bp")}

@@ -12,7 +12,7 @@ import redis as redis_client
 
 from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.stream.lease import Lease
-from stock_platform.stream.newest import Entry
+from stock_platform.stream.newest import Key, Update
 from stock_platform.stream.sinks import FenceLost, Sink, open_sink
 from stock_platform_tests.stream.servers import Redis, free_port
 
@@ -75,20 +75,23 @@ def sink(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Sink]:
         yield sink
 
 
-def entries(count: int) -> list[Entry]:
-    return [Entry(b"stock:trade:S%d" % n, b'{"n":%d}' % n, 60) for n in range(count)]
+def updates(count: int, ttl_s: int = 60, kind: bytes = b"trade") -> list[Update]:
+    keys = [Key(b"stock:%b:S%d" % (kind, n)) for n in range(count)]
+    return [Update(ttl_s, keys, [b'{"n":%d}' % n for n in range(count)])]
 
 
 def test_every_value_is_set_with_its_lifetime(sink: Sink, redis: Redis) -> None:
-    sink.put(entries(1203), ("lease", ""))
+    sink.put([*updates(1203), *updates(2, 120, b"agg1m")], ("lease", ""))
 
-    assert redis.client.dbsize() == 1203
+    assert redis.client.dbsize() == 1205
     assert redis.client.get("stock:trade:S1202") == b'{"n":1202}'
+    assert redis.client.get("stock:agg1m:S1") == b'{"n":1}'
     assert 0 < redis.client.ttl("stock:trade:S7") <= 60
+    assert 60 < redis.client.ttl("stock:agg1m:S0") <= 120
 
 
 def test_values_come_back_in_order_and_missing_ones_are_none(sink: Sink) -> None:
-    sink.put(entries(3), ("lease", ""))
+    sink.put(updates(3), ("lease", ""))
 
     assert sink.get([b"stock:trade:S2", b"nothing", b"stock:trade:S0"]) == [
         b'{"n":2}',
@@ -101,7 +104,7 @@ def test_without_the_lease_nothing_is_set(sink: Sink, redis: Redis) -> None:
     redis.client.set("lease", "8")
 
     with pytest.raises(FenceLost):
-        sink.put(entries(1), ("lease", "7"))
+        sink.put(updates(1), ("lease", "7"))
 
     assert redis.client.get("stock:trade:S0") is None
 
@@ -144,7 +147,7 @@ def test_a_redis_that_is_away_is_transient(scheme: str) -> None:
         closing(open_sink(f"{scheme}://127.0.0.1:{free_port()}", "t")) as sink,
         pytest.raises(Transient, match="does not answer"),
     ):
-        sink.put(entries(1), ("lease", ""))
+        sink.put(updates(1), ("lease", ""))
 
 
 def test_a_password_is_used_and_never_shown(redis: Redis) -> None:
@@ -162,7 +165,7 @@ def test_published_values_reach_a_subscriber(redis: Redis) -> None:
         subscriber.subscribe("stock:trade:S0")
         subscriber.get_message(timeout=5)
         with closing(open_sink(redis.url, publish=True)) as sink:
-            sink.put(entries(1), ("lease", ""))
+            sink.put(updates(1), ("lease", ""))
         message = subscriber.get_message(timeout=5)
 
     assert message["data"] == b'{"n":0}'
