@@ -47,18 +47,21 @@ def load(kind: type[Kind]) -> Kind:
         prefix = kind.model_config.get("env_prefix", "")
         wrong = [
             f"{_variable(kind, str(problem['loc'][0]) if problem['loc'] else '', prefix)}: "
-            f"{problem['msg']}"
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise Permanent("settings are wrong: " + "; ".join(wrong)) from None
 
 
 def _variable(kind: type[BaseSettings], name: str, prefix: str) -> str:
-    field = kind.model_fields.get(name)
-    alias = field.validation_alias if field else None
-    if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return str(alias) if alias else f"{prefix}{name}".upper()
+    """Name what `name`, a field or one of its variables, is set by: all its names."""
+    for field, known in kind.model_fields.items():
+        alias = known.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
+        names = [str(choice) for choice in choices]
+        if names and name in {field, *names}:
+            return f"{names[0]} (or {', '.join(names[1:])})" if names[1:] else names[0]
+    return f"{prefix}{name}".upper()
 
 
 class LakeSettings(_Settings):

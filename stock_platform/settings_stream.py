@@ -2,12 +2,16 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stock_platform.domain.problems import Malformed
 from stock_platform.domain.symbol import Symbol, parse_symbol
+
+S3_PARTS_MAX = 10_000
+"""S3 takes no more parts in one upload."""
 
 
 class RedisSettings(BaseSettings):
@@ -21,6 +25,13 @@ class RedisSettings(BaseSettings):
         SecretStr(""), description="redis://, rediss:// or Upstash's https:// URL"
     )
     redis_token: SecretStr = Field(SecretStr(""), description="of an https:// URL")
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:
+        return 0
 
 
 def _either(name: str) -> AliasChoices:
@@ -126,11 +137,14 @@ class StreamSettings(BaseSettings):
     @field_validator("polygon_ws_host_realtime", "polygon_ws_host_delayed")
     @classmethod
     def _is_socket(cls, value: str) -> str:
-        if not value.startswith(("ws://", "wss://")):
+        url = urlsplit(value if "://" in value else f"wss://{value}")
+        if url.scheme not in {"ws", "wss"}:
             raise ValueError("starts with wss:// (or ws:// on loopback)")
-        if value.rstrip("/").endswith("/stocks"):
-            raise ValueError("without /stocks, which is appended")
-        return value.rstrip("/")
+        if not url.hostname or _port(url) == 0:
+            raise ValueError("names a host, and a port from 1 to 65535 if any")
+        if url.path.strip("/") or url.query or url.fragment:
+            raise ValueError("ends with the host, without /stocks, which is appended")
+        return f"{url.scheme}://{url.netloc}"
 
     @field_validator("redis_url")
     @classmethod
@@ -139,6 +153,9 @@ class StreamSettings(BaseSettings):
             ("redis://", "rediss://", "https://", "http://")
         ):
             raise ValueError("starts with redis://, rediss:// or https:// (Upstash REST)")
+        url = urlsplit(value.get_secret_value())
+        if not url.hostname or _port(url) == 0:
+            raise ValueError("names a host, and a port from 1 to 65535 if any")
         return value
 
     @field_validator("redis_token")
@@ -147,6 +164,28 @@ class StreamSettings(BaseSettings):
         url = info.data.get("redis_url")
         if url and url.get_secret_value().startswith("http") and not value.get_secret_value():
             raise ValueError("is required when REDIS_URL is an https:// URL")
+        return value
+
+    @field_validator("backoff_max_ms")
+    @classmethod
+    def _is_the_longest(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("backoff_initial_ms", 0):
+            raise ValueError("is at least BACKOFF_INITIAL_MS")
+        return value
+
+    @field_validator("queue_enabled")
+    @classmethod
+    def _has_streams(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 pydantic calls
+        url = info.data.get("redis_url")
+        if value and url and url.get_secret_value().startswith("http"):
+            raise ValueError("needs a redis:// or rediss:// URL: REST is too slow for a queue")
+        return value
+
+    @field_validator("s3_part_size_bytes")
+    @classmethod
+    def _is_enough_parts(cls, value: int, info: ValidationInfo) -> int:
+        if value * S3_PARTS_MAX < info.data.get("s3_max_object_bytes", 0):
+            raise ValueError(f"{S3_PARTS_MAX} parts of it hold no S3_MAX_OBJECT_BYTES")
         return value
 
     @field_validator("s3_bucket")
