@@ -15,7 +15,7 @@ from urllib.parse import quote as quoted
 import msgspec
 import structlog
 
-from stock_platform.domain.problems import Problem, Refused, Transient
+from stock_platform.domain.problems import Permanent, Problem, Refused, Transient
 from stock_platform.providers import massive_paging
 from stock_platform.providers.budget import SharedBudget, to_rates
 from stock_platform.providers.budget_stores import open_store
@@ -26,6 +26,7 @@ from stock_platform.stream.archive_state import Naming
 from stock_platform.stream.archive_store import ArchiveStore, StoreOptions, Taken
 from stock_platform.stream.children import until_told
 from stock_platform.stream.gaps import Gap
+from stock_platform.stream.values import number
 
 log = structlog.get_logger(__name__)
 NAME = "backfill"
@@ -33,6 +34,7 @@ LOOK_S = 10.0
 MARGIN_MS = 1_000
 GAP_MS_MAX = 8 * 3_600_000
 """A longer outage is a matter for flat files, not for thousands of calls."""
+OBJECT_BYTES_MAX = 1 << 30
 PAGE_ROWS = 50_000
 _PATHS = {"T": "/v3/trades", "Q": "/v3/quotes"}
 Row = dict[str, object]
@@ -101,12 +103,29 @@ class Backfill:
             log.warning("gap_passed_over", feed=gap.feed, ms=last - first)
             return
         for channel in channels:
-            lines = list(self._lines(channel, first, last))
-            key = self._key(channel, first, last)
-            if lines:
-                self._put(key, b"".join(lines))
-            log.info("gap_healed", channel=channel, events=len(lines), key=key)
+            key = self._key(channel, gap, (first, last))
+            events = self._fetch(channel, first, last)
+            if events:
+                self._put(key)
+            self._fetched.unlink()
+            log.info("gap_healed", channel=channel, events=events, key=key)
         self.healed += 1
+
+    @property
+    def _fetched(self) -> Path:
+        return self.options.journal / "spool" / "backfill.ndjson"
+
+    def _fetch(self, channel: str, first: int, last: int) -> int:
+        """Bring a channel's events to local disk, never into memory; give how many."""
+        self._fetched.parent.mkdir(parents=True, exist_ok=True)
+        count = size = 0
+        with self._fetched.open("wb") as file:
+            for line in self._lines(channel, first, last):
+                size += file.write(line)
+                count += 1
+                if size > OBJECT_BYTES_MAX:
+                    raise Permanent(f"the gap holds more than {OBJECT_BYTES_MAX} bytes")
+        return count
 
     def _lines(self, channel: str, first: int, last: int) -> Iterator[bytes]:
         now = int(datetime.now(UTC).timestamp() * 1000)
@@ -127,21 +146,18 @@ class Backfill:
             except Refused as error:
                 raise Refused(f"the plan has no history of channel {channel}: {error}") from error
 
-    def _put(self, key: str, body: bytes) -> None:
-        path = self.options.journal / "spool" / "backfill.ndjson"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+    def _put(self, key: str) -> None:
         try:
-            self.store.put(key, path, NAME)
+            self.store.put(key, self._fetched, NAME)
         except Taken:
             # An earlier run was cut off after this: the same gap has the same name.
             log.info("backfill_was_there", key=key)
-        path.unlink()
 
-    def _key(self, channel: str, first: int, last: int) -> str:
+    def _key(self, channel: str, gap: Gap, span: tuple[int, int]) -> str:
+        # Beside the live parts, which lie by the time of receipt; named by the events' own.
         naming = self.options.naming
-        folder = naming.folder(channel, naming.window_of(first)).rpartition("/")[0]
-        label = f"backfill={_stamp(first)}-{_stamp(last)}"
+        folder = naming.folder(channel, naming.window_of(gap.heard_until)).rpartition("/")[0]
+        label = f"backfill={_stamp(span[0])}-{_stamp(span[1])}"
         return f"{folder}/{label}/{naming.hostname}-seq=000001.ndjson"
 
 
@@ -164,8 +180,8 @@ def to_trade(symbol: str, row: Row) -> Row:
         "x": row.get("exchange"),
         "i": row.get("id"),
         "z": row.get("tape"),
-        "p": row.get("price"),
-        "s": row.get("size"),
+        "p": _number(row.get("price")),
+        "s": _number(row.get("size")),
         "ds": row.get("decimal_size"),
         "c": row.get("conditions"),
         "t": _ms(row.get("sip_timestamp")),
@@ -183,11 +199,11 @@ def to_quote(symbol: str, row: Row) -> Row:
         "ev": "Q",
         "sym": symbol,
         "bx": row.get("bid_exchange"),
-        "bp": row.get("bid_price"),
-        "bs": row.get("bid_size"),
+        "bp": _number(row.get("bid_price")),
+        "bs": _number(row.get("bid_size")),
         "ax": row.get("ask_exchange"),
-        "ap": row.get("ask_price"),
-        "as": row.get("ask_size"),
+        "ap": _number(row.get("ask_price")),
+        "as": _number(row.get("ask_size")),
         "c": conditions[0] if isinstance(conditions, Sequence) and conditions else None,
         "i": row.get("indicators"),
         "t": _ms(row.get("sip_timestamp")),
@@ -195,6 +211,11 @@ def to_quote(symbol: str, row: Row) -> Row:
         "z": row.get("tape"),
     }
     return {name: value for name, value in event.items() if value is not None}
+
+
+def _number(value: object) -> object:
+    """Give a number as the feed has it; REST's fractions come as text, to keep every digit."""
+    return (number(value, None) or value) if isinstance(value, str) else value
 
 
 def _ms(nanoseconds: object) -> int | None:

@@ -4,6 +4,7 @@ The feed has no replay. Each outage becomes one line: when we last heard the
 feed and first heard it again, by our clock and by the time in the events.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -27,24 +28,41 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     first_event: int = 0
 
 
+UNREADABLE = Gap("", [], 0, 0, "this line of the manifest is torn")
+
+
 def record(journal: Path, gap: Gap) -> None:
-    """Append one gap, durably."""
+    """Append one gap, durably; `OSError` when the disk does not take it."""
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(journal / FILE, flags, 0o644)
     try:
-        os.write(fd, msgspec.json.encode(gap) + b"\n")
+        line = msgspec.json.encode(gap) + b"\n"
+        if os.write(fd, line) < len(line):
+            # Ended here, what a full disk has torn costs no other line.
+            os.write(fd, b"\n")
+            raise OSError(errno.ENOSPC, "the manifest's line was torn")
         os.fsync(fd)
     finally:
         os.close(fd)
 
 
 def read(journal: Path, start: int = 0) -> list[Gap]:
-    """Give the gaps recorded so far, oldest first, from the `start`-th on."""
+    """Give the gaps recorded so far, oldest first, from the `start`-th on.
+
+    A torn line is `UNREADABLE`, so that the count of lines stays a position.
+    """
     try:
         lines = (journal / FILE).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [msgspec.json.decode(line, type=Gap) for line in lines[start:]]
+    return [_gap(line) for line in lines[start:]]
+
+
+def _gap(line: bytes) -> Gap:
+    try:
+        return msgspec.json.decode(line, type=Gap)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return UNREADABLE
 
 
 class _Timed(msgspec.Struct):

@@ -15,6 +15,7 @@ from stock_platform.stream.archive import Archive
 from stock_platform.stream.archive_state import Naming
 from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
 from stock_platform.stream.backfill import Backfill, BackfillOptions, open_http, span_ms
+from stock_platform.stream.events import decode
 from stock_platform.stream.gaps import Gap
 from stock_platform.stream.journal import Journal
 from stock_platform.stream.replay import replay
@@ -63,7 +64,10 @@ def test_an_outage_of_trades_and_quotes_is_healed_into_backfill_objects(
     folder = tmp_path / "journal"
     folder.mkdir()
     lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
-    gaps.record(folder, Gap("delayed", ["T", "Q"], lost, lost + 120_000, "x", lost, lost + 120_000))
+    heard = lost + 900_000
+    gaps.record(
+        folder, Gap("delayed", ["T", "Q"], heard, heard + 120_000, "x", lost, lost + 120_000)
+    )
     with running(SCRIPT) as simulator:
         backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
         backfill.work()
@@ -72,10 +76,24 @@ def test_an_outage_of_trades_and_quotes_is_healed_into_backfill_objects(
 
     names = s3.names()
     trades = [json.loads(line) for line in s3.lines("cold/channel=T")]
+    quotes = s3.lines("cold/channel=Q")
     assert backfill.healed == 1
-    assert [name.split("/")[-2] for name in names] == [
-        "backfill=20261118_145959-20261118_150201"
+    # Received at 15:15, as a feed delayed by 15 minutes would have brought it.
+    assert [name.split("/")[2:] for name in names] == [
+        [
+            "ingest_dt=2026",
+            "11",
+            "18",
+            "hour=15",
+            "backfill=20261118_145959-20261118_150201",
+            "host1-seq=000001.ndjson",
+        ]
     ] * 2
+    assert {type(event[name]) for event in trades for name in ("p", "s", "t")} <= {int, float}
+    assert {type(event["bp"]) for event in map(json.loads, quotes)} <= {int, float}
+    assert {type(event).__name__ for event in decode(b"[" + b",".join(quotes) + b"]").events} == {
+        "Quote"
+    }
     assert {trade["sym"] for trade in trades} <= {"GOOG", "MSFT", "NVDA"}
     assert all(lost - 1000 <= trade["t"] <= lost + 121_000 for trade in trades)
     assert len(trades) > 0
@@ -95,6 +113,34 @@ def test_a_plan_without_history_is_recorded_and_does_not_block_later_gaps(
 
     assert (backfill.healed, backfill.refused) == (0, 1)
     assert s3.names() == []
+
+
+def test_a_gap_too_large_for_one_object_is_refused_and_leaves_nothing(
+    tmp_path: Path, s3: Bucket, store: ArchiveStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
+    gaps.record(folder, Gap("delayed", ["T"], lost, lost + 120_000, "x", lost, lost + 120_000))
+    monkeypatch.setattr("stock_platform.stream.backfill.OBJECT_BYTES_MAX", 1000)
+    with running(SCRIPT) as simulator:
+        backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
+        backfill.work()
+        close()
+
+    assert (backfill.healed, backfill.refused) == (0, 1)
+    assert s3.names() == []
+
+
+def test_a_torn_line_of_the_manifest_costs_only_its_own_gap(tmp_path: Path) -> None:
+    first, second = (Gap("delayed", ["T"], at, at + 1, "x") for at in (1, 5))
+    gaps.record(tmp_path, first)
+    with (tmp_path / gaps.FILE).open("ab") as file:
+        file.write(b'{"feed":"del\n')
+    gaps.record(tmp_path, second)
+
+    assert gaps.read(tmp_path) == [first, gaps.UNREADABLE, second]
+    assert gaps.read(tmp_path, 2) == [second]
 
 
 def _backfill(
