@@ -94,6 +94,10 @@ class Feed:
         watch = asyncio.create_task(self._watch(line, socket.ping))
         ended = Ended(1000, "the reader was stopped")
         try:
+            await asyncio.wait([socket.ended, watch], return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                # It never ends by itself: whoever failed must not leave a socket unwatched.
+                watch.result()
             ended = await socket.ended
         finally:
             watch.cancel()
@@ -109,7 +113,7 @@ class Feed:
             await asyncio.sleep(SECOND)
             now = time.time()
             if line.heard_at > noted:
-                line.note({"event": "alive"})
+                line.note({"event": "alive", "streaming": line.streaming})
                 noted = line.heard_at
             if line.streaming:
                 self._note_gap(line)
@@ -153,7 +157,11 @@ class Feed:
     def _told(self, line: Line) -> None:
         if self._outage:
             gap = self._outage.to_gap(self.name, list(self._feed.channels), line)
-            gaps.record(self._reader.journal.folder, gap)
+            try:
+                gaps.record(self._reader.journal.folder, gap)
+            except OSError as error:
+                log.error("gap_not_recorded", feed=self.name, reason=error.strerror)
+                return
             log.warning("feed_gap", feed=self.name, ms=gap.heard_again - gap.heard_until)
             self._outage = None
         self.trouble = ""
@@ -166,6 +174,8 @@ class Feed:
         line.note({"event": "closed", "code": ended.code, "reason": reason[:200]})
         if line.streaming:
             self._told(line)
+            if self._outage:
+                return  # not recorded yet: the outage goes on, from where it began
             times = gaps.event_times_ms(line.last_frame)
             self._outage = Outage(line.heard_at, max(times, default=0), reason)
         self.trouble = reason[:200]

@@ -124,7 +124,12 @@ class Journal:
         self.counts.records += 1
         self.counts.bytes += size
         if self._end - self._base >= self._segment_bytes:
-            self._start_segment()
+            try:
+                self._start_segment()
+            except OSError as error:
+                # The record is safe where it is; the next one tries again.
+                self.counts.write_errors += 1
+                log.error("journal_segment_not_started", reason=error.strerror)
         return True
 
     def _write(self, parts: list[bytes], size: int) -> bool:
@@ -143,12 +148,11 @@ class Journal:
         return True
 
     def _start_segment(self) -> None:
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        fd = os.open(path_of(self.folder, self._end), flags, 0o644)
         if self._fd >= 0:
             self._unsynced.append(self._fd)
-        self._base = self._end
-        path = path_of(self.folder, self._base)
-        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o644)
+        self._fd, self._base = fd, self._end
         sync_folder(self.folder)
         self._held = sum(segment.size for segment in segments(self.folder))
         if self._policy == "drop_oldest":

@@ -12,6 +12,7 @@ import signal
 import ssl
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from stock_platform.stream import gaps, offsets, status
@@ -112,8 +113,18 @@ class Reader:
         )
 
 
+class _Alive(msgspec.Struct):
+    event: str
+    streaming: bool = False
+    heard_at_us: int = 0
+
+
 def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
-    """Give, per feed, when the newest segment was last written to and the last event's time."""
+    """Give, per feed, when it was last heard and the last event's time (0: unknown).
+
+    A quiet feed may have no frame in the newest segments, which a busy one fills in
+    seconds; but each says every second that it is alive.
+    """
     found = segments(folder)[-2:]
     if not found:
         return {}
@@ -121,11 +132,22 @@ def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
     last: dict[int, tuple[float, int]] = {}
     for records in iter(tail.read, []):
         for record in records:
+            before = last.get(record.feed, (0.0, 0))
             if record.kind == Kind.DATA:
                 times = gaps.event_times_ms(record.frames()[-1])
-                last[record.feed] = (record.received_at_us / 1e6, max(times, default=0))
+                last[record.feed] = (record.received_at_us / 1e6, max(times, default=before[1]))
+            elif heard := _heard_at(record.payload):
+                last[record.feed] = (max(heard, before[0]), before[1])
     tail.close()
     return last
+
+
+def _heard_at(payload: bytes) -> float:
+    try:
+        said = msgspec.json.decode(payload, type=_Alive)
+    except msgspec.MsgspecError:
+        return 0.0
+    return said.heard_at_us / 1e6 if said.event == "alive" and said.streaming else 0.0
 
 
 def run_reader(options: ReaderOptions) -> None:

@@ -14,18 +14,25 @@ from pathlib import Path
 import msgspec
 import structlog
 
+log = structlog.get_logger(__name__)
 FOLDER = "status"
 FRESH_S = 10.0
 
 
 def save(journal: Path, process: str, facts: dict[str, object]) -> None:
-    """Replace a process's status file; not synced, it is worth nothing after a crash."""
+    """Replace a process's status file; not synced, it is worth nothing after a crash.
+
+    On a full disk the old one stays: nobody stops working because he can not say so.
+    """
     folder = journal / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{process}.{os.getpid()}"
     stamped = {"pid": os.getpid(), "at": time.time(), **facts}
-    temporary.write_bytes(msgspec.json.encode(stamped))
-    temporary.replace(folder / f"{process}.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(msgspec.json.encode(stamped))
+        temporary.replace(folder / f"{process}.json")
+    except OSError as error:
+        log.error("status_not_written", process=process, reason=error.strerror)
 
 
 def load(journal: Path) -> dict[str, dict[str, object]]:

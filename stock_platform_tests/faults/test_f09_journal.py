@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stock_platform.stream import gaps, offsets
+from stock_platform.stream import gaps, offsets, status
 from stock_platform.stream.journal import Journal
 from stock_platform.stream.options import FeedOptions
+from stock_platform.stream.reader import Reader
 from stock_platform_tests.faults.feed import numbered_feed
 from stock_platform_tests.stream.servers import wait_until
 from stock_platform_tests.stream.sidecar import (
@@ -50,6 +51,20 @@ def test_f09_a_full_disk_refuses_whole_records_and_is_counted(tmp_path: Path) ->
     assert frames_of(journal.folder) == [FRAME] * (taken.count(True) + 1)
 
 
+def test_f09_who_can_not_say_how_he_is_goes_on_working(tmp_path: Path) -> None:
+    """A status file that the disk does not take must end no reader and no tailer."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    (folder / status.FOLDER).write_text("no folder: nothing can be written into it")
+    with numbered_feed(1_000) as feed:
+        feeds = (FeedOptions("delayed", feed.host, ("T", "Q")),)
+        with running_reader(reader_options(folder, feeds=feeds)) as reader:
+            wait_until(lambda: len(frames_of(folder)) > 100, 60)
+            alive = reader.alive
+
+    assert alive
+
+
 def test_f10_at_its_bound_the_reader_hangs_up_and_comes_back_when_there_is_room(
     tmp_path: Path,
 ) -> None:
@@ -67,6 +82,26 @@ def test_f10_at_its_bound_the_reader_hangs_up_and_comes_back_when_there_is_room(
             wait_until(lambda: feed.connections > connections, 30)
 
     assert sum(path.stat().st_size for path in options.journal.glob("*.seg")) < 1_400_000
+
+
+def test_f11_a_quiet_feed_has_its_gap_too_however_much_the_busy_one_wrote(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, segment_bytes=2_000, bytes_max=1 << 30, policy="pause")
+    journal.append_frames(0, 1, [b'[{"ev":"AM","s":1795276800000}]'], 1_000_000)
+    for second in range(2, 9):
+        journal.append_frames(1, 1, [b'[{"ev":"T","t":1795276800000}]'] * 40, second * 1_000_000)
+        heard = {"event": "alive", "streaming": True, "heard_at_us": second * 1_000_000}
+        journal.append_event(0, 1, heard, second * 1_000_000)
+    journal.close()
+
+    reader = Reader(reader_options(tmp_path))
+
+    quiet, busy = reader.last_known(0), reader.last_known(1)
+    assert quiet
+    assert busy
+    assert quiet.heard_until == 8
+    assert busy.heard_until == 8
+    assert busy.last_event == 1795276800000
+    reader.journal.close()
 
 
 def _reasons(folder: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """The journal gives back what it acknowledged, and never what it did not."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,6 +167,30 @@ def test_at_the_bound_drop_oldest_gives_up_old_segments_and_counts_them(folder: 
     assert sum(segment.size for segment in segments(folder)) <= 2000
     assert journal.counts.bytes_dropped > 0
     assert frames_in(folder)[-2] == b"49"
+
+
+def test_a_segment_that_can_not_be_started_costs_no_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk there may be room in the open file and none for a new one."""
+    journal = journal_in(folder)
+    opened = os.open
+    with monkeypatch.context() as full:
+        full.setattr("os.open", lambda *_: _no_room())
+        taken = [journal.append_frames(0, 1, [b"%d" % n * 300], n) for n in range(5)]
+    journal.sync()
+    assert os.open is opened
+
+    taken += [journal.append_frames(0, 1, [b"%d" % n * 300], n) for n in range(5, 9)]
+    journal.close()
+
+    assert taken == [True] * 9
+    assert frames_in(folder, bytes_max=4096) == [b"%d" % n * 300 for n in range(9)]
+    assert len(segments(folder)) > 2
+
+
+def _no_room() -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_second_writer_is_refused(folder: Path) -> None:
