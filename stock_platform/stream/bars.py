@@ -15,7 +15,7 @@ from stock_platform.settings import LakeSettings, MarketSettings
 from stock_platform.stream import offsets, status, tailing
 from stock_platform.stream.connections import Interval
 from stock_platform.stream.events import Bar, decode
-from stock_platform.stream.minutes import MinuteWriter
+from stock_platform.stream.minutes import RESENDS_WAIT, MinuteWriter
 from stock_platform.stream.offsets import Checkpoint
 from stock_platform.stream.records import Kind, Record
 
@@ -94,7 +94,8 @@ class Bars:
         self._close_at = self._connections_at = 0.0
         self.flush()
         try:
-            self._close(datetime.now(UTC))
+            # What was re-sent is not kept for the next minute: there may be no next one.
+            self._close(datetime.now(UTC), resends_wait=timedelta(0))
         except (Problem, OSError):
             return False
         return not self._writer.held
@@ -145,13 +146,13 @@ class Bars:
     def _connection(self, record: Record) -> str:
         return f"{self._options.feeds[record.feed]}-{record.connection}"
 
-    def _close(self, instant: datetime) -> None:
-        parts = self._writer.close_before(instant)
+    def _close(self, instant: datetime, *, resends_wait: timedelta = RESENDS_WAIT) -> None:
+        parts = self._writer.close_before(instant, resends_wait=resends_wait)
         self._parts += len(parts)
         if parts:
             self._last_minute = max(part.minute for part in parts)
-        limit = (instant - timedelta(minutes=1)).timestamp() * 1000
-        self._held_from = {s: at for s, at in self._held_from.items() if s > limit}
+        held = {round(minute.timestamp() * 1000) for minute in self._writer.minutes_held}
+        self._held_from = {s: at for s, at in self._held_from.items() if s in held}
 
     def _remember(self, found: Checkpoint | None) -> None:
         if found is not None and found.state:

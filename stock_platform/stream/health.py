@@ -30,7 +30,7 @@ class Progress:
     tailers: tuple[str, ...]
     restarts: dict[str, int] = field(default_factory=dict)
     leader: bool = False
-    _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _moved: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
 
     def facts(self) -> Mapping[str, Facts]:
         return status.load(self.journal)
@@ -60,22 +60,16 @@ class Progress:
         if now - tailer.get("at", 0) > status.FRESH_S:
             yield f"{name}: no sign of life"
             return
-        settled = int(tailer.get("settled", 0))
-        before, moved_at = self._moved.get(name, (-1, now))
-        if settled != before or not tailer.get("lag_bytes"):
+        # Bars are settled when their minutes are written, up to minutes later; reading moves on.
+        place = (int(tailer.get("offset", 0)), int(tailer.get("settled", 0)))
+        before, moved_at = self._moved.get(name, ((-1, -1), now))
+        if place != before or not tailer.get("lag_bytes"):
             moved_at = now
-        self._moved[name] = (settled, moved_at)
+        self._moved[name] = (place, moved_at)
         if now - moved_at > STALL_S:
             yield f"{name}: behind and has not moved for {now - moved_at:.0f} s"
         if tailer.get("trouble"):
             yield f"{name}: {tailer['trouble']}"
-
-    def stalled(self) -> bool:
-        """Whether something the sidecar itself must do is not done (not: a vendor's refusal)."""
-        return any(
-            "no sign of life" in problem or "has not moved" in problem or "bound" in problem
-            for problem in self.problems()
-        )
 
     def collect(self) -> Iterator[Metric]:
         """Give the metrics for Prometheus, from the same facts."""

@@ -6,7 +6,7 @@ further part: the lake names parts so that the same bars again are the same part
 and other bars never collide.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -60,7 +60,7 @@ class MinuteWriter:
         self._writer = writer
         self._open: dict[datetime, dict[str, dict[str, object]]] = {}
         self._unplaced: list[dict[str, object]] = []
-        self._newest = datetime.min.replace(tzinfo=UTC)
+        self._newest = datetime(1970, 1, 1, tzinfo=UTC)
         self._sessions: dict[date, bool] = {}
 
     @property
@@ -81,14 +81,21 @@ class MinuteWriter:
         else:
             self._unplaced.append(bar)
 
-    def close_before(self, instant: datetime) -> list[WrittenMinute]:
+    @property
+    def minutes_held(self) -> Collection[datetime]:
+        """The minutes of which bars wait, re-sent ones of written minutes included."""
+        return self._open.keys()
+
+    def close_before(
+        self, instant: datetime, *, resends_wait: timedelta = RESENDS_WAIT
+    ) -> list[WrittenMinute]:
         """Write every minute that ended at or before `instant`, oldest first.
 
         A minute is forgotten only once it is written: after an error the call
         may simply be repeated.
         """
         closed = [minute for minute in sorted(self._open) if minute + MINUTE <= instant]
-        groups = self._grouped(closed, instant)
+        groups = self._grouped(closed, waits=instant < self._newest + resends_wait)
         part_of = {minute: part for part, minutes in enumerate(groups) for minute in minutes}
         # All at once: a replay closes many minutes, and a frame costs more than its rows.
         bars = self._sift([bar for minute in part_of for bar in self._open[minute].values()])
@@ -106,7 +113,7 @@ class MinuteWriter:
             self._unplaced = []
         return written
 
-    def _grouped(self, closed: list[datetime], instant: datetime) -> list[list[datetime]]:
+    def _grouped(self, closed: list[datetime], *, waits: bool) -> list[list[datetime]]:
         """Put bars re-sent for minutes already written beside the next minute that closes.
 
         On a part of their own they would make thousands of parts a session; they wait
@@ -120,7 +127,7 @@ class MinuteWriter:
                 late.setdefault(_session(minute), []).append(minute)
         if groups:
             groups[0][:0] = late.pop(_session(groups[0][0]), [])
-        elif instant < self._newest + RESENDS_WAIT:
+        elif waits:
             return []
         return [*late.values(), *groups]
 

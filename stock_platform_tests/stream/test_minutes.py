@@ -164,3 +164,31 @@ def test_what_is_held_in_memory_is_read_again_after_a_crash(
 
     assert checkpoint
     assert checkpoint.offset == 0
+
+
+def test_a_resent_bar_that_waits_is_read_again_after_a_crash_and_written_at_a_stop(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    bars, tail = Bars(options, store), Tail(folder)
+    frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":3,"l":1,"c":%d,"v":3}]'
+    minute, closed = int(OPEN.timestamp() * 1000), OPEN + timedelta(seconds=70)
+    journal.append_frames(0, 7, [frame % (minute, 1)], 1)
+    bars.take(tail.read())
+    bars._close(closed)
+    before = tail.offset
+    journal.append_frames(0, 7, [frame % (minute, 2)], 2)
+    bars.take(tail.read())
+    bars._close(closed)
+
+    waiting = bars.settled(tail.offset)
+    finished = bars.finish()
+    stopped = bars.settled(tail.offset)
+
+    assert waiting
+    assert waiting.offset == before
+    assert finished
+    assert stopped
+    assert stopped.offset == tail.offset
+    assert minute_bars(store, SESSION)["close"].to_list() == [Decimal(2)]
