@@ -105,6 +105,7 @@ class Reader:
                 "journal_bytes": sum(s.size for s in segments(self.journal.folder)),
                 "journal_full": self.journal.full,
                 "journal_refused": counts.refused,
+                "journal_segments_dropped": counts.segments_dropped,
                 "journal_bytes_dropped": counts.bytes_dropped,
                 "journal_write_errors": counts.write_errors,
                 "torn_bytes": self.journal.torn_bytes,

@@ -17,6 +17,7 @@ from stock_platform.settings import StreamSettings, load
 from stock_platform.stream import status
 from stock_platform.stream.children import Child
 from stock_platform.stream.health import HealthServer, Progress
+from stock_platform.stream.health_line import HealthLine
 from stock_platform.stream.latest import Fence, save_fence
 from stock_platform.stream.lease import Lease, lease_key
 from stock_platform.stream.plan import Plan, make_plan, symbols_to_subscribe
@@ -45,9 +46,9 @@ class Supervisor:
         self._has_led = False
         self._renew_at = 0.0
         self._health_at = time.monotonic() + settings.ws_health_interval_sec
-        self._previous: tuple[float, int, int] = (time.monotonic(), 0, 0)
-        settings.journal_dir.mkdir(parents=True, exist_ok=True)
-        self.progress = Progress(settings.journal_dir, tuple(child.name for child in plan.tailers))
+        tailers = tuple(child.name for child in plan.tailers)
+        self._line = HealthLine(tailers, time.monotonic())
+        self.progress = Progress(settings.journal_dir, tailers)
 
     def stop(self, *_: object) -> None:
         self._stop.set()
@@ -55,7 +56,7 @@ class Supervisor:
     def run(self) -> int:
         """Work until stopped; give the exit code."""
         settings = self._settings
-        health = HealthServer(self.progress, settings.metrics_host, settings.metrics_port)
+        health = self._open_health()
         log.info("sidecar_started", metrics_port=health.port)
         status.save(settings.journal_dir, "supervisor", {"metrics_port": health.port})
         try:
@@ -66,6 +67,18 @@ class Supervisor:
             self._shut_down()
             health.close()
         return 0
+
+    def _open_health(self) -> HealthServer:
+        settings = self._settings
+        try:
+            settings.journal_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Permanent(f"JOURNAL_DIR: {settings.journal_dir}: {error.strerror}") from None
+        try:
+            return HealthServer(self.progress, settings.metrics_host, settings.metrics_port)
+        except OSError as error:
+            where = f"{settings.metrics_host}:{settings.metrics_port}"
+            raise Permanent(f"METRICS_HOST, METRICS_PORT: {where}: {error.strerror}") from None
 
     def _tick(self, now: float) -> None:
         if now >= self._renew_at:
@@ -106,27 +119,10 @@ class Supervisor:
         self.progress.leader = held
 
     def _log_health(self, now: float) -> None:
-        facts = self.progress.facts()
-        reader = facts.get("reader", {})
-        feeds = reader.get("feeds", {})
-        feeds = feeds if isinstance(feeds, dict) else {}
-        frames = sum(feed["frames"] for feed in feeds.values())
-        size = sum(feed["bytes"] for feed in feeds.values())
-        since, frames_before, size_before = self._previous
-        self._previous = (now, frames, size)
-        span = max(now - since, 0.001)
         log.info(
             "stream_health",
             leader=self.progress.leader,
-            frames_per_s=round((frames - frames_before) / span, 1),
-            bytes_per_s=round((size - size_before) / span),
-            reconnects={name: feed["reconnects"] for name, feed in feeds.items()},
-            journal_bytes=reader.get("journal_bytes", 0),
-            drops=reader.get("journal_refused", 0),
-            lag_bytes={
-                child.name: facts.get(child.name, {}).get("lag_bytes")
-                for child in self._plan.tailers
-            },
+            **self._line.of(self.progress.facts(), now),
             restarts={name: count for name, count in self.progress.restarts.items() if count},
             problems=self.progress.problems(),
         )
@@ -175,8 +171,8 @@ def run(settings: StreamSettings) -> int:
 def stream_command() -> int:
     """Read the settings and be the sidecar; 2 when a setting is missing or wrong."""
     try:
-        settings = load(StreamSettings)
-    except Permanent as error:
+        return run(load(StreamSettings))
+    except Problem as error:
+        # Every loop of the sidecar has its own answer to trouble: this is of its start.
         sys.stderr.write(f"{error}\n")
         return WRONG_SETTINGS
-    return run(settings)
