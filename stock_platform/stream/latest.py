@@ -17,6 +17,7 @@ from stock_platform.stream.events import decode
 from stock_platform.stream.newest import Lifetimes, Newest, Update
 from stock_platform.stream.offsets import Checkpoint, write_atomically
 from stock_platform.stream.records import Kind, Record
+from stock_platform.stream.segments import segments
 from stock_platform.stream.sinks import FenceLost, Sink, open_sink
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,8 @@ NAME = "latest"
 LEASE_FILE = "lease.json"
 SWITCH_S = 0.0005
 """How long decoding may keep the thread that talks to Redis waiting for the interpreter."""
+CATCH_UP_S = 2.0
+"""The longest wait, after a start, for what an earlier process may have set already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class Latest:
         self._setting: _Setting | None = None
         self._talker = ThreadPoolExecutor(1, "redis")
         self._taken = self._done = 0
+        # An earlier process may have set values up to here. Their keys are asked for, but Redis
+        # holds no sequence and no order of arrival: set nothing before it is read again.
+        self._repeats_until = max((each.end for each in segments(options.journal)), default=0)
+        self._catch_up_by = time.monotonic() + CATCH_UP_S
         self._events = self._unknown = self._malformed = self._written = 0
         self._received_at_us = 0
         self._delay_ms = 0.0
@@ -96,6 +103,8 @@ class Latest:
         if self._setting and not self._setting.result.done():
             return
         self._settle()
+        if self._taken < self._repeats_until and time.monotonic() < self._catch_up_by:
+            return
         if self._newest.waiting:
             self._ask_for_unseen()
             self._set(self._newest.drain(datetime.now(UTC)))
@@ -122,8 +131,13 @@ class Latest:
 
     def _ask_for_unseen(self) -> None:
         unseen = self._newest.unseen()
-        if unseen:
-            self._newest.learn(self._sink.get(unseen))
+        if not unseen:
+            return
+        try:
+            stored = self._sink.get(unseen)
+        except Problem as error:
+            raise Transient(str(error)) from error
+        self._newest.learn(stored)
 
     def _set(self, updates: list[Update]) -> None:
         lease = (self._fence.key, self._fence.fence)
