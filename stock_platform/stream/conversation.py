@@ -18,7 +18,9 @@ CLOSING = {
     "force_disconnect": "the vendor ended the connection",
     "slow_consumer": "the vendor says we read too slowly",
 }
-TERMINAL = frozenset({"auth_failed", "max_connections"})
+ALL_REFUSED = "all_refused"
+"""Our own word: the key is good, but the plan includes nothing we asked for."""
+TERMINAL = frozenset({"auth_failed", "max_connections", ALL_REFUSED})
 """Trying again soon cannot help: an alarm, and the longest wait."""
 
 
@@ -48,7 +50,7 @@ class Notice:
 
     @property
     def closing(self) -> bool:
-        return self.status in CLOSING
+        return self.status in CLOSING or self.terminal
 
     @property
     def terminal(self) -> bool:
@@ -74,6 +76,8 @@ class Conversation:
     confirmed: set[str] = field(default_factory=set)
     """Channels of which every subscription was answered with success."""
     refused: int = 0
+    heard_yes: bool = False
+    """Whether any subscription was answered with success."""
     to_send: list[bytes] = field(default_factory=list)
     _waiting: dict[str, set[str]] = field(default_factory=dict)
     _answered: int = 0
@@ -101,8 +105,25 @@ class Conversation:
             # `error`/`not authorized` names no channel: it only counts as an answer.
             self.refused += 1
             self._answer()
+            if self.phase is Phase.STREAMING and not self.heard_yes:
+                why = f"every subscription was refused: {status.message}"
+                return [Notice(ALL_REFUSED, why)]
             return [Notice(status.status, status.message)]
         return []
+
+    @property
+    def unconfirmed(self) -> list[str]:
+        """The channels of which some subscription was refused or never answered."""
+        return [channel for channel in self.channels if channel not in self.confirmed]
+
+    def make_do(self) -> bool:
+        """Wait no longer for answers; False when nothing at all was subscribed.
+
+        The vendor passes over a channel it does not know without a word.
+        """
+        if self.heard_yes:
+            self.phase = Phase.STREAMING
+        return self.heard_yes
 
     def _subscribe(self) -> None:
         names = [
@@ -122,6 +143,7 @@ class Conversation:
         if waiting is None or name not in waiting:
             return
         waiting.discard(name)
+        self.heard_yes = True
         self._answer()
         if not waiting:
             self.confirmed.add(channel)

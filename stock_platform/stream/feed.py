@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 SECOND = 1.0
-HANDSHAKE_S = 20.0
-"""From the open socket to the last confirmed subscription; a long list takes seconds."""
 PATIENCE_GROWTH_MAX = 16
 FIRST_EVENT_S = 5.0
 
@@ -42,6 +40,7 @@ class Feed:
         self.name = feed.name
         self.state = "starting"
         self.trouble = ""
+        self.channels_refused: list[str] = []
         self._index = index
         self._feed = feed
         self._reader = reader
@@ -91,7 +90,7 @@ class Feed:
             log.warning("feed_unreachable", feed=self.name, reason=str(error))
             return None
         line.begin(socket)
-        watch = asyncio.create_task(self._watch(line, socket.ping))
+        watch = asyncio.create_task(self._watch(line, talk, socket.ping))
         ended = Ended(1000, "the reader was stopped")
         try:
             await asyncio.wait([socket.ended, watch], return_when=asyncio.FIRST_COMPLETED)
@@ -100,12 +99,13 @@ class Feed:
                 watch.result()
             ended = await socket.ended
         finally:
+            self.state = "waiting"
             watch.cancel()
             line.finish()
             self._close(line, ended)
         return line.notice
 
-    async def _watch(self, line: Line, ping: Callable[[], None]) -> None:
+    async def _watch(self, line: Line, talk: Conversation, ping: Callable[[], None]) -> None:
         options = self._reader.options
         opened = pinged = time.time()
         noted = 0.0
@@ -117,8 +117,8 @@ class Feed:
                 noted = line.heard_at
             if line.streaming:
                 self._note_gap(line)
-                self.state = "streaming"
-            elif now - opened > HANDSHAKE_S and not line.streaming:
+                self._say_streaming(talk)
+            elif now - opened > options.handshake_s and not talk.make_do():
                 self._give_up(line, "no answer to the key or the subscriptions")
             if now - pinged >= options.ping_s:
                 pinged = now
@@ -126,6 +126,16 @@ class Feed:
             if now - line.heard_at > options.silence_s:
                 self._give_up(line, "nothing heard, not even an answer to a ping")
             self._watch_channels(line, now)
+
+    def _say_streaming(self, talk: Conversation) -> None:
+        if self.state == "streaming":
+            return
+        self.state = "streaming"
+        self.channels_refused = talk.unconfirmed
+        log.info("feed_streaming", feed=self.name, channels=sorted(talk.confirmed))
+        if talk.unconfirmed:
+            # The others go on: perhaps the plan has never included it. But somebody must know.
+            log.error("channels_refused", feed=self.name, channels=talk.unconfirmed)
 
     def _watch_channels(self, line: Line, now: float) -> None:
         self._spoke |= line.spoke
@@ -190,6 +200,7 @@ class Feed:
             "frames": counts.frames,
             "bytes": counts.bytes,
             "reconnects": counts.reconnects,
+            "channels_refused": self.channels_refused,
             "refused_subscriptions": counts.refused_subscriptions,
             "write_ms_max": round(counts.write_ms_max, 3),
         }

@@ -36,5 +36,7 @@ class ReaderOptions:
     tailers: tuple[str, ...] = ()
     hours: tuple[tuple[int, int], ...] = ()
     """Regular sessions as (open, close) in seconds since the epoch: when silence is odd."""
+    handshake_s: float = 20.0
+    """From the open socket to the last answer to a subscription; a long list takes seconds."""
     trust: str = ""
     """A further certificate authority, as a file; tests of TLS need one."""

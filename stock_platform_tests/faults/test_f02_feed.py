@@ -83,6 +83,7 @@ def test_f04_a_refused_channel_leaves_the_others_streaming(tmp_path: Path) -> No
             wait_until(lambda: feed_status(options.journal).get("state") == "streaming", STARTED_S)
             simulator.start()
             wait_until(simulator.finished.is_set, SLOW_TIME_S)
+            wait_until(lambda: feed_status(options.journal)["channels_refused"], STARTED_S)
             refused = feed_status(options.journal)["refused_subscriptions"]
 
     subscribed = [
@@ -90,6 +91,38 @@ def test_f04_a_refused_channel_leaves_the_others_streaming(tmp_path: Path) -> No
     ]
     assert refused == 1
     assert subscribed == ["AM"]
+    assert {event["ev"] for event in events_in(options.journal)} == {"AM"}
+
+
+def test_f04_a_plan_without_any_of_the_channels_is_an_alarm_and_never_a_hot_loop(
+    tmp_path: Path,
+) -> None:
+    with running(script(plan={"refused_channels": ["AM", "FMV"]})) as simulator:
+        options = reader_options(
+            tmp_path / "journal", feeds=realtime(simulator), backoff=(1, 1.0, 60_000)
+        )
+        with running_reader(options):
+            wait_until(lambda: feed_status(options.journal).get("state") == "refused", STARTED_S)
+            time.sleep(2)
+            status = feed_status(options.journal)
+
+    assert status["trouble"] == "every subscription was refused: not authorized"
+    assert status["reconnects"] == 0
+
+
+def test_f04_a_channel_nobody_answers_for_leaves_the_others_streaming(tmp_path: Path) -> None:
+    """The vendor passes over a channel it does not know without a word."""
+    with running(script()) as simulator:
+        feeds = (FeedOptions("realtime", simulator.ws_url_realtime, ("AM", "XYZ")),)
+        options = reader_options(tmp_path / "journal", feeds=feeds, handshake_s=2.0)
+        with running_reader(options):
+            wait_until(lambda: feed_status(options.journal).get("state") == "streaming", STARTED_S)
+            simulator.start()
+            wait_until(simulator.finished.is_set, SLOW_TIME_S)
+            status = feed_status(options.journal)
+
+    assert status["channels_refused"] == ["XYZ"]
+    assert status["reconnects"] == 0
     assert {event["ev"] for event in events_in(options.journal)} == {"AM"}
 
 

@@ -58,6 +58,31 @@ def test_a_channel_is_confirmed_once_each_of_its_symbols_is() -> None:
     assert talk.phase is Phase.STREAMING
 
 
+def test_a_plan_that_includes_none_of_it_is_terminal() -> None:
+    talk = opened(symbols=None)
+    talk.hear(said(("auth_success", "authenticated")))
+
+    first, last = talk.hear(said(("error", "not authorized"), ("error", "not authorized")))
+
+    assert not first.closing
+    assert last.terminal
+    assert last.closing
+    assert last.explanation == "every subscription was refused: not authorized"
+
+
+def test_a_channel_passed_over_in_silence_does_not_hold_up_the_others() -> None:
+    talk = opened(symbols=None)
+    talk.hear(said(("auth_success", "authenticated")))
+    nothing = talk.make_do()
+    talk.hear(said(("success", "subscribed to: AM.*")))
+
+    done = talk.make_do()
+
+    assert (nothing, done) == (False, True)
+    assert talk.phase is Phase.STREAMING
+    assert (talk.confirmed, talk.unconfirmed) == ({"AM"}, ["FMV"])
+
+
 def test_statuses_among_data_are_heard() -> None:
     talk = opened()
     frame = b'[{"ev":"T","sym":"A","t":1},{"ev":"status","status":"max_connections","message":"x"}]'
