@@ -1,15 +1,29 @@
 """The whole sidecar against the simulated vendor, a real Redis and an S3 server."""
 
 import json
+import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import polars as pl
+import pytest
 
+from stock_platform.domain.session import NEW_YORK
+from stock_platform.lake.live import read_connections
+from stock_platform.lake.read import minute_bars
+from stock_platform.lake.store import open_store
+from stock_platform.settings import LakeSettings
 from stock_platform.simulator.serve import running
 from stock_platform.stream.archive_lines import without_ingest_time
+from stock_platform.stream.line import DEBUG_BYTES
 from stock_platform_tests.stream.servers import Bucket, Redis, wait_until
 from stock_platform_tests.stream.sidecar import running_sidecar, settings_for
 
+LIFETIMES = {b"agg1m": 400, b"fmv": 300, b"trade": 200, b"quote": 100}
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+MS = re.compile(r"\d{13}")
 SCRIPT = {
     "market": {
         "synthetic": {"symbols": 20, "first": "2026-11-18", "last": "2026-11-18"},
@@ -56,6 +70,73 @@ def test_the_feed_arrives_in_redis_and_in_the_archive(
         assert found == symbols
 
 
+def test_minute_bars_and_the_connection_log_reach_the_lake(
+    tmp_path: Path, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the names this machine has: a part's name once was one the lake refuses."""
+    monkeypatch.setenv("STOCKS_LAKE", str(tmp_path / "lake"))
+    with running(SCRIPT) as simulator:
+        settings = settings_for(
+            tmp_path / "journal",
+            simulator.ws_url_realtime,
+            simulator.ws_url_delayed,
+            redis.url,
+            stream_to_lake=True,
+        )
+        with running_sidecar(settings) as sidecar:
+            sidecar.wait_streaming()
+            today = datetime.now(UTC).astimezone(NEW_YORK).date()
+            simulator.start()
+            wait_until(simulator.finished.is_set, 60)
+            exit_code = sidecar.stop()
+            bars = sidecar.facts["bars"]
+        [session] = simulator.market.sessions
+        sent = simulator.market.live_bars(session)
+
+    store = open_store(LakeSettings(lake=str(tmp_path / "lake")))
+    key = ["symbol", "minute"]
+    found = minute_bars(store, session).select(*key, "close").sort(key)
+    newest = sent.sort("sent_at", maintain_order=True).unique(key, keep="last").sort(key)
+    log = read_connections(store, today)
+    assert exit_code == 0
+    assert (bars["trouble"], bars["held"], bars["rejected"]) == ("", 0, 0)
+    assert found.select(key).equals(newest.select(key).cast(dict(found.select(key).schema)))
+    assert found["close"].cast(pl.Float64).to_list() == newest["close"].cast(pl.Float64).to_list()
+    assert set(log["channel"]) == {"AM", "FMV", "T", "Q"}
+    assert log["disconnected_at"].null_count() == 0
+
+
+def test_debugging_shows_frames_and_writes_and_never_the_key(
+    tmp_path: Path, redis: Redis, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(SCRIPT) as simulator:
+        settings = settings_for(
+            tmp_path / "journal",
+            simulator.ws_url_realtime,
+            simulator.ws_url_delayed,
+            redis.url,
+            ws_debug=True,
+            ws_health_interval_sec=1,
+        )
+        with running_sidecar(settings) as sidecar:
+            sidecar.wait_streaming()
+            simulator.start()
+            wait_until(simulator.finished.is_set, 60)
+            wait_until(lambda: sidecar.facts["latest"].get("written"))
+            time.sleep(1.5)
+
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
+    by_event = {line["event"]: line for line in said}
+    sent = [line["text"] for line in said if line["event"] == "frame_out"]
+    assert {'{"action":"subscribe","params":"AM.*,FMV.*"}'} <= set(sent)
+    assert max(len(line["text"]) for line in said if line["event"] == "frame_in") == DEBUG_BYTES
+    assert by_event["redis_write"]["key"].startswith("stock:")
+    assert by_event["redis_write"]["ttl_s"] in {60, 120}
+    assert by_event["stream_health"]["drops"] == 0
+    assert set(by_event["stream_health"]["lag_bytes"]) == {"latest"}
+    assert "simulated-massive-key" not in json.dumps(said)
+
+
 def test_values_have_exactly_the_agreed_fields(tmp_path: Path, redis: Redis) -> None:
     with running(SCRIPT) as simulator:
         settings = settings_for(
@@ -63,6 +144,10 @@ def test_values_have_exactly_the_agreed_fields(tmp_path: Path, redis: Redis) -> 
             simulator.ws_url_realtime,
             simulator.ws_url_delayed,
             redis.url,
+            agg1m_ttl_sec=400,
+            fmv_ttl_sec=300,
+            trade_ttl_sec=200,
+            quote_ttl_sec=100,
         )
         with running_sidecar(settings) as sidecar:
             sidecar.wait_streaming()
@@ -70,7 +155,7 @@ def test_values_have_exactly_the_agreed_fields(tmp_path: Path, redis: Redis) -> 
             wait_until(simulator.finished.is_set, 60)
 
     keys = {key.split(b":")[1]: key for key in redis.client.keys("stock:*:*")}
-    values = {name: json.loads(redis.client.get(key)) for name, key in keys.items()}
+    values = {name: json.loads(redis.client.get(keys[name])) for name in LIFETIMES}
     assert list(values[b"agg1m"]) == [
         *("symbol", "start", "end", "open", "high", "low", "close", "volume", "vwap", "updatedAt")
     ]
@@ -80,5 +165,8 @@ def test_values_have_exactly_the_agreed_fields(tmp_path: Path, redis: Redis) -> 
         *("symbol", "bid", "bidSize", "ask", "askSize", "ts", "updatedAt")
     ]
     assert values[b"agg1m"]["end"] - values[b"agg1m"]["start"] == 59_999
-    assert 0 < redis.client.ttl(keys[b"agg1m"]) <= 120
-    assert 0 < redis.client.ttl(keys[b"quote"]) <= 60
+    assert isinstance(values[b"trade"]["conditions"], list)
+    for name, value in values.items():
+        assert STAMP.fullmatch(value["updatedAt"])
+        assert MS.fullmatch(str(value.get("ts", value.get("start"))))
+        assert LIFETIMES[name] - 30 < redis.client.ttl(keys[name]) <= LIFETIMES[name]
