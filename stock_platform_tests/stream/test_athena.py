@@ -1,18 +1,23 @@
 """The tables over the archive: generated, committed, and true of what is written."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from stock_platform.stream.archive import Archive
+from stock_platform.stream.archive_state import Naming
 from stock_platform.stream.archive_store import ArchiveStore
 from stock_platform.stream.athena import CHANNELS, ddl, duckdb_columns
 from stock_platform.stream.journal import Journal
+from stock_platform.stream.tail import Tail
 from stock_platform_tests.stream.servers import Bucket
 from stock_platform_tests.stream.test_archive import NOON, options, run_to_end
 
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "athena"
+NOON_DAY = datetime.fromtimestamp(NOON / 1e6, UTC)
 FRAME = (
     b'[{"ev":"AM","sym":"MSFT","v":10,"dv":"10.5","av":9,"dav":"9.25","op":1.5,"vw":2.5,"o":1,'
     b'"c":2,"h":3,"l":0.5,"a":2.25,"z":5,"s":1795276740000,"e":1795276800000,"otc":true},'
@@ -61,6 +66,57 @@ def test_what_is_written_reads_back_through_the_same_columns(
         *(1795276800000, 50385480, 3, 1795276800000),
     )
     assert rows["FMV"][0] == ("FMV", 189.22, "AAPL", 1795276800000, 1795276800000)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_projected_folders_are_those_that_are_written(
+    channel: str, journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    """Athena asks for the objects below the template, day by day and hour by hour."""
+    journal.append_frames(0, 1, [FRAME], NOON)
+    run_to_end(Archive(options(folder, s3), store), folder)
+
+    settings = dict(re.findall(r"'([\w.]+)' = '([^']*)'", ddl(channel)))
+    place = settings["storage.location.template"].replace("s3://BUCKET/PREFIX/", "cold/")
+    day = NOON_DAY.strftime(
+        settings["projection.ingest_dt.format"]
+        .replace("yyyy", "%Y")
+        .replace("MM", "%m")
+        .replace("dd", "%d")
+    )
+    hour = f"{NOON_DAY.hour:0{settings['projection.hour.digits']}d}"
+    names = s3.names(place.replace("${ingest_dt}", day).replace("${hour}", hour))
+    low, high = settings["projection.hour.range"].split(",")
+
+    assert settings["projection.enabled"] == "true"
+    assert len(names) == 1
+    assert int(low) <= NOON_DAY.hour <= int(high)
+    assert settings["projection.ingest_dt.range"].split(",")[0] <= day
+
+
+def test_compressed_objects_read_back_through_the_same_columns(
+    journal: Journal, folder: Path, tmp_path: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    """Each batch is a frame of its own: a reader must go on behind the first."""
+    for number in range(3):
+        journal.append_frames(0, 1, [FRAME], NOON + number)
+    naming = Naming("cold", "host1", 30, ".ndjson.zst")
+    archive = Archive(options(folder, s3, zstd=True, naming=naming), store)
+    tail = Tail(folder)
+    for record in tail.read():
+        archive.take([record])
+    archive.close()
+    run_to_end(Archive(options(folder, s3, zstd=True, naming=naming), store), folder)
+    [key] = [name for name in s3.names() if "channel=T" in name]
+    (tmp_path / "t.ndjson.zst").write_bytes(s3.read(key))
+
+    rows = duckdb.sql(
+        "SELECT sym, p, ingestTs FROM read_json($file, format => 'newline_delimited', "
+        f"columns => {_columns('T')})",
+        params={"file": str(tmp_path / "t.ndjson.zst")},
+    ).fetchall()
+
+    assert rows == [("NA", 114.125, 1795276800000)] * 3
 
 
 def _columns(channel: str) -> str:
