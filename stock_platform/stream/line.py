@@ -13,6 +13,8 @@ from stock_platform.stream.socket import Ears, Socket
 
 log = structlog.get_logger(__name__)
 STATUS = b'"status"'
+DATA = frozenset({b'[{"ev":"T"', b'[{"ev":"Q"', b'[{"ev":"AM', b'[{"ev":"FM'})
+DATA_BYTES = 10
 HEAD_BYTES = 96
 """While streaming, a status is looked for at the head of a frame only; in full before that."""
 DEBUG_BYTES = 300
@@ -112,8 +114,11 @@ class Line:
         self._look(frames)
 
     def _look(self, frames: list[bytes]) -> None:
-        limit = HEAD_BYTES if self.streaming else 1 << 30
-        for frame in frames:
+        suspects, limit = frames, 1 << 30
+        if self.streaming:
+            # Almost every frame begins with data, and that is the cheapest to ask of each.
+            suspects, limit = [f for f in frames if f[:DATA_BYTES] not in DATA], HEAD_BYTES
+        for frame in suspects:
             if frame.find(STATUS, 0, limit) >= 0:
                 self._converse(frame)
         if self.first_frame:

@@ -82,14 +82,13 @@ class _PicowsSocket(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         kind = frame.msg_type
-        if kind == TEXT and frame.fin:
-            payload = frame.get_payload_as_bytes()
+        if kind is TEXT and frame.fin:
             # picows raises for a large frame and then still delivers it before it hangs up.
-            if len(payload) <= self._bytes_max:
+            if frame.payload_size <= self._bytes_max:
                 frames = self._frames
                 if not frames:
                     self._wake()
-                frames.append(payload)
+                frames.append(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:
             payload = frame.get_payload_as_bytes()
             self._code = int.from_bytes(payload[:2]) if len(payload) > 1 else 1005
