@@ -145,7 +145,14 @@ def test_streamed_minutes_are_recorded_without_a_run(
     result = _tick(streamed_minutes, instance, lake)
 
     assert isinstance(result, dg.SensorResult)
-    assert [event.partition for event in result.asset_events] == [f"{session}|09:30"]
+    [event] = result.asset_events
+    assert isinstance(event, dg.AssetMaterialization)
+    assert event.partition == f"{session}|09:30"
+    assert event.metadata["bars"].value == bars.height
+    # Written now, long after its minute: the lag says so.
+    ended_at = knowledge.calendar.grid(session).minute(1)
+    age = (datetime.now(UTC) - ended_at).total_seconds()
+    assert age - 60 < event.metadata["lag in seconds"].value <= age
 
 
 def test_a_cursor_survives_being_written_and_read() -> None:

@@ -4,9 +4,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from stock_platform.domain.answer import ANSWERS
 from stock_platform.domain.session import Calendar
+from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.derive import derive
+from stock_platform.healing.find import find_need
+from stock_platform.healing.judge import Rules
 from stock_platform.lake.live import live_parts, read_connections
 from stock_platform.lake.quarantine import read_quarantine
 from stock_platform.lake.read import minute_bars
@@ -192,3 +198,47 @@ def test_a_resent_bar_that_waits_is_read_again_after_a_crash_and_written_at_a_st
     assert stopped
     assert stopped.offset == tail.offset
     assert minute_bars(store, SESSION)["close"].to_list() == [Decimal(2)]
+
+
+def test_an_outage_is_missing_at_once_and_nothing_else_is(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    """Two minutes after the reconnect, hours before the close; one symbol never trades."""
+
+    def us(clock: str) -> int:
+        return int(datetime.fromisoformat(f"2026-11-20T{clock}+00:00").timestamp() * 1e6)
+
+    journal.append_event(0, 7, {"event": "subscribed", "channel": "AM"}, us("14:00:00"))
+    frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]'
+    for minute in range(20):
+        start = OPEN + timedelta(minutes=minute)
+        connection = 7 if minute < 9 else 8
+        if minute == 9:
+            gone, again = us("14:39:15"), us("14:44:05")
+            journal.append_event(0, 7, {"event": "closed", "heard_at_us": gone}, gone)
+            journal.append_event(0, 8, {"event": "subscribed", "channel": "AM"}, again)
+        if minute not in range(9, 14):
+            at = int((start + timedelta(seconds=65)).timestamp() * 1e6)
+            text = frame % int(start.timestamp() * 1000)
+            journal.append_frames(0, connection, [text], at)
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    bars = Bars(options, store)
+    bars.take(Tail(folder).read())
+    bars.flush()
+
+    now = OPEN + timedelta(minutes=20, seconds=5)
+    ledger = derive(
+        Calendar().grid(SESSION),
+        ["MSFT", "QUIET"],
+        bars=minute_bars(store, SESSION, ["symbol", "minute"]),
+        connections=read_connections(store, SESSION),
+        answers=pl.DataFrame(schema=ANSWERS),
+        rules=Rules(timedelta(minutes=20), Backoff.from_minutes((1,))),
+    )
+    need = find_need(ledger, now, grace_s=60, backoff=Backoff.from_minutes((1,)))
+
+    # Minutes 9 to 14 were not heard as a whole; of 14 MSFT's bar came after the reconnect.
+    assert need
+    assert (need.first, need.last, need.symbols) == (9, 14, 2)
+    assert need.minutes == 5 + 6
