@@ -107,7 +107,7 @@ class Delivery:
                 key = self.naming.key(thing)
                 self.store.put(key, thing.part_path(self.spool, 1), self._origin(thing))
                 self.uploaded_bytes += thing.total_bytes
-            else:
+            elif thing.parts:
                 self._upload_parts(thing)
                 if final:
                     self.store.complete(self.naming.key(thing), thing.upload_id, thing.parts)

@@ -15,6 +15,7 @@ from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.serving.mail_servers import smtp_server
 from stock_platform_tests.serving.running import running_postgres
 from stock_platform_tests.stream.servers import free_port, redis_server
+from stock_platform_tests.stream.test_sinks import TOKEN, upstash
 
 Doctor = Callable[..., Result]
 SECRET = "canary-5f3a"
@@ -126,6 +127,19 @@ def test_redis_is_written_with_a_time_to_live_and_read_back(doctor: Doctor, tmp_
 
     assert result.exit_code == 0, result.output
     assert 0 < left <= 60
+
+
+def test_redis_behind_upstash_is_written_and_read_back_too(doctor: Doctor, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as redis, upstash(redis.port) as url:
+        result = doctor("redis", REDIS_URL=url, REDIS_TOKEN=TOKEN)
+        refused = doctor("redis", REDIS_URL=url, REDIS_TOKEN=SECRET)
+        left = redis.client.ttl("stock:test")
+
+    assert result.exit_code == 0, result.output
+    assert "Upstash: stock:test was written and read back" in result.output
+    assert 0 < left <= 60
+    assert refused.exit_code == 1
+    assert SECRET not in refused.output
 
 
 def test_a_redis_that_is_not_there_is_wrong_without_its_password(doctor: Doctor) -> None:

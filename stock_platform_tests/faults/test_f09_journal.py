@@ -49,6 +49,8 @@ def test_f09_a_full_disk_refuses_whole_records_and_is_counted(tmp_path: Path) ->
     assert journal.counts.write_errors == taken.count(False)
     assert after
     assert frames_of(journal.folder) == [FRAME] * (taken.count(True) + 1)
+    # Nothing of a refused record stays: offsets are places in the files.
+    assert sum(path.stat().st_size for path in journal.folder.glob("*.seg")) == journal.end
 
 
 def test_f09_who_can_not_say_how_he_is_goes_on_working(tmp_path: Path) -> None:

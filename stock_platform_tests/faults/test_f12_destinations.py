@@ -159,23 +159,32 @@ def troubled(url: str) -> Iterator[tuple[str, Any]]:
 def test_f13_s3_in_trouble_archives_everything_once_afterwards(
     bad_s: float, mode: str, journal: Journal, s3: Bucket
 ) -> None:
+    """First an open object, whose parts go up; then a sealed one, that has to be completed."""
     with troubled(s3.url) as (url, handler):
         store = StoreOptions(s3.name, "us-east-1", url)
-        archive = Archive(
-            ArchiveOptions(journal.folder, store, Naming("cold", "h", 30), FIVE_MIB, 1 << 29),
-            ArchiveStore(store),
-        )
+        told = ArchiveOptions(journal.folder, store, Naming("cold", "h", 30), FIVE_MIB, 1 << 29)
+        archive = Archive(told, ArchiveStore(store))
         handler.mode = mode
         padding = b"x" * 100_000
-        with tailing(journal.folder, archive):
+        with tailing(journal.folder, archive) as tailer:
             for number in range(80):
                 frame = trade(number).replace(b'"s":1', b'"s":1,"pad":"%b"' % padding)
-                journal.append_frames(0, 1, [frame], time.time_ns() // 1000)
-            time.sleep(bad_s)
+                small = frame.replace(b'"ev":"T"', b'"ev":"AM"').replace(padding, b"")
+                journal.append_frames(0, 1, [frame, small], time.time_ns() // 1000)
+            time.sleep(bad_s / 2)
+            tailer.stop()
+            time.sleep(bad_s / 2)
             handler.mode = ""
         archive.close()
+        # Whoever was too long at it to be waited for leaves the rest to the next one.
+        again = Archive(told, ArchiveStore(store))
+        with tailing(journal.folder, again) as tailer:
+            tailer.stop()
+        again.close()
 
-    assert sorted(json.loads(line)["q"] for line in s3.lines()) == list(range(80))
+    for channel in ("T", "AM"):
+        lines = s3.lines(f"cold/channel={channel}/")
+        assert sorted(json.loads(line)["q"] for line in lines) == list(range(80))
     assert not [name for name in s3.names() if name.endswith("marker")]
 
 
@@ -219,3 +228,29 @@ def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
         wait_until(lambda: redis.client.get("stock:trade:N1"))
 
     assert json.loads(redis.client.get("stock:trade:N1"))["price"] == 1.5
+
+
+def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_older(
+    journal: Journal, redis: Redis, sink: Sink
+) -> None:
+    key = "stock:trade:N1"
+    lease, other = (Lease(sink, "stock:lease:test", 60_000) for _ in range(2))
+    assert lease.acquire()
+    save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
+    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    newer = b'{"symbol":"N1","price":9.5,"ts":%d}' % (time.time_ns() // 1_000_000 + 60_000)
+
+    with tailing(journal.folder, latest) as tailer:
+        journal.append_frames(0, 1, [trade(1)], 1)
+        wait_until(lambda: redis.client.get(key))
+        lease.release()
+        assert other.acquire()
+        redis.client.set(key, newer)
+        journal.append_frames(0, 1, [trade(8)], 2)
+        wait_until(lambda: tailer.trouble)
+        other.release()
+        assert lease.acquire()
+        save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
+        wait_until(lambda: latest.finish() and not tailer.trouble)
+
+    assert redis.client.get(key) == newer

@@ -112,6 +112,22 @@ def test_a_marker_lies_beside_an_open_object_and_goes_with_it(
     assert [key.rsplit("/")[-1] for key in s3.names()] == ["host1-seq=000001.ndjson"]
 
 
+def test_without_the_setting_there_is_no_marker(
+    journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+) -> None:
+    journal.append_frames(0, 1, [trade(1)], NOON)
+    archive = Archive(options(folder, s3, use_marker=False), store)
+    archive.take(Tail(folder).read())
+    archive.flush()
+    archive.close()
+    during = s3.names()
+
+    run_to_end(Archive(options(folder, s3, use_marker=False), store), folder)
+
+    assert during == []
+    assert [key.rsplit("/")[-1] for key in s3.names()] == ["host1-seq=000001.ndjson"]
+
+
 @pytest.mark.parametrize("checkpoints", [0, 1, 2, 3])
 def test_a_crash_before_or_after_any_checkpoint_repeats_nothing(
     checkpoints: int, journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore

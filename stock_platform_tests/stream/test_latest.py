@@ -94,3 +94,25 @@ def test_an_error_of_redis_is_waited_for_and_ends_no_process(
         latest.flush()
 
     assert not latest.finish()
+    assert latest.settled(Tail(folder).lag()) is None
+
+
+def test_nothing_counts_as_done_while_redis_has_not_taken_it(
+    journal: Journal, folder: Path, redis: Redis, sink: Sink
+) -> None:
+    latest = Latest(LatestOptions(folder, redis.url), sink)
+    journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":1,"q":3,"p":1}]'], 1)
+    tail = Tail(folder)
+    latest.take(tail.read())
+    flushed(latest)
+    done = tail.offset
+    journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":2,"q":4,"p":2}]'], 2)
+    latest.take(tail.read())
+
+    before = latest.settled(tail.offset)
+    flushed(latest)
+    after = latest.settled(tail.offset)
+
+    assert before
+    assert after
+    assert (before.offset, after.offset) == (done, tail.offset)

@@ -24,13 +24,23 @@ from stock_platform_tests.stream.sidecar import settings_for
 from stock_platform_tests.stream.test_archive import NOON, options, run_to_end, trade
 
 
+@pytest.mark.parametrize("suffix", [".ndjson", ".ndjson.zst"])
 def test_a_prefix_of_the_archive_gives_the_same_values_again(
-    journal: Journal, folder: Path, tmp_path: Path, s3: Bucket, redis: Redis, store: ArchiveStore
+    suffix: str,
+    journal: Journal,
+    folder: Path,
+    tmp_path: Path,
+    s3: Bucket,
+    redis: Redis,
+    store: ArchiveStore,
 ) -> None:
     for number in range(100):
         frame = trade(number).replace(b'"q":', b'"p":%d.25,"q":' % number)
         journal.append_frames(1, 1, [frame], NOON + number)
-    run_to_end(Archive(options(folder, s3), store), folder)
+    naming = Naming("cold", "host1", 30, suffix)
+    run_to_end(
+        Archive(options(folder, s3, zstd=suffix.endswith("zst"), naming=naming), store), folder
+    )
     settings = settings_for(
         tmp_path / "other", "ws://x", "ws://y", redis.url, s3_endpoint_url=s3.url
     )

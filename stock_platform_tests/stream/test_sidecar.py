@@ -106,6 +106,47 @@ def test_minute_bars_and_the_connection_log_reach_the_lake(
     assert log["disconnected_at"].null_count() == 0
 
 
+def test_an_outage_of_trades_and_quotes_is_healed_while_the_sidecar_runs(
+    tmp_path: Path, redis: Redis, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = {"session": "2026-11-18", "at": "10:30", "minutes": 7, "kind": "reset"}
+    script = {**SCRIPT, "feed": {**SCRIPT["feed"], "outages": [outage], "speed": 1200}}
+    monkeypatch.setenv("STOCKS_LAKE", str(tmp_path / "lake"))
+    with running(script) as simulator:
+        for name, value in simulator.environment().items():
+            monkeypatch.setenv(name, value)
+        settings = settings_for(
+            tmp_path / "journal",
+            simulator.ws_url_realtime,
+            simulator.ws_url_delayed,
+            redis.url,
+            polygon_ws_symbols="MSFT,GOOG",
+            s3_enabled=True,
+            s3_bucket=s3.name,
+            s3_endpoint_url=s3.url,
+        )
+        with running_sidecar(settings) as sidecar:
+            sidecar.wait_streaming()
+            simulator.start()
+            wait_until(lambda: sidecar.facts["backfill"].get("healed"), 90)
+            exit_code = sidecar.stop()
+
+    lost = set(range(10 * 60 + 30, 10 * 60 + 34))
+    names = [name for name in s3.names() if "/backfill=" in name]
+    healed = [json.loads(line) for name in names for line in s3.read(name).splitlines()]
+    minutes = {_clock(event["t"]) for event in healed if event["ev"] == "T"}
+    assert exit_code == 0
+    assert sorted({name.split("/")[1] for name in names}) == ["channel=Q", "channel=T"]
+    assert {event["sym"] for event in healed} == {"MSFT", "GOOG"}
+    assert lost <= minutes
+
+
+def _clock(ms: int) -> int:
+    """Give the New York wall clock in minutes; what is delayed is lost by its own time."""
+    at = datetime.fromtimestamp(ms / 1000, UTC).astimezone(NEW_YORK)
+    return at.hour * 60 + at.minute + 15
+
+
 def test_debugging_shows_frames_and_writes_and_never_the_key(
     tmp_path: Path, redis: Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
