@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from stock_platform.indicators.indicator import Indicator
+from stock_platform.indicators.places import Places
 from stock_platform.indicators.series import Bars, time_column
 
 
@@ -75,31 +76,31 @@ def carry(
     carried: Carried,
     indicators: Sequence[Indicator],
     *,
-    first_new: np.ndarray,
-    edges: np.ndarray,
+    places: Places,
     into: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
 ) -> None:
-    """Step every carried symbol over its new bars, writing values and states into place.
-
-    Symbol n has rows edges[n] to edges[n + 1], of which first_new[n] and later are new.
-    """
+    """Step every carried symbol over its new bars, writing values and states into place."""
     values, after = into
+    edges, first_new = places.edges, places.first_new
     counts = edges[1:] - first_new
     # Symbols with most new bars first: those still running are always a prefix.
     order = np.argsort(-counts, kind="stable")
     order = order[first_new[order] > edges[:-1][order]]
     recursive = [(i, i.recursion) for i in indicators if i.recursion]
     states = {i.name: tuple(carried.numbers[c.name][order] for c in i.state) for i, _ in recursive}
-    running = counts[order]
+    running, value_rows, state_rows = counts[order], places.values[order], places.states[order]
     for k in range(int(running.max(initial=0))):
-        rows = first_new[order[: np.searchsorted(-running, -k)]] + k
+        alive = int(np.searchsorted(-running, -k))
+        rows = first_new[order[:alive]] + k
+        kept = np.flatnonzero(places.kept[rows])
         previous, bar = bars.part(rows - 1), bars.part(rows)
         for indicator, recursion in recursive:
-            held = tuple(array[: len(rows)] for array in states[indicator.name])
+            held = tuple(array[:alive] for array in states[indicator.name])
             found, next_held = recursion.step(held, previous, bar)
             states[indicator.name] = next_held
             for column, array in zip(indicator.columns, found, strict=True):
-                values[column.name][rows] = array
-            if after:
+                values[column.name][value_rows[:alive] + k] = array
+            if len(kept):
                 for column, array in zip(indicator.state, next_held, strict=True):
-                    after[column.name][rows] = array
+                    after[column.name][state_rows[kept]] = array[kept]
+        state_rows[kept] += 1

@@ -67,6 +67,10 @@ def _change(name: str, title: str, timeframes: frozenset) -> Indicator:
 
 
 def _percent(now: np.ndarray, close: np.ndarray) -> np.ndarray:
-    changed = np.full(len(now), np.nan)
-    changed[1:] = (now[1:] / close[:-1] - 1.0) * 100.0
+    changed = np.empty(len(now))
+    changed[0] = np.nan
+    later = changed[1:]
+    np.divide(now[1:], close[:-1], out=later)
+    later -= 1.0
+    later *= 100.0
     return changed

@@ -1,12 +1,13 @@
 """Run indicators over a frame of bars: symbol by symbol, or onward from a state.
 
-TA-Lib reads one contiguous slice per symbol and releases the interpreter while it
-does, so blocks of symbols run on threads. Indicators run over the bars that exist:
-a minute or session without a bar is not there, it is not filled.
+TA-Lib reads one contiguous slice per symbol and keeps the interpreter to itself while
+it does, so threads would only get in each other's way: there are none but Polars' own.
+What can be saved is moving memory. Results are written once, into the columns they are
+read from, a block of symbols at a time that fits a core's cache. Indicators run over the
+bars that exist: a minute or session without a bar is not there, it is not filled.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,14 +17,14 @@ import polars as pl
 from stock_platform.domain.problems import Malformed, Permanent
 from stock_platform.indicators.carry import Carried, carry, match
 from stock_platform.indicators.indicator import Indicator
+from stock_platform.indicators.places import Lot, Places
+from stock_platform.indicators.results import Results
 from stock_platform.indicators.series import Bars, ordered, starts, time_column, to_bars
 
-_BLOCK_ROWS = 500_000
-"""Rows computed at a time: small enough that their arrays are reused memory, not new pages."""
-
-
-_Arrays = dict[str, np.ndarray]
-"""One block's results by column."""
+_BLOCK_ROWS = 16_384
+"""Rows computed at a time: few enough that bars and results stay in a core's cache."""
+_STEPPED_ROWS = 500_000
+"""Rows stepped at a time: a step is dear by the call and cheap by the symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,6 @@ def compute(
     history: pl.DataFrame | None = None,
     states: pl.DataFrame | None = None,
     keep_states: bool = True,
-    threads: int = 2,
 ) -> Computed:
     """Compute indicators of `bars`, all in one scale (see splits.adjust).
 
@@ -49,15 +49,31 @@ def compute(
     state of each symbol before them. A symbol whose state is of the last bar of its
     history is stepped onward from it and needs only as much history as its windowed
     indicators look back; every other symbol is computed from the history given.
-    Values come in the order symbol, time; too little history gives null.
+    Values come in the order symbol, time; too little history gives null. Without
+    `keep_states` the frame of states has no rows.
     """
-    frame, new, carried = _arranged(bars, history, states, indicators)
-    work = _Work(frame, new, starts(frame), indicators, carried, keep_states)
-    blocks = _blocks(work.edges)
-    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-        done = list(pool.map(work.run, blocks))
+    frame, edges, new, carried = _arranged(bars, history, states, indicators)
+    series = to_bars(frame)
+    places = Places.of(edges, series.session, new, keep_states=keep_states)
+    work = _Work(
+        series,
+        places,
+        indicators,
+        Results.room((c for i in indicators for c in i.columns), int(places.values[-1])),
+        Results.room(
+            (c for i in indicators for c in i.state if keep_states), int(places.states[-1])
+        ),
+    )
+    if carried is not None:
+        for block in _blocks(edges, _STEPPED_ROWS):
+            work.step(block, carried.part(block))
+    for block in _blocks(edges, _BLOCK_ROWS):
+        work.fill(block, carried.part(block) if carried is not None else None)
+    time = time_column(frame)
+    ends = frame.select("symbol", "session", pl.col(time).alias("last"))
     return Computed(
-        pl.concat([part.values for part in done]), pl.concat([part.states for part in done])
+        _rows(frame.select("symbol", time), new).with_columns(work.values.series()),
+        _rows(ends, places.kept).with_columns(work.states.series()),
     )
 
 
@@ -71,74 +87,52 @@ def in_blocks(bars: pl.DataFrame, *, symbols_max: int = 500) -> Iterator[pl.Data
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """An arranged frame; each block of its symbols is computed by itself."""
+    """Bars of many symbols with the room for their results; each range of symbols by itself."""
 
-    frame: pl.DataFrame
-    new: np.ndarray
-    edges: np.ndarray
+    bars: Bars
+    places: Places
     indicators: Sequence[Indicator]
-    carried: Carried | None
-    keep_states: bool
+    values: Results
+    states: Results
 
-    def run(self, symbols: range) -> Computed:
-        edges = self.edges[symbols.start : symbols.stop + 1]
-        rows = slice(int(edges[0]), int(edges[-1]))
-        frame, new = self.frame[rows], self.new[rows]
-        edges = edges - edges[0]
-        bars = to_bars(frame)
-        # Every new row is written once, by a step or from a slice: no need to fill first.
-        values = {c.name: np.empty(len(bars)) for i in self.indicators for c in i.columns}
-        recursive = self.indicators if self.keep_states else ()
-        states = {c.name: np.empty(len(bars)) for i in recursive for c in i.state}
-        carried = self.carried.part(symbols) if self.carried is not None else None
-        if carried is not None and len(bars):
-            first_new = edges[:-1] + np.add.reduceat(~new, edges[:-1])
-            into = (values, states)
-            carry(bars, carried, self.indicators, first_new=first_new, edges=edges, into=into)
-        tasks = [_Task.of(i, carried, values, states) for i in self.indicators]
-        for symbol, (a, b) in enumerate(pairwise(edges.tolist())):
-            part = bars.part(slice(a, b))
-            for task in tasks:
-                if task.stepped is None or not task.stepped[symbol]:
-                    task.fill(part, slice(a, b))
-        time = time_column(frame)
-        keys = frame.select("symbol", "session", pl.col(time).alias("last"))
-        return Computed(
-            _to_frame(frame.select("symbol", time), values, new),
-            _to_frame(keys, states, _session_ends(bars, edges) & new),
-        )
+    def step(self, symbols: range, carried: Carried) -> None:
+        """Step the symbols that have a state over their new bars."""
+        into = (self.values.numbers, self.states.numbers)
+        carry(self.bars, carried, self.indicators, places=self.places.part(symbols), into=into)
+
+    def fill(self, symbols: range, carried: Carried | None) -> None:
+        """Compute what was not stepped, and settle the results of all."""
+        places = self.places.part(symbols)
+        lots = [(lot, self.bars.part(lot.bars)) for lot in places.lots()]
+        for indicator in self.indicators:
+            todo = lots
+            if carried is not None:
+                stepped = carried.continues(indicator).tolist()
+                todo = [lot for lot, done in zip(lots, stepped, strict=True) if not done]
+            try:
+                self._fill(indicator, todo)
+            except Exception as error:
+                raise Permanent(f"indicator {indicator.name}: {error}") from error
+            self.values.settle(indicator.columns, places.all_values)
+            if self.states.numbers:
+                self.states.settle(indicator.state, places.all_states)
+
+    def _fill(self, indicator: Indicator, lots: Sequence[tuple[Lot, Bars]]) -> None:
+        room = self.values.of(indicator.columns)
+        kept = self.states.of(indicator.state) if self.states.numbers else ()
+        for lot, part in lots:
+            count = lot.bars.stop - lot.bars.start
+            for array, into in zip(indicator.compute(part), room, strict=True):
+                into[lot.values] = _checked(array, count)[lot.new]
+            if kept and indicator.recursion:
+                for array, into in zip(indicator.recursion.read(part), kept, strict=True):
+                    into[lot.states] = _checked(array, count)[lot.ends]
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One indicator with the room for its results; `stepped` says where it is not needed."""
-
-    indicator: Indicator
-    stepped: list[bool] | None
-    values: Sequence[np.ndarray]
-    states: Sequence[np.ndarray]
-
-    @classmethod
-    def of(
-        cls, indicator: Indicator, carried: Carried | None, values: _Arrays, states: _Arrays
-    ) -> "_Task":
-        stepped = carried.continues(indicator).tolist() if carried is not None else None
-        return cls(
-            indicator,
-            stepped,
-            [values[column.name] for column in indicator.columns],
-            [states[column.name] for column in indicator.state] if states else (),
-        )
-
-    def fill(self, part: Bars, rows: slice) -> None:
-        try:
-            for room, found in zip(self.values, self.indicator.compute(part), strict=True):
-                room[rows] = found
-            if self.states and (recursion := self.indicator.recursion):
-                for room, found in zip(self.states, recursion.read(part), strict=True):
-                    room[rows] = found
-        except Exception as error:
-            raise Permanent(f"indicator {self.indicator.name}: {error}") from error
+def _checked(found: np.ndarray, bars: int) -> np.ndarray:
+    if len(found) != bars:
+        raise ValueError(f"{len(found)} results for {bars} bars")
+    return found
 
 
 def _arranged(
@@ -146,12 +140,14 @@ def _arranged(
     history: pl.DataFrame | None,
     states: pl.DataFrame | None,
     indicators: Sequence[Indicator],
-) -> tuple[pl.DataFrame, np.ndarray, Carried | None]:
-    """Give history and bars as one ordered frame, which rows are new, and who is carried."""
-    fresh = ordered(bars)
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray, Carried | None]:
+    """Give history and bars as one ordered frame, its symbols' first rows, what is new in it,
+    and the states that are carried on.
+    """
+    fresh, edges = ordered(bars)
     if history is None or not history.height:
-        return fresh, np.ones(fresh.height, dtype=bool), None
-    old = ordered(history.join(fresh.select("symbol").unique(), on="symbol", how="semi"))
+        return fresh, edges, np.ones(fresh.height, dtype=bool), None
+    old, _ = ordered(history.join(fresh.select("symbol").unique(), on="symbol", how="semi"))
     matched = match(old, states, indicators) if states is not None else None
     if matched is not None:
         old = _trimmed(old, matched.symbols_complete, indicators)
@@ -168,7 +164,7 @@ def _arranged(
     if back.any():
         raise Malformed("history must end before the bars begin")
     symbols = both["symbol"].gather(edges[:-1])
-    return both.drop("_new"), new, matched.aligned(symbols) if matched else None
+    return both.drop("_new"), edges, new, matched.aligned(symbols) if matched else None
 
 
 def _trimmed(
@@ -181,29 +177,13 @@ def _trimmed(
     return old.filter(~carried | (from_end <= max(needed, 1)))
 
 
-def _session_ends(series: Bars, edges: np.ndarray) -> np.ndarray:
-    ends = np.ones(len(series), dtype=bool)
-    ends[:-1] = series.session[1:] != series.session[:-1]
-    ends[edges[1:] - 1] = True
-    return ends
-
-
-def _blocks(edges: np.ndarray) -> list[range]:
-    """Cut the symbols into ranges of about `_BLOCK_ROWS` rows."""
-    count = max(1, round(int(edges[-1]) / _BLOCK_ROWS))
+def _blocks(edges: np.ndarray, rows: int) -> list[range]:
+    """Cut the symbols into ranges of about `rows` rows."""
+    count = max(1, round(int(edges[-1]) / rows))
     wanted = np.linspace(0, edges[-1], count + 1)[1:-1]
     cuts = [0, *np.searchsorted(edges[:-1], wanted).tolist(), len(edges) - 1]
-    return [range(a, b) for a, b in pairwise(cuts) if b > a] or [range(0)]
+    return [range(a, b) for a, b in pairwise(cuts) if b > a]
 
 
-def _to_frame(keys: pl.DataFrame, arrays: _Arrays, rows: np.ndarray) -> pl.DataFrame:
-    """Join keys and arrays of the chosen rows; what is not finite becomes null."""
-    everything = bool(rows.all())
-    keys = keys if everything else keys.filter(pl.Series(rows))
-    columns: list[pl.Series] = []
-    for name, array in arrays.items():
-        numbers = array if everything else array[rows]
-        finite = np.isfinite(numbers)
-        column = pl.Series(name, numbers)
-        columns.append(column if finite.all() else column.set(pl.Series(~finite), None))
-    return keys.with_columns(columns)
+def _rows(frame: pl.DataFrame, chosen: np.ndarray) -> pl.DataFrame:
+    return frame if chosen.all() else frame.filter(pl.Series(chosen))

@@ -4,6 +4,7 @@ One `Bars` is either one symbol's history (what TA-Lib reads) or one bar of many
 symbols at once (what a carried state is stepped with); both have the same fields.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,12 @@ def time_column(bars: pl.DataFrame) -> str:
     return "minute" if "minute" in bars.columns else "session"
 
 
-def ordered(bars: pl.DataFrame) -> pl.DataFrame:
-    """Give the bars by symbol and time, with numbers as Float64 and `session` as a date.
+def ordered(bars: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+    """Give the bars by symbol and time, and the first row of each symbol (see `starts`).
 
-    Raises `Malformed` for a null or non-finite number and for two bars of one key:
-    one such row would silently spoil every later value of its symbol.
+    Numbers are Float64, `session` is a date. Raises `Malformed` for a null or non-finite
+    number and for two bars of one key: one such row would silently spoil every later
+    value of its symbol.
     """
     time = time_column(bars)
     columns = [pl.col(name).cast(pl.Float64) for name in NUMBERS]
@@ -62,20 +64,30 @@ def ordered(bars: pl.DataFrame) -> pl.DataFrame:
     )
     keys = ["symbol", "minute"] if time == "minute" else ["symbol"]
     frame = bars.select(*keys, session, *columns)
+    _refuse_what_is_no_number(frame)
+    edges = starts(frame)
+    if not _in_order(frame, edges, time):
+        frame = frame.sort("symbol", time)
+        edges = starts(frame)
+        if not _in_order(frame, edges, time):
+            raise Malformed(f"indicators need one bar per symbol and {time}, found repeats")
+    return frame, edges
+
+
+def _refuse_what_is_no_number(frame: pl.DataFrame) -> None:
+    # A sum is finite only if all its terms are, and costs less than looking at each.
+    nulls = sum(frame[name].null_count() for name in NUMBERS)
+    if not nulls and all(map(math.isfinite, frame.select(pl.col(NUMBERS).sum()).row(0))):
+        return
     bad = frame.select(
         pl.sum_horizontal((~pl.col(n).is_finite().fill_null(value=False)).sum() for n in NUMBERS)
     ).item()
     if bad:
         raise Malformed(f"indicators need finite prices and volumes, found {bad} others")
-    if not _in_order(frame, time):
-        frame = frame.sort("symbol", time)
-        if not _in_order(frame, time):
-            raise Malformed(f"indicators need one bar per symbol and {time}, found repeats")
-    return frame
 
 
-def _in_order(frame: pl.DataFrame, time: str) -> bool:
-    first = starts(frame)[:-1]
+def _in_order(frame: pl.DataFrame, edges: np.ndarray, time: str) -> bool:
+    first = edges[:-1]
     # Texts are compared where a symbol begins only: millions of comparisons cost as much
     # as an indicator.
     names = frame["symbol"].gather(first)

@@ -1,7 +1,5 @@
 """How widely prices are spread: bands, ranges and deviations."""
 
-import numpy as np
-
 from stock_platform.indicators import talib_functions as talib
 from stock_platform.indicators.indicator import (
     STATELESS_LOOKBACK,
@@ -78,7 +76,10 @@ def volatility() -> Indicator:
     """Give each bar's spread from high to low as a share of its close."""
 
     def compute(bars: Bars) -> Arrays:
-        return (np.subtract(bars.high, bars.low) / bars.close * 100.0,)
+        spread = bars.high - bars.low
+        spread /= bars.close
+        spread *= 100.0
+        return (spread,)
 
     return Indicator(
         "volatility",

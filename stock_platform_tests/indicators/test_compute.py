@@ -86,19 +86,17 @@ def test_a_frame_of_many_symbols_is_each_symbol_by_itself() -> None:
     assert_frame_equal(together, apart, check_exact=True)
 
 
-def test_threads_and_blocks_change_nothing() -> None:
+def test_blocks_change_nothing() -> None:
     bars = random_daily(400, 1700, seed=1)
 
-    one = compute(bars, DAILY, threads=1, keep_states=False).values
-    two = compute(bars, DAILY, threads=2, keep_states=False).values
+    whole = compute(bars, DAILY, keep_states=False).values
     cut = [
         compute(block, DAILY, keep_states=False).values
         for block in in_blocks(bars, symbols_max=150)
     ]
 
     assert len(cut) == 3
-    assert_frame_equal(one, two, check_exact=True)
-    assert_frame_equal(one, pl.concat(cut), check_exact=True)
+    assert_frame_equal(whole, pl.concat(cut), check_exact=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -204,6 +202,32 @@ def test_two_bars_of_one_session_are_refused() -> None:
 
     with pytest.raises(Malformed, match="one bar per symbol and session"):
         compute(pl.concat([bars, bars.head(1)]), DAILY)
+
+
+def test_values_stay_when_bars_and_other_results_are_gone() -> None:
+    bars = random_daily(2, 60, seed=12)
+    expected = compute(bars, DAILY).values.to_dicts()
+
+    close = compute(bars, DAILY).values
+    for seed in range(20):
+        compute(random_daily(2, 60, seed=seed), DAILY)
+
+    assert close.to_dicts() == expected
+
+
+@pytest.mark.parametrize("length", [1, 4, 6])
+def test_an_indicator_with_results_of_another_length_is_refused(length: int) -> None:
+    short = Indicator(
+        "short",
+        "Short",
+        (Column("short", "ratio", "too few or too many"),),
+        lambda _: (np.zeros(length),),
+        0,
+        0,
+    )
+
+    with pytest.raises(Permanent, match=f"indicator short: {length} results for 5 bars"):
+        compute(random_daily(1, 5, seed=11), [short])
 
 
 def test_an_indicator_that_fails_is_named() -> None:
