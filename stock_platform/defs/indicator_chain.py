@@ -106,22 +106,33 @@ class Chain:
         for session in [day for day in self.shelf.computed() if day > last]:
             if not moving:
                 return
-            ours = pl.col("symbol").is_in(sorted(moving))
-            bars = self.shelf.bars(session).filter(ours)
-            stored = self.shelf.state(session)
-            held = self.shelf.values(session).filter(ours)
-            values, after = held.clear(), before
-            if bars.height:
-                computed = self._step(session, bars, before)
-                values, after = computed.values, state.as_of(computed.states, session)
-            after = after.filter(ours)
-            changed = differing(held, values, self.shelf.key)
-            changed |= differing(stored.filter(ours), after, ["symbol"])
-            before = pl.concat([stored.filter(~ours), after], how="diagonal").sort("symbol")
+            bars = self.shelf.bars(session).filter(pl.col("symbol").is_in(sorted(moving)))
+            values, before, changed = self._again(session, bars, before, moving)
             if changed:
                 self.shelf.keep(session, values, before, whole=False)
                 done.followed.append(session)
             moving = changed | (moving - set(bars["symbol"]))
+
+    def _again(
+        self, session: date, bars: pl.DataFrame, before: pl.DataFrame, moving: set[str]
+    ) -> tuple[pl.DataFrame, pl.DataFrame, set[str]]:
+        """Compute a stored session again for the symbols that `moving` names.
+
+        Gives the values of those that differ from what is stored, the states after the
+        session, and their names.
+        """
+        ours = pl.col("symbol").is_in(sorted(moving))
+        stored = self.shelf.state(session)
+        held = self.shelf.values(session).filter(ours)
+        values, after = held.clear(), before
+        if bars.height:
+            computed = self._step(session, bars, before)
+            values, after = computed.values, state.as_of(computed.states, session)
+        after = after.filter(ours)
+        changed = differing(held, values, self.shelf.key)
+        changed |= differing(stored.filter(ours), after, ["symbol"])
+        states = pl.concat([stored.filter(~ours), after], how="diagonal").sort("symbol")
+        return values.filter(pl.col("symbol").is_in(sorted(changed))), states, changed
 
     def _step(self, session: date, bars: pl.DataFrame, before: pl.DataFrame | None) -> Computed:
         windowed = [indicator.lookback for indicator in self.indicators if not indicator.recursion]

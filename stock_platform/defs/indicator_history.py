@@ -51,8 +51,7 @@ def newest_bars(
         )
         from_end = pl.len().over("symbol") - pl.int_range(pl.len()).over("symbol")
         taken.append(
-            rows.join(pending.select("symbol", "left"), on="symbol")
-            .sort("symbol", time)
+            rows.join(pending.select("symbol", "left"), on="symbol", maintain_order="left")
             .filter(from_end <= pl.col("left"))
             .drop("left")
         )
@@ -67,14 +66,19 @@ def newest_bars(
 def differing(old: pl.DataFrame, new: pl.DataFrame, key: Sequence[str]) -> set[str]:
     """Give the symbols with a row that only one of the frames has, or with another number."""
     keys = list(key)
-    gone = old.join(new, on=keys, how="anti") if new.width else old
-    fresh = new.join(old, on=keys, how="anti") if old.width else new
-    found = {symbol for frame in (gone, fresh) if frame.height for symbol in frame["symbol"]}
     if not old.height or not new.height:
-        return found
-    both = new.join(old, on=keys, suffix="_old")
+        return {symbol for frame in (old, new) if frame.height for symbol in frame["symbol"]}
+    there, here = old.select(keys), new.select(keys)
+    if here.equals(there):
+        # The usual case, and the cheap one: nothing of millions of rows has to be moved.
+        found = set[str]()
+        both = pl.concat([new, old.drop(keys).rename("{}_old".format)], how="horizontal")
+    else:
+        found = {*there.join(here, on=keys, how="anti")["symbol"]}
+        found |= {*here.join(there, on=keys, how="anti")["symbol"]}
+        both = new.join(old, on=keys, suffix="_old")
     names = [name for name in new.columns if name not in keys]
-    grown = [name for name in names if name not in old.columns]
     changed = [pl.col(n).ne_missing(pl.col(f"{n}_old")) for n in names if n in old.columns]
-    changed += [pl.col(name).is_not_null() for name in grown]
-    return found | set(both.filter(pl.any_horizontal(pl.lit(value=False), *changed))["symbol"])
+    changed += [pl.col(name).is_not_null() for name in names if name not in old.columns]
+    differs = pl.any_horizontal(pl.lit(value=False), *changed)
+    return found | set(both.lazy().filter(differs).select("symbol").collect()["symbol"])

@@ -197,10 +197,23 @@ def _merge_keyed(
                 f"stored as {stored.schema[name]}"
             )
     rows = pl.concat([stored, incoming], how="diagonal")
+    if _rising(rows, key):
+        # A whole session that is replaced is in order already: sorting would copy it twice.
+        return rows
     time = ["observed_at"] if "observed_at" in rows.columns else []
-    return rows.sort([*key, *time], maintain_order=True).unique(
-        key, keep="last", maintain_order=True
-    )
+    rows = rows.sort([*key, *time], maintain_order=True)
+    last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in key)
+    return rows.filter(last.fill_null(value=True))
+
+
+def _rising(rows: pl.DataFrame, key: list[str]) -> bool:
+    """Say whether each row's key is above that of the row before it."""
+    above, same = pl.lit(value=False), pl.lit(value=True)
+    for name in key:
+        before = pl.col(name).shift()
+        above = above | (same & (pl.col(name) > before))
+        same = same & (pl.col(name) == before)
+    return bool(rows.select(above.slice(1).all()).item())
 
 
 def require_session(rows: pl.DataFrame, session: date) -> None:

@@ -270,6 +270,13 @@ def test_rows_of_one_side_and_other_numbers_differ() -> None:
     assert differing(old, new, ["symbol"]) == {"b", "c", "d"}
 
 
+def test_of_the_same_rows_those_with_other_or_more_numbers_differ() -> None:
+    old = pl.DataFrame({"symbol": ["a", "b", "c"], "x": [1.0, None, 3.0], "gone": [1, 1, 1]})
+    new = pl.DataFrame({"symbol": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "y": [None, None, 5.0]})
+
+    assert differing(old, new, ["symbol"]) == {"b", "c"}
+
+
 def test_a_name_of_one_timeframe_leaves_the_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKS_INDICATORS", '["session_vwap"]')
 

@@ -2,15 +2,21 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stock_platform.domain.bar import DAILY_BARS, INSTANT
 from stock_platform.domain.problems import Permanent
 from stock_platform.domain.quote import RAW_QUOTES
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.lake import publish, read
+from stock_platform.lake.disk import DiskStore
 from stock_platform.lake.store import Store
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
@@ -88,6 +94,26 @@ def test_a_replacement_drops_the_rows_it_does_not_hold(disk: Store) -> None:
 
     assert (published.rows, published.written) == (1, True)
     assert read.table(disk, "some_figures", DAY).equals(first.head(1))
+
+
+ROWS = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 3), st.integers(0, 9)))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(held=ROWS, incoming=ROWS, mode=st.sampled_from(["merge", "replace"]))
+def test_rows_in_any_order_end_in_order_the_last_of_each_key(
+    tmp_path: Path, held: list, incoming: list, mode: Literal["merge", "replace"]
+) -> None:
+    disk = DiskStore.open(mkdtemp(dir=tmp_path))
+    schema = {"symbol": pl.String, "slot": pl.Int64, "x": pl.Int64}
+    frames = [pl.DataFrame(rows, schema, orient="row") for rows in (held, incoming)]
+
+    for frame in frames:
+        publish.publish_table(disk, "figures", DAY, frame, key=["symbol", "slot"], mode=mode)
+
+    last = {(symbol, slot): x for symbol, slot, x in (held if mode == "merge" else []) + incoming}
+    stored = read.table(disk, "figures", DAY)
+    assert stored.rows() == [(*key, last[key]) for key in sorted(last)]
 
 
 def test_a_table_may_grow_a_column(disk: Store) -> None:
