@@ -1,0 +1,71 @@
+"""Processes that die or hang are replaced; those that only take their time are not."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stock_platform.stream.children import RESTART_S, Child
+from stock_platform_tests.stream.servers import wait_until
+
+HUNG_S = 0.3
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Child]:
+    child = Child("sleeper", sleep, 60.0, hung_s=HUNG_S)
+    child.keep(time.monotonic())
+    yield child
+    child.stop(1)
+
+
+def test_a_process_that_reports_is_left_alone(sleeper: Child) -> None:
+    time.sleep(2 * HUNG_S)
+
+    sleeper.kill_hung(time.time())
+
+    assert sleeper.alive
+
+
+def test_a_process_that_hangs_is_killed_and_replaced(sleeper: Child) -> None:
+    """SIGTERM would not reach one that is stopped; a report of an earlier one does not count."""
+    first = sleeper.pid
+    time.sleep(2 * HUNG_S)
+
+    sleeper.kill_hung(time.time() - 2 * HUNG_S)
+    wait_until(lambda: not sleeper.alive)
+    sleeper.keep(time.monotonic())
+    at_once = sleeper.alive
+    sleeper.keep(time.monotonic() + RESTART_S)
+
+    assert not at_once
+    assert sleeper.alive
+    assert sleeper.pid != first
+    assert sleeper.restarts == 1
+
+
+def test_a_process_that_may_be_silent_is_never_taken_for_hung(sleeper: Child) -> None:
+    sleeper.hung_s = 0
+    time.sleep(2 * HUNG_S)
+
+    sleeper.kill_hung(0)
+
+    assert sleeper.alive
+
+
+def test_a_process_that_dies_at_once_is_started_ever_more_slowly() -> None:
+    child = Child("short", sleep, 0.0)
+    waits, now = [], time.monotonic()
+    for _ in range(8):
+        child.keep(now)
+        wait_until(lambda: not child.alive)
+        child.keep(now)
+        waits.append(child._start_at - now)
+        now = child._start_at
+    child.stop(1)
+
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8, 15, 15, 15])
