@@ -202,8 +202,8 @@ def one_session() -> dict[str, float]:
         recent.filter(pl.col("session") < days[-1]),
     )
     states = whole.states.filter(pl.col("session") == days[-2])
-    twelve = best(5, lambda: compute(new, TWELVE, history=old, states=states))
-    every = best(5, lambda: compute(new, EVERY, history=old, states=states))
+    twelve = best(15, lambda: compute(new, TWELVE, history=old, states=states))
+    every = best(15, lambda: compute(new, EVERY, history=old, states=states))
     stepped = compute(new, EVERY, history=old, states=states).values
     healed = state.as_of(whole.states, days[-21])
     started = time.perf_counter()
