@@ -103,6 +103,9 @@ class StreamSettings(BaseSettings):
     )
     journal_sync_ms: int = Field(200, ge=1, description="what a loss of power may cost")
     redis_flush_ms: int = Field(50, ge=1, description="newest value per key, this often")
+    redis_values_per_sec: int = Field(
+        100_000, ge=100, description="at most so many values; above it they are set less often"
+    )
     redis_publish: bool = Field(False, description="also PUBLISH each value on its key's name")
     queue_enabled: bool = Field(False, description="feed Redis Streams stock:events:{shard}")
     queue_shards: int = Field(4, ge=1, le=256)

@@ -38,6 +38,7 @@ class LatestOptions:
     redis_token: str = field(repr=False, default="")
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     flush_s: float = 0.05
+    values_per_s: int = 100_000
     publish: bool = False
     debug: bool = False
 
@@ -63,8 +64,8 @@ def load_fence(journal: Path) -> Fence:
 class Latest:
     """Conflates events and sets the changed keys, once per flush.
 
-    While Redis takes one flush the next one gathers: a slow Redis makes flushes
-    fewer and larger, never the reading slower.
+    While Redis takes one flush the next one gathers: a slow Redis, or a feed with more
+    changes than `values_per_s`, makes flushes fewer and larger, never the reading slower.
     """
 
     name = NAME
@@ -77,6 +78,7 @@ class Latest:
         self._fence = load_fence(options.journal)
         self._setting: _Setting | None = None
         self._talker = ThreadPoolExecutor(1, "redis")
+        self._flush_at = 0.0
         self._taken = self._done = 0
         # An earlier process may have set values up to here. Their keys are asked for, but Redis
         # holds no sequence and no order of arrival: set nothing before it is read again.
@@ -105,7 +107,12 @@ class Latest:
         self._settle()
         if self._taken < self._repeats_until and time.monotonic() < self._catch_up_by:
             return
-        if self._newest.waiting:
+        waiting = self._newest.waiting
+        if waiting:
+            now = time.monotonic()
+            if now < self._flush_at:
+                return
+            self._flush_at = now + waiting / self._options.values_per_s
             self._ask_for_unseen()
             self._set(self._newest.drain(datetime.now(UTC)))
         else:

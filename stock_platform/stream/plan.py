@@ -158,6 +158,7 @@ def latest_options(settings: StreamSettings, journal: Path) -> LatestOptions:
             settings.quote_ttl_sec,
         ),
         flush_s=settings.redis_flush_ms / 1000,
+        values_per_s=settings.redis_values_per_sec,
         publish=settings.redis_publish,
         debug=settings.ws_debug,
     )

@@ -116,3 +116,23 @@ def test_nothing_counts_as_done_while_redis_has_not_taken_it(
     assert before
     assert after
     assert (before.offset, after.offset) == (done, tail.offset)
+
+
+def test_above_the_bound_of_values_flushes_are_fewer_and_hold_the_newest(
+    journal: Journal, folder: Path, redis: Redis, sink: Sink
+) -> None:
+    latest = Latest(LatestOptions(folder, redis.url, values_per_s=1), sink)
+    tail = Tail(folder)
+    seen = []
+    for number in (1, 2, 3):
+        event = b'[{"ev":"T","sym":"A","t":%d,"q":%d,"p":%d}]' % (number, number, number)
+        journal.append_frames(0, 1, [event], number)
+        latest.take(tail.read())
+        latest.flush()
+        wait_until(lambda: redis.client.get("stock:trade:A"))
+        seen.append(_said(redis.client.get("stock:trade:A"))["price"])
+
+    flushed(latest)
+
+    assert seen == [1, 1, 1]
+    assert _said(redis.client.get("stock:trade:A"))["price"] == 3
