@@ -137,6 +137,8 @@ class Bars:
         if heard.event == "subscribed":
             partly = heard.channel == "AM" and not self._options.covers_market
             connections.opened(connection, "AM.partly" if partly else heard.channel, at)
+        elif heard.event == "opened":
+            connections.replaced(connection, self._options.feeds[record.feed], at)
         elif heard.event == "closed":
             connections.closed(connection, until, at)
             self._connections_at = 0.0

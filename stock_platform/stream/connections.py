@@ -63,6 +63,15 @@ class ConnectionLog:
         for interval in self._lasting(connection):
             self._set(replace(interval, disconnected_at=at))
 
+    def replaced(self, connection: str, feed: str, at: datetime) -> None:
+        """Note that `connection` is now the one of `feed`: an earlier one ended without a word.
+
+        Whoever was killed says no goodbye; how long it was alive stays as it was.
+        """
+        for interval in self.lasting:
+            if interval.connection.startswith(f"{feed}-") and interval.connection != connection:
+                self._set(replace(interval, disconnected_at=at))
+
     def take_changed(self) -> Iterator[tuple[date, pl.DataFrame]]:
         """Give each session's intervals that changed since the last call.
 

@@ -140,6 +140,30 @@ def test_the_bars_tailer_writes_minutes_and_the_connection_log(
     assert minute_bars(store, SESSION).height == 1
 
 
+def test_a_connection_whose_reader_was_killed_ends_with_the_next_one(
+    store: Store, tmp_path: Path, journal: Journal, folder: Path
+) -> None:
+    us = int(LATER.timestamp() * 1e6)
+    said = {"event": "subscribed", "channel": "AM"}
+    journal.append_event(0, 7, said, us)
+    journal.append_event(1, 7, {**said, "channel": "T"}, us)
+    journal.append_event(0, 7, {"event": "alive", "heard_at_us": us + 5_000_000}, us + 6_000_000)
+    journal.append_event(0, 8, {"event": "opened"}, us + 20_000_000)
+    journal.append_event(0, 8, said, us + 21_000_000)
+    lake = LakeSettings(lake=str(tmp_path / "lake"))
+    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    bars = Bars(options, store)
+
+    bars.take(Tail(folder).read())
+    bars.flush()
+
+    log = read_connections(store, SESSION).sort("connection").to_dicts()
+    ended = {row["connection"]: (row["alive_until"], row["disconnected_at"]) for row in log}
+    assert ended["realtime-7"] == (LATER + timedelta(seconds=5), LATER + timedelta(seconds=20))
+    assert ended["realtime-8"][1] is None
+    assert ended["delayed-7"][1] is None
+
+
 def test_a_partly_subscribed_market_gives_no_evidence_of_silence(
     store: Store, tmp_path: Path, journal: Journal, folder: Path
 ) -> None:
