@@ -103,11 +103,12 @@ class Delivery:
             if tries and self._was_done(thing):
                 self._completed(thing)
                 return
-            if final and len(thing.parts) == 1 and not thing.upload_id:
+            small = thing.sealed > 0 and len(thing.parts) == 1 and not thing.upload_id
+            if small and final:
                 key = self.naming.key(thing)
                 self.store.put(key, thing.part_path(self.spool, 1), self._origin(thing))
                 self.uploaded_bytes += thing.total_bytes
-            elif thing.parts:
+            elif thing.parts and not small:
                 self._upload_parts(thing)
                 if final:
                     self.store.complete(self.naming.key(thing), thing.upload_id, thing.parts)
