@@ -23,6 +23,7 @@ from stock_platform.defs.trouble import permanent_is_final
 from stock_platform.domain.problems import Problem
 from stock_platform.domain.session import NEW_YORK
 from stock_platform.lake import publish, quarantine
+from stock_platform.providers.quotes_in_turn import QuotesInTurn
 from stock_platform.settings import QueueSettings, ServingSettings, load
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def answer(
             raise dg.Failure(NO_QUOTES, allow_retries=False)
         done = process_requests(
             _queue(),
-            opened.quotes[0],
+            QuotesInTurn(opened.quotes),
             keep,
             quarantine=lambda rejected: quarantine.keep(store, rejected),
             batches_max=load(QueueSettings).quote_batches_max,

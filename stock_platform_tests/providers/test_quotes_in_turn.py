@@ -1,0 +1,120 @@
+"""Several sources of quotes asked in turn: everybody gets a chance, each symbol one verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from stock_platform.domain import bar
+from stock_platform.domain.problems import Permanent, Problem, Transient
+from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.providers.contract import QuoteAnswer
+from stock_platform.providers.quotes_in_turn import QuotesInTurn
+from stock_platform_tests.serving.made_quotes import made_quote
+
+MINUTE = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+
+
+@dataclass
+class Source:
+    """Gives quotes of `knows`; says of the others what it is told to."""
+
+    name: str
+    knows: str = ""
+    refuses: str = ""
+    fails: str = ""
+    rejects: str = ""
+    trouble: Problem | None = None
+    delay_s: float | None = None
+    asked: list[list[str]] = field(default_factory=list)
+
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+        self.asked.append(list(symbols))
+        if self.trouble:
+            raise self.trouble
+        known = [
+            made_quote(s, minute=minute, provider=self.name) for s in symbols if s in self.knows
+        ]
+        said = self.knows + self.refuses + self.fails + self.rejects
+        return QuoteAnswer(
+            self.name,
+            minute,
+            minute,
+            quotes=pl.concat([pl.DataFrame(schema=RAW_QUOTES), *known]),
+            rejected=_rejected([s for s in symbols if s in self.rejects]),
+            refused=tuple(s for s in symbols if s in self.refuses),
+            failed=tuple(s for s in symbols if s in self.fails),
+            absent=tuple(s for s in symbols if s not in said),
+            delay_s=self.delay_s,
+        )
+
+
+def _rejected(symbols: list[str]) -> pl.DataFrame:
+    empty = pl.DataFrame(schema=bar.REJECTED)
+    return pl.concat([empty, pl.DataFrame({"symbol": symbols})], how="diagonal_relaxed")
+
+
+def ask(*sources: Source, symbols: str = "AB") -> QuoteAnswer:
+    return QuotesInTurn(sources).quotes(list(symbols), MINUTE)
+
+
+def test_the_next_source_is_asked_only_for_what_is_left() -> None:
+    first, second = Source("one", knows="A"), Source("two", knows="AB")
+
+    answer = ask(first, second)
+
+    assert second.asked == [["B"]]
+    assert dict(answer.quotes.select("symbol", "provider").iter_rows()) == {"A": "one", "B": "two"}
+    assert (answer.absent, answer.refused, answer.failed) == ((), (), ())
+
+
+def test_a_source_that_gives_everything_leaves_the_others_alone() -> None:
+    second = Source("two")
+
+    answer = ask(Source("one", knows="AB"), second)
+
+    assert (answer.provider, second.asked) == ("one", [])
+
+
+def test_a_source_in_trouble_does_not_hide_the_next() -> None:
+    answer = ask(Source("one", trouble=Permanent("wrong key")), Source("two", knows="AB"))
+
+    assert sorted(answer.quotes["symbol"]) == ["A", "B"]
+
+
+def test_what_a_source_in_trouble_might_have_is_not_called_unknown() -> None:
+    answer = ask(Source("one", trouble=Transient("busy", delay_s=7.0)), Source("two", knows="A"))
+
+    assert (answer.failed, answer.absent, answer.delay_s) == (("B",), (), 7.0)
+    assert answer.detail == "one: busy"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ({}, {}, "absent"),
+        ({"refuses": "B"}, {}, "refused"),
+        ({}, {"refuses": "B"}, "refused"),
+        ({"refuses": "B"}, {"fails": "B"}, "failed"),
+        ({"fails": "B"}, {"refuses": "B"}, "failed"),
+        ({"rejects": "B"}, {}, "rejected"),
+    ],
+)
+def test_a_symbol_nobody_gives_has_one_verdict(first: dict, second: dict, verdict: str) -> None:
+    answer = ask(Source("one", knows="A", **first), Source("two", **second))
+
+    found = {
+        "absent": answer.absent,
+        "refused": answer.refused,
+        "failed": answer.failed,
+        "rejected": tuple(answer.rejected["symbol"]),
+    }
+    assert {name for name, symbols in found.items() if symbols} == {verdict}
+    assert found[verdict] == ("B",)
+
+
+def test_only_when_every_source_is_in_trouble_is_it_raised_and_what_passes_first() -> None:
+    with pytest.raises(Transient, match="busy"):
+        ask(Source("one", trouble=Permanent("wrong key")), Source("two", trouble=Transient("busy")))
