@@ -12,7 +12,7 @@ from rich.progress import (
 )
 
 from stock_platform.commands.terminal import console
-from stock_platform.defs.daily_bars import DailyFill
+from stock_platform.defs.daily_fill import DailyFill
 from stock_platform.defs.healer import Healer
 from stock_platform.defs.indicator_chain import Chain
 from stock_platform.defs.indicator_choice import TIMEFRAMES, chosen
