@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,55 @@ def test_a_minute_bar_is_given_as_agreed() -> None:
         ("vwap", 2.5),
         ("updatedAt", "2026-11-21T16:00:00.123Z"),
     ]
+
+
+STAMP = ("updatedAt", "2026-11-21T16:00:00.123Z")
+AT = {"sym": "A", "t": 1715097600123, "q": 7}
+
+
+@pytest.mark.parametrize(
+    ("event", "key", "fields"),
+    [
+        (
+            {"ev": "T", **AT, "p": 1.5, "s": 3, "ds": "3.25", "c": [14, 41]},
+            "stock:trade:A",
+            [("price", 1.5), ("ts", AT["t"]), ("size", 3.25), ("conditions", [14, 41])],
+        ),
+        (
+            {"ev": "T", **AT, "p": 1.5, "s": 3},
+            "stock:trade:A",
+            [("price", 1.5), ("ts", AT["t"]), ("size", 3), ("conditions", [])],
+        ),
+        (
+            {"ev": "T", **AT, "p": 1.5, "s": 3, "c": None},
+            "stock:trade:A",
+            [("price", 1.5), ("ts", AT["t"]), ("size", 3), ("conditions", [])],
+        ),
+        (
+            {"ev": "Q", **AT, "bp": 1.25, "bs": 2, "ap": 1.5, "as": 4, "c": 1, "i": [604]},
+            "stock:quote:A",
+            [("bid", 1.25), ("bidSize", 2), ("ask", 1.5), ("askSize", 4), ("ts", AT["t"])],
+        ),
+        (
+            {"ev": "FMV", "sym": "A", "t": AT["t"], "fmv": 189.22},
+            "stock:fmv:A",
+            [("price", 189.22), ("ts", AT["t"])],
+        ),
+    ],
+)
+def test_a_value_has_the_agreed_fields_and_types(
+    event: dict[str, object], key: str, fields: list[tuple[str, object]]
+) -> None:
+    [(found, value)] = newest_of(frame(event)).items()
+
+    assert found == key
+    assert list(value.items()) == [("symbol", "A"), *fields, STAMP]
+
+
+def test_a_bar_without_its_end_ends_with_its_minute() -> None:
+    [value] = newest_of(frame({"ev": "AM", "sym": "A", "s": 1715097600000})).values()
+
+    assert (value["start"], value["end"]) == (1715097600000, 1715097659999)
 
 
 def test_the_decimal_volume_keeps_every_digit() -> None:
