@@ -8,7 +8,6 @@ there is the declared policy, counted and alarmed.
 
 import fcntl
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,11 @@ class JournalCounts:
 
 
 class Journal:
-    """The writer's side. `append` and the housekeeping are called from one thread."""
+    """The writer's side. Appending is for one thread; what may run beside it says so.
+
+    Whatever could keep the appending waiting (syncing, deleting what is done with) is
+    made to run beside it.
+    """
 
     def __init__(self, folder: Path, *, segment_bytes: int, bytes_max: int, policy: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,9 +54,12 @@ class Journal:
         self._received_at_us = recovered.received_at_us
         # A tailer may have read what a loss of power then took: never reuse its offsets.
         self._end = max([recovered.end, *_offsets_of_tailers(folder)])
-        self._closing = threading.Event()
         self._unsynced: list[int] = []
+        self._folder_changed = True
         self._fd = -1
+        # Bytes in the folder: one counter for each thread that changes them.
+        self._appended = sum(segment.size for segment in segments(folder))
+        self._released = 0
         self._start_segment()
 
     @property
@@ -64,7 +70,12 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether the bound is reached and the policy is to refuse."""
-        return self._policy == "pause" and self._held + self._segment_bytes > self._bytes_max
+        return self._policy == "pause" and self.held + self._segment_bytes > self._bytes_max
+
+    @property
+    def held(self) -> int:
+        """How many bytes the segments have."""
+        return self._appended - self._released - self.counts.bytes_dropped
 
     def append_frames(
         self, feed: int, connection: int, frames: Sequence[bytes], received_at_us: int
@@ -80,22 +91,26 @@ class Journal:
         return self._append(payload, Kind.EVENT, (feed, connection), received_at_us)
 
     def release(self, before: int) -> int:
-        """Delete segments every tailer has passed; give how many. The newest stays."""
-        found = segments(self.folder)
-        passed = [segment for segment in found[:-1] if segment.end <= before]
-        for segment in passed:
-            segment.path.unlink(missing_ok=True)
-        self._held = sum(segment.size for segment in found[len(passed) :])
-        return len(passed)
+        """Delete segments every tailer has passed; give how many. The newest stays.
+
+        May run in a thread beside `append`.
+        """
+        passed = [segment for segment in segments(self.folder)[:-1] if segment.end <= before]
+        deleted = [segment.size for segment in passed if _delete(segment.path)]
+        self._released += sum(deleted)
+        return len(deleted)
 
     def sync(self) -> None:
         """Bring what was appended to the disk; may run in a thread beside `append`."""
         unsynced, self._unsynced = self._unsynced, []
+        changed, self._folder_changed = self._folder_changed, False
         for fd in unsynced:
             os.fdatasync(fd)
             os.close(fd)
         if self._fd >= 0:
             os.fdatasync(self._fd)
+        if changed:
+            sync_folder(self.folder)
 
     def close(self) -> None:
         self.sync()
@@ -120,7 +135,7 @@ class Journal:
         if not self._write(parts, size):
             return False
         self._end += size
-        self._held += size
+        self._appended += size
         self.counts.records += 1
         self.counts.bytes += size
         if self._end - self._base >= self._segment_bytes:
@@ -153,20 +168,28 @@ class Journal:
         if self._fd >= 0:
             self._unsynced.append(self._fd)
         self._fd, self._base = fd, self._end
-        sync_folder(self.folder)
-        self._held = sum(segment.size for segment in segments(self.folder))
+        self._folder_changed = True
         if self._policy == "drop_oldest":
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         for segment in segments(self.folder)[:-1]:
-            if self._held + self._segment_bytes <= self._bytes_max:
+            if self.held + self._segment_bytes <= self._bytes_max:
                 return
-            segment.path.unlink(missing_ok=True)
-            self._held -= segment.size
+            if not _delete(segment.path):
+                continue
             self.counts.segments_dropped += 1
             self.counts.bytes_dropped += segment.size
             log.error("journal_segment_dropped", base=segment.base, bytes=segment.size)
+
+
+def _delete(path: Path) -> bool:
+    """Whether it was this call that deleted it."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _only_writer(folder: Path) -> int:

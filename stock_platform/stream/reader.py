@@ -88,7 +88,9 @@ class Reader:
     async def _report(self) -> None:
         while True:
             passed = offsets.released_offsets(self.journal.folder, self.options.tailers)
-            self.journal.release(min(passed.values(), default=self.journal.end))
+            before = min(passed.values(), default=self.journal.end)
+            # Deleting a segment takes milliseconds in which nothing would be read.
+            await asyncio.to_thread(self.journal.release, before)
             if not self.journal.full:
                 self._room.set()
             self._save_status(stopped=False)
@@ -102,7 +104,7 @@ class Reader:
             {
                 "stopped": stopped,
                 "journal_end": self.journal.end,
-                "journal_bytes": sum(s.size for s in segments(self.journal.folder)),
+                "journal_bytes": self.journal.held,
                 "journal_full": self.journal.full,
                 "journal_refused": counts.refused,
                 "journal_segments_dropped": counts.segments_dropped,

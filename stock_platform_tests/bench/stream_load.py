@@ -115,7 +115,7 @@ def _serve(load: Load, shared: Any, ready: Any, pem: str | None) -> None:
 def _talk(plain: socket.socket, context: Any, load: Load, wire: list[bytes], shared: Any) -> None:
     try:
         connection = context.wrap_socket(plain, server_side=True) if context else plain
-        channels = shake_hands(connection)
+        channels, messages = shake_hands(connection)
         # Only the connection of trades and quotes gets the load; the other stays quiet.
         if any(name.startswith(("T.", "Q.")) for name in channels):
             if load.rate:
@@ -123,8 +123,8 @@ def _talk(plain: socket.socket, context: Any, load: Load, wire: list[bytes], sha
             else:
                 _send_flat_out(connection, load, wire, shared)
         else:
-            while connection.recv(65536):
-                pass
+            while True:
+                messages.next()  # and answers pings, or the reader takes us for dead
     except OSError:
         return
 
@@ -167,7 +167,7 @@ def _send_paced(connection: Any, load: Load, wire: list[bytes], shared: Any) -> 
         time.sleep(SLICE_S)
 
 
-def shake_hands(connection: Any) -> list[str]:
+def shake_hands(connection: Any) -> tuple[list[str], "_Messages"]:
     request = b""
     while b"\r\n\r\n" not in request:
         request += connection.recv(4096)
@@ -189,11 +189,11 @@ def shake_hands(connection: Any) -> list[str]:
     channels = text[text.index('"params"') :].split('"')[3].split(",")
     for channel in channels:
         connection.sendall(_status("success", f"subscribed to: {channel}"))
-    return channels
+    return channels, reader
 
 
 class _Messages:
-    """Reads the client's few masked messages."""
+    """Reads the client's few masked messages, and answers its pings."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -211,6 +211,8 @@ class _Messages:
             payload = bytes(b ^ mask[i % 4] for i, b in enumerate(self._take(size)))
             if head[0] & 0xF == 1:
                 return payload
+            if head[0] & 0xF == 9:
+                self._connection.sendall(bytes((0x8A, len(payload))) + payload)
 
     def _take(self, count: int) -> bytes:
         while len(self._data) < count:

@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Any
 
+JOURNAL_BYTES_MAX = 1 << 32
+"""Nobody reads behind these peers, so what they wrote is given up as it is in operation."""
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -127,7 +129,7 @@ async def _receive_and_write(host: str, counted: list[int], extra: dict[str, Any
         os.write(file, b"".join(frames))
         counted[0] += len(frames) * extra["per_frame"]
         frames.clear()
-        if os.lseek(file, 0, os.SEEK_CUR) > 1 << 30:
+        if os.lseek(file, 0, os.SEEK_CUR) > JOURNAL_BYTES_MAX:
             os.ftruncate(file, 0)
             os.lseek(file, 0, os.SEEK_SET)
 
@@ -170,8 +172,9 @@ async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
             subscribe_batch=500,
             backoff=(1000, 2.0, 30_000),
             segment_bytes=67_108_864,
-            journal_bytes_max=1 << 32,
-            full_policy="drop_oldest",
+            journal_bytes_max=JOURNAL_BYTES_MAX,
+            full_policy="pause",
+            tailers=(),
             sync_s=0.2,
             ping_s=10,
             silence_s=30,

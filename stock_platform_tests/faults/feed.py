@@ -69,7 +69,7 @@ def _serve(rate: int, state: Any) -> None:
 
 def _talk(connection: socket.socket, rate: int, state: Any, lock: threading.Lock) -> None:
     try:
-        channels = shake_hands(connection)
+        channels, _ = shake_hands(connection)
         state[2] += 1
         trades = any(name.startswith("T.") for name in channels)
         started, frames = time.monotonic(), 0
