@@ -84,11 +84,11 @@ class MarketSettings(_Settings):
         description="GOOG,MSFT | @file with one symbol a line | * for the whole market",
     )
     first_session: date | None = Field(
-        None, description="first day the lake should hold; default: 60 sessions ago"
+        None, description="first day the lake should hold; default: 70 sessions ago"
     )
     last_session: date | None = Field(None, description="last day it should hold; default: today")
     history_sessions: int = Field(
-        60, ge=1, le=2600, description="used when first_session is not set"
+        70, ge=1, le=2600, description="used when first_session is not set"
     )
     extended_hours: bool = Field(False, description="04:00-20:00 New York instead of 09:30-16:00")
     calendar_overrides: Path | None = Field(

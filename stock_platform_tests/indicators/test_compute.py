@@ -111,6 +111,19 @@ def test_appending_sessions_never_changes_earlier_values(bars: pl.DataFrame, dro
     assert_frame_equal(kept, before, check_exact=True)
 
 
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), dropped=st.integers(1, 3))
+def test_appending_a_session_never_changes_earlier_minutes(seed: int, dropped: int) -> None:
+    bars = same_minutes(2, 4, seed=seed)
+    days = bars["minute"].dt.date().unique().sort()
+    earlier = bars.filter(pl.col("minute").dt.date() < days[-dropped])
+
+    before, after = compute(earlier, MINUTE).values, compute(bars, MINUTE).values
+
+    kept = after.join(before.select("symbol", "minute"), on=["symbol", "minute"], how="semi")
+    assert_frame_equal(kept, before, check_exact=True)
+
+
 @settings(max_examples=30, deadline=None)
 @given(bars=daily_bars(sessions_min=1, sessions_max=60))
 def test_no_value_is_nan_or_infinite(bars: pl.DataFrame) -> None:

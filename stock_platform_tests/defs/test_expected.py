@@ -1,0 +1,87 @@
+"""Which symbols a session should hold: a list, a file, or whatever was listed that day."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from stock_platform.defs.expected import expected_symbols
+from stock_platform.domain.problems import Permanent
+from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
+from stock_platform.lake import publish
+from stock_platform.lake.disk import DiskStore
+from stock_platform.settings import MarketSettings, load
+
+DAY = date(2026, 11, 19)
+
+
+def market(monkeypatch: pytest.MonkeyPatch, symbols: str | None) -> MarketSettings:
+    monkeypatch.delenv("STOCKS_SYMBOLS", raising=False)
+    if symbols is not None:
+        monkeypatch.setenv("STOCKS_SYMBOLS", symbols)
+    return load(MarketSettings)
+
+
+def listed(folder: Path, *symbols: str) -> DiskStore:
+    store = DiskStore.open(folder)
+    rows = [dict.fromkeys(SYMBOLS) | {"symbol": symbol, "as_of": DAY} for symbol in symbols]
+    frame = pl.DataFrame(rows, schema=SYMBOLS)
+    publish.publish_table(store, "reference_symbols", DAY, frame, key=SYMBOLS_KEY)
+    return store
+
+
+def test_five_symbols_are_expected_unless_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, None))
+
+    assert found == ["GOOG", "MSFT", "NVDA", "QUBT", "RKLB"]
+
+
+@pytest.mark.parametrize("text", ["RKLB,AAPL", " RKLB , AAPL ,"])
+def test_a_list_is_what_is_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    found = expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, text))
+
+    assert found == ["AAPL", "RKLB"]
+
+
+def test_a_file_holds_one_symbol_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "watchlist.txt").write_text("RKLB\nAAPL\n\n")
+
+    chosen = market(monkeypatch, f"@{tmp_path}/watchlist.txt")
+
+    assert expected_symbols(DiskStore.open(tmp_path / "lake"), DAY, chosen) == ["AAPL", "RKLB"]
+
+
+def test_the_whole_market_is_what_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = listed(tmp_path, "GOOG", "BRK.B", "ZZZ")
+
+    assert expected_symbols(store, DAY, market(monkeypatch, "*")) == ["BRK.B", "GOOG", "ZZZ"]
+
+
+def test_the_whole_market_without_a_list_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Permanent, match="reference/symbols is empty: materialize it first"):
+        expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, "*"))
+
+
+def test_a_watched_symbol_that_was_not_listed_is_not_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = listed(tmp_path, "GOOG")
+
+    assert expected_symbols(store, DAY, market(monkeypatch, "GOOG,NEWCO")) == ["GOOG"]
+
+
+@pytest.mark.parametrize("wrong", ["../etc/passwd", "@/no/such/file"])
+def test_a_watchlist_that_cannot_be_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    with pytest.raises(Permanent, match="settings are wrong: STOCKS_SYMBOLS: "):
+        market(monkeypatch, wrong)
