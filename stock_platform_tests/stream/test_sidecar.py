@@ -51,7 +51,7 @@ def test_the_feed_arrives_in_redis_and_in_the_archive(
             simulator.start()
             wait_until(simulator.finished.is_set, 60)
             sent = simulator.stats()["events_sent"]
-            wait_until(lambda: sidecar.facts["latest"]["events"] >= sent)
+            wait_until(lambda: sidecar.facts.get("latest", {}).get("events", 0) >= sent, 60)
             code, health = sidecar.health()
             metrics = sidecar.metrics()
             exit_code = sidecar.stop()
@@ -85,6 +85,7 @@ def test_minute_bars_and_the_connection_log_reach_the_lake(
         )
         with running_sidecar(settings) as sidecar:
             sidecar.wait_streaming()
+            wait_until(lambda: "bars" in sidecar.facts, 60)
             today = datetime.now(UTC).astimezone(NEW_YORK).date()
             simulator.start()
             wait_until(simulator.finished.is_set, 60)
@@ -128,7 +129,7 @@ def test_an_outage_of_trades_and_quotes_is_healed_while_the_sidecar_runs(
         with running_sidecar(settings) as sidecar:
             sidecar.wait_streaming()
             simulator.start()
-            wait_until(lambda: sidecar.facts["backfill"].get("healed"), 90)
+            wait_until(lambda: sidecar.facts.get("backfill", {}).get("healed"), 90)
             exit_code = sidecar.stop()
 
     lost = set(range(10 * 60 + 30, 10 * 60 + 34))
@@ -163,7 +164,7 @@ def test_debugging_shows_frames_and_writes_and_never_the_key(
             sidecar.wait_streaming()
             simulator.start()
             wait_until(simulator.finished.is_set, 60)
-            wait_until(lambda: sidecar.facts["latest"].get("written"))
+            wait_until(lambda: sidecar.facts.get("latest", {}).get("written"), 60)
             time.sleep(1.5)
 
     said = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
