@@ -154,6 +154,15 @@ class Conversation:
             self.phase = Phase.STREAMING
 
 
+def last_words(frame: bytes) -> Notice | None:
+    """Give the status in a connection's last frame that explains its end, if there is one.
+
+    While data streams a status is looked for where frames begin; one behind data is found here.
+    """
+    notices = [Notice(status.status, status.message) for status in statuses(frame)]
+    return next((notice for notice in notices if notice.closing), None)
+
+
 def statuses(frame: bytes) -> list[_Status]:
     """Give the status events of a frame; none when it is no JSON array of objects."""
     if b"status" not in frame:

@@ -13,7 +13,7 @@ import structlog
 from stock_platform.domain.problems import Transient
 from stock_platform.stream import gaps
 from stock_platform.stream.backoff import Backoff
-from stock_platform.stream.conversation import Conversation, Notice
+from stock_platform.stream.conversation import Conversation, Notice, last_words
 from stock_platform.stream.line import Line, LineCounts, LineOptions, Outage
 from stock_platform.stream.options import FeedOptions
 from stock_platform.stream.socket import Ended, connect
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 SECOND = 1.0
 PATIENCE_GROWTH_MAX = 16
 FIRST_EVENT_S = 5.0
+STEADY_S = 10.0
+"""A connection that streamed this long was good: who only gets in to be thrown out waits longer."""
 
 
 class Feed:
@@ -118,6 +120,8 @@ class Feed:
             if line.streaming:
                 self._note_gap(line)
                 self._say_streaming(talk)
+                if line.streaming_at and now - line.streaming_at > STEADY_S:
+                    self._backoff.reset()
             elif now - opened > options.handshake_s and not talk.make_do():
                 self._give_up(line, "no answer to the key or the subscriptions")
             if now - pinged >= options.ping_s:
@@ -175,9 +179,9 @@ class Feed:
             log.warning("feed_gap", feed=self.name, ms=gap.heard_again - gap.heard_until)
             self._outage = None
         self.trouble = ""
-        self._backoff.reset()
 
     def _close(self, line: Line, ended: Ended) -> None:
+        line.notice = line.notice or last_words(line.last_frame)
         reason = line.notice.explanation if line.notice else ended.reason or f"code {ended.code}"
         if line.refused_by_journal:
             reason = "the journal is full"

@@ -142,6 +142,24 @@ def test_f05_every_end_is_followed_by_a_reconnect_and_a_gap(kind: str, tmp_path:
     assert 0 < gap.heard_until < gap.heard_again
 
 
+def test_f05_who_is_thrown_out_again_and_again_waits_ever_longer(tmp_path: Path) -> None:
+    """Key and subscriptions are accepted each time: that alone is no good connection."""
+    feed = {"close_after_frames": 2, "close_kind": "close_1001", "close_count": 4, "speed": 300}
+    with running(script(feed=feed)) as simulator:
+        options = reader_options(
+            tmp_path / "journal", feeds=realtime(simulator), backoff=(200, 3.0, 60_000)
+        )
+        with running_reader(options):
+            wait_until(lambda: feed_status(options.journal).get("state") == "streaming", STARTED_S)
+            started = time.monotonic()
+            simulator.start()
+            wait_until(lambda: feed_status(options.journal)["reconnects"] >= 4, SLOW_TIME_S)
+            span = time.monotonic() - started
+
+    # 0.2, 0.6, 1.8 and 5.4 s, each shortened by a quarter at most.
+    assert span > 6
+
+
 def test_f06_a_silent_socket_is_given_up_and_its_gap_recorded(tmp_path: Path) -> None:
     with numbered_feed(1000) as feed:
         options = reader_options(

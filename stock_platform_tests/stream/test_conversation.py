@@ -2,11 +2,12 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.stream.backoff import Backoff
-from stock_platform.stream.conversation import Conversation, Phase
+from stock_platform.stream.conversation import Conversation, Phase, last_words
 
 
 def said(*statuses: tuple[str, str]) -> bytes:
@@ -91,6 +92,23 @@ def test_statuses_among_data_are_heard() -> None:
 
     assert notice.closing
     assert notice.terminal
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (b'[{"ev":"T","t":1},{"ev":"status","status":"slow_consumer","message":"x"}]', "slow"),
+        (b'[{"ev":"T","t":1},{"ev":"status","status":"success","message":"x"}]', ""),
+        (b'[{"ev":"T","t":1}]', ""),
+        (b'[{"ev":"T","text":"status"', ""),
+        (b"", ""),
+    ],
+)
+def test_the_last_words_behind_data_explain_an_end(frame: bytes, why: str) -> None:
+    notice = last_words(frame)
+
+    assert why in (notice.explanation if notice else "")
+    assert bool(why) == bool(notice)
 
 
 def test_the_key_is_in_no_representation() -> None:
