@@ -23,6 +23,8 @@ from stock_platform.stream.sinks import FenceLost, Sink, open_sink
 log = structlog.get_logger(__name__)
 NAME = "latest"
 LEASE_FILE = "lease.json"
+LOOKS_A_FLUSH = 5
+"""How often within a flush interval the next one may begin: one that has to wait waits little."""
 SWITCH_S = 0.0005
 """How long decoding may keep the thread that talks to Redis waiting for the interpreter."""
 CATCH_UP_S = 2.0
@@ -71,7 +73,7 @@ class Latest:
     name = NAME
 
     def __init__(self, options: LatestOptions, sink: Sink) -> None:
-        self.tick_s = options.flush_s
+        self.tick_s = options.flush_s / LOOKS_A_FLUSH
         self._options = options
         self._sink = sink
         self._newest = Newest(options.lifetimes)
@@ -107,12 +109,12 @@ class Latest:
         self._settle()
         if self._taken < self._repeats_until and time.monotonic() < self._catch_up_by:
             return
-        waiting = self._newest.waiting
+        waiting, now = self._newest.waiting, time.monotonic()
+        if waiting and now < self._flush_at:
+            return
         if waiting:
-            now = time.monotonic()
-            if now < self._flush_at:
-                return
-            self._flush_at = now + waiting / self._options.values_per_s
+            pause = max(self._options.flush_s, waiting / self._options.values_per_s)
+            self._flush_at = now + pause
             self._ask_for_unseen()
             self._set(self._newest.drain(datetime.now(UTC)))
         else:

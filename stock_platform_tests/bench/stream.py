@@ -1,6 +1,7 @@
 """The sidecar beside its peers, in one run (`make bench-stream`); `--seconds 3` for a look."""
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -13,12 +14,13 @@ from stock_platform_tests.bench.stream_load import Load, sending
 from stock_platform_tests.bench.stream_peers import measure
 
 FRAME_SIZES = (1, 20, 200)
+MARKET_SKEW = 0.8
 PEERS_OF_20 = ("naive", "official_models", "official_raw")
 
 
 def bench_receivers(report: Report, seconds: float, redis_port: int) -> None:
     """Receive only against our reader, by frame size and with TLS; the other peers at 20."""
-    for per_frame, tls in [(size, False) for size in FRAME_SIZES] + [(20, True)]:
+    for per_frame, tls in itertools.product(FRAME_SIZES, (False, True)):
         label = f"{per_frame} a frame{', TLS' if tls else ''}"
         alone = _flat_out("receive_only", per_frame, seconds, tls=tls, redis_port=redis_port)
         report.add(f"picows receive only, {label}", alone[0], "events/s")
@@ -27,8 +29,8 @@ def bench_receivers(report: Report, seconds: float, redis_port: int) -> None:
         reader = _flat_out("reader", per_frame, seconds, tls=tls, redis_port=redis_port)
         report.add(f"reader with journal, {label}", reader[0], "events/s")
         report.add(f"reader CPU, {label}", reader[1], "s per million")
-        report.add(f"reader of receive only, {label}", reader[0] / alone[0], "", ">= 0.6")
-        report.add(f"reader of receive and plain write, {label}", reader[0] / plain[0], "")
+        report.add(f"reader of receive only, {label}", reader[0] / alone[0], "x", ">= 0.6")
+        report.add(f"reader of receive and plain write, {label}", reader[0] / plain[0], "x")
     for peer in PEERS_OF_20:
         rate, cpu = _flat_out(peer, 20, seconds, tls=False, redis_port=redis_port)
         report.add(f"{peer}, 20 a frame", rate, "events/s")
@@ -50,7 +52,9 @@ def _flat_out(
             return measure(peer, source.host, seconds, extra)
 
 
-def bench_chain(report: Report, rate: int, seconds: float, redis_port: int) -> None:
+def bench_chain(
+    report: Report, rate: int, seconds: float, redis_port: int, skew: float = 0.0
+) -> None:
     """The whole chain at a pace: enough, cheap enough, and not falling behind."""
     # Every process imports this module when it starts: what is heavy is loaded here only.
     from stock_platform.settings import StreamSettings
@@ -59,7 +63,7 @@ def bench_chain(report: Report, rate: int, seconds: float, redis_port: int) -> N
     with (
         tempfile.TemporaryDirectory() as name,
         discarding_s3() as s3,
-        sending(Load(rate=rate), Path(name)) as source,
+        sending(Load(rate=rate, skew=skew), Path(name)) as source,
     ):
         settings = StreamSettings(
             polygon_api_key="key",
@@ -75,7 +79,7 @@ def bench_chain(report: Report, rate: int, seconds: float, redis_port: int) -> N
         )
         result = run_chain(settings, source, seconds, redis_port)
     print(json.dumps(asdict(result)), file=sys.stderr)
-    label = f"chain at {rate:,}/s"
+    label = f"chain at {rate:,}/s{', some symbols busier' if skew else ''}"
     paced = rate <= 100_000
     report.add(f"{label}: rate", result.events_per_s, "events/s", f">= {rate * 0.98:.0f}")
     report.add(
@@ -125,6 +129,7 @@ def main() -> None:
         if asked.only != "receivers":
             for rate in map(int, asked.rates.split(",")):
                 bench_chain(report, rate, asked.chain_seconds, redis.port)
+            bench_chain(report, 100_000, asked.chain_seconds, redis.port, MARKET_SKEW)
             bench_kill(report, 5)
         if asked.full:
             bench_chain(report, 50_000, 600, redis.port)

@@ -9,9 +9,16 @@ BASE_MS = 1_795_276_800_000
 PROBES = 100
 
 
-def make_frames(per_frame: int, events: int, symbols: int) -> list[bytes]:
-    """Build frames of `per_frame` events, symbols drawn evenly: the worst case for conflation."""
-    made = [_event(number, f"S{random.randrange(symbols):04d}") for number in range(events)]
+def make_frames(per_frame: int, events: int, symbols: int, skew: float = 0.0) -> list[bytes]:
+    """Build frames of `per_frame` events, a symbol of rank r drawn in proportion to r ** -skew.
+
+    0 draws evenly, the worst case for conflation; 0.8 gives the busiest 100 of 8,000 a
+    third of all events, which is nearer to a market.
+    """
+    names = [f"S{number:04d}" for number in range(symbols)]
+    weights = [(1 + rank) ** -skew for rank in range(symbols)]
+    drawn = random.choices(names, weights, k=events)
+    made = [_event(number, symbol) for number, symbol in enumerate(drawn)]
     return [
         b"[" + b",".join(made[at : at + per_frame]) + b"]" for at in range(0, events, per_frame)
     ]

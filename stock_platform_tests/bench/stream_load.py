@@ -37,6 +37,7 @@ class Load:
     rate: int = 0
     tls: bool = False
     symbols: int = 8_000
+    skew: float = 0.0
 
 
 @dataclass
@@ -95,7 +96,7 @@ def sending(load: Load, folder: Path) -> Iterator[Source]:
 
 def _serve(load: Load, shared: Any, ready: Any, pem: str | None) -> None:
     random.seed(7)
-    frames = make_frames(load.per_frame, BLOCK_EVENTS, load.symbols)
+    frames = make_frames(load.per_frame, BLOCK_EVENTS, load.symbols, load.skew)
     wire = [to_wire(frame) for frame in frames]
     listener = socket.create_server(("127.0.0.1", 0))
     shared[3] = listener.getsockname()[1]
