@@ -81,6 +81,7 @@ class Latest:
         self._setting: _Setting | None = None
         self._talker = ThreadPoolExecutor(1, "redis")
         self._flush_at = 0.0
+        self._failing = False
         self._taken = self._done = 0
         # An earlier process may have set values up to here. Their keys are asked for, but Redis
         # holds no sequence and no order of arrival: set nothing before it is read again.
@@ -110,13 +111,16 @@ class Latest:
         if self._taken < self._repeats_until and time.monotonic() < self._catch_up_by:
             return
         waiting, now = self._newest.waiting, time.monotonic()
-        if waiting and now < self._flush_at:
+        if waiting and now < self._flush_at and not self._failing:
             return
         if waiting:
             pause = max(self._options.flush_s, waiting / self._options.values_per_s)
             self._flush_at = now + pause
             self._ask_for_unseen()
             self._set(self._newest.drain(datetime.now(UTC)))
+            if self._failing:
+                # Until it works again: at once, so that the trouble stands until it is over.
+                self._settle()
         else:
             self._done = self._taken
 
@@ -164,6 +168,7 @@ class Latest:
         setting, self._setting = self._setting, None
         if not setting:
             return
+        self._failing = True
         try:
             ended = setting.result.result()
         except FenceLost as error:
@@ -177,6 +182,7 @@ class Latest:
             # A wrong token or an error of Redis is mended outside; the journal waits for it.
             self._newest.restore()
             raise Transient(str(error)) from error
+        self._failing = False
         self._newest.confirm()
         self._done = setting.taken
         self._delay_ms = (ended * 1e6 - setting.received_at_us) / 1000
