@@ -6,19 +6,21 @@ type), event by event, so that one odd event never costs its neighbours.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 Number: TypeAlias = int | float | None
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+"""A time or sequence number: beyond this no clock and no counter goes."""
 
 
 class Bar(msgspec.Struct, tag_field="ev", tag="AM", gc=False):
     """A minute bar; `e` is the exclusive end the vendor sends."""
 
     sym: str
-    s: int
-    e: int = 0
+    s: Whole
+    e: Whole = 0
     o: Number = None
     h: Number = None
     l: Number = None  # noqa: E741 the vendor's name
@@ -32,8 +34,8 @@ class Trade(msgspec.Struct, tag_field="ev", tag="T", gc=False):
     """A trade; `t` is in ms, us or ns by its digits."""
 
     sym: str
-    t: int
-    q: int = 0
+    t: Whole
+    q: Whole = 0
     p: Number = None
     s: Number = None
     ds: str | None = None
@@ -44,8 +46,8 @@ class Quote(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
     """A best bid and offer."""
 
     sym: str
-    t: int
-    q: int = 0
+    t: Whole
+    q: Whole = 0
     bp: Number = None
     bs: Number = None
     ap: Number = None
@@ -56,7 +58,7 @@ class Fmv(msgspec.Struct, tag_field="ev", tag="FMV", gc=False):
     """A fair market value."""
 
     sym: str
-    t: int
+    t: Whole
     fmv: Number = None
 
 

@@ -191,7 +191,7 @@ class Latest:
         if self._options.debug:
             for update in setting.updates:
                 for key in update.keys:
-                    log.debug("redis_write", key=key.name.decode(), ttl_s=update.ttl_s)
+                    log.debug("redis_write", key=key.decode(), ttl_s=update.ttl_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class RedisSink:
         keys = 1 + len(chunk.keys)
         pieces = [b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (4 + 2 * keys, self._sha)]
         pieces += [_bulk(b"%d" % keys), _bulk(lease[0].encode())]
-        pieces += [key.packed for key in chunk.keys]
+        pieces += [b"$%d\r\n%b\r\n" % (len(key), key) for key in chunk.keys]
         pieces += [_bulk(lease[1].encode()), _bulk(b"%d" % chunk.ttl_s)]
         pieces += [b"$%d\r\n%b\r\n" % (len(value), value) for value in chunk.values]
         return b"".join(pieces)
@@ -130,7 +130,7 @@ class UpstashSink:
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
         calls = []
         for chunk in _chunks(updates, UPSTASH_CHUNK_KEYS):
-            keys = [lease[0], *(key.name.decode() for key in chunk.keys)]
+            keys = [lease[0], *(key.decode() for key in chunk.keys)]
             arguments = [lease[1], str(chunk.ttl_s), *(value.decode() for value in chunk.values)]
             calls.append(["EVAL", self._script, str(len(keys)), *keys, *arguments])
         if 0 in _many(self._ask("/pipeline", calls)):

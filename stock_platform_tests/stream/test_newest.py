@@ -22,7 +22,7 @@ def newest_of(*frames: bytes) -> dict[str, dict[str, object]]:
 
 def drained(newest: Newest) -> list[tuple[bytes, bytes, int]]:
     return [
-        (key.name, value, update.ttl_s)
+        (key, value, update.ttl_s)
         for update in newest.drain(NOW)
         for key, value in zip(update.keys, update.values, strict=True)
     ]
@@ -161,6 +161,20 @@ def test_odd_events_do_not_cost_their_neighbours() -> None:
     assert values["stock:trade:A"]["price"] == 1.5
     assert decoded.unknown == 1
     assert len(decoded.malformed) == 2
+
+
+@pytest.mark.parametrize("number", [2**62 + 1, 2**63, 10**30, -(2**62) - 1])
+@pytest.mark.parametrize("field", ["t", "q"])
+def test_a_time_or_number_beyond_every_clock_is_told_and_costs_no_neighbour(
+    number: int, field: str
+) -> None:
+    text = frame(
+        {"ev": "T", "sym": "A", "t": 1, "q": 1, "p": 1} | {field: number},
+        {"ev": "T", "sym": "B", "t": 1, "p": 2},
+    )
+
+    assert list(newest_of(text)) == ["stock:trade:B"]
+    assert len(decode(text).malformed) == 1
 
 
 def test_a_symbol_no_exchange_could_have_is_refused_and_counted() -> None:

@@ -12,7 +12,7 @@ import redis as redis_client
 
 from stock_platform.domain.problems import Permanent, Transient
 from stock_platform.stream.lease import Lease
-from stock_platform.stream.newest import Key, Update
+from stock_platform.stream.newest import Update
 from stock_platform.stream.sinks import FenceLost, Sink, open_sink
 from stock_platform_tests.stream.servers import Redis, free_port
 
@@ -76,7 +76,7 @@ def sink(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Sink]:
 
 
 def updates(count: int, ttl_s: int = 60, kind: bytes = b"trade") -> list[Update]:
-    keys = [Key(b"stock:%b:S%d" % (kind, n)) for n in range(count)]
+    keys = [b"stock:%b:S%d" % (kind, n) for n in range(count)]
     return [Update(ttl_s, keys, [b'{"n":%d}' % n for n in range(count)])]
 
 
