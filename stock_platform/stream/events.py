@@ -11,7 +11,8 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 Number: TypeAlias = int | float | None
-Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+TIME_MAX = 1 << 62
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-TIME_MAX, le=TIME_MAX)]
 """A time or sequence number: beyond this no clock and no counter goes."""
 
 
@@ -83,7 +84,6 @@ class LaunchpadValue(msgspec.Struct, tag_field="ev", tag="LV", gc=False):
 
 
 Event: TypeAlias = Bar | Trade | Quote | Fmv | Status | Second | Luld | Imbalance | LaunchpadValue
-Wanted: TypeAlias = Bar | Trade | Quote | Fmv
 
 
 @dataclass(slots=True)

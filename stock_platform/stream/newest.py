@@ -20,7 +20,7 @@ import msgspec
 
 from stock_platform.domain.problems import Malformed
 from stock_platform.domain.symbol import parse_symbol
-from stock_platform.stream.events import Bar, Event, Fmv, Quote, Trade
+from stock_platform.stream.events import TIME_MAX, Bar, Event, Fmv, Quote, Trade
 from stock_platform.stream.gaps import to_ms
 from stock_platform.stream.values import TO_VALUE
 
@@ -142,7 +142,8 @@ class Newest:
             time, known = _time_in(value) if value else None, table.times[place]
             if time is None or time <= to_ms(known):
                 continue
-            table.times[place] = time * (known // max(to_ms(known), 1))
+            # In the unit this feed counts in; a value nobody meant may hold any number.
+            table.times[place] = min(time * (known // max(to_ms(known), 1)), TIME_MAX)
             table.sequences[place] = 0
             if table.bodies[place] is not None:
                 table.bodies[place] = None

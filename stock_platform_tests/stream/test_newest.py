@@ -282,3 +282,14 @@ def test_no_bytes_make_the_decoder_fail(junk: bytes) -> None:
     decoded = decode(junk)
 
     assert len(decoded.malformed) + decoded.unknown + len(decoded.events) >= 0
+
+
+@pytest.mark.parametrize("stored", [10**15, 2**62, 2**63, 10**30])
+def test_a_stored_time_nobody_meant_is_borne(stored: int) -> None:
+    newest = Newest(Lifetimes())
+    newest.take(decode(frame({"ev": "T", "sym": "A", "t": 1795276800000123456, "p": 1})).events)
+
+    assert newest.unseen() == [b"stock:trade:A"]
+    newest.learn([b'{"ts":%d}' % stored])
+
+    assert newest.unseen() == []
