@@ -1,43 +1,42 @@
-"""Dagster's entry point: gathers what `defs/` defines and applies policy once.
+"""Dagster's entry point: loads what `defs/` defines and applies policy once to all of it.
 
 Loads without any key, network or service; whatever needs one opens it in a run.
 """
 
 import dagster as dg
 
-from stock_platform.defs import (
-    alarms,
+from stock_platform.defs.daily_bars import assets as daily_bars
+from stock_platform.defs.daily_bars import automation as daily_update
+from stock_platform.defs.indicators import assets as indicators
+from stock_platform.defs.minute_bars import assets as minute_bars
+from stock_platform.defs.minute_bars import (
     checks,
-    closing,
-    daily_bars,
-    daily_update,
-    gaps,
-    indicators,
-    minute_bars,
-    pruning,
-    quote_requests,
-    raw_quotes,
-    reference,
-    serving,
-    session_bars,
-    stream,
-    streamed,
-    weekly,
+    sensors,
+    session_assets,
+    settlement,
+    stream_materializations,
 )
+from stock_platform.defs.operations import alerts, retention
+from stock_platform.defs.quotes import assets as raw_quotes
+from stock_platform.defs.quotes import requests
+from stock_platform.defs.reference import assets as reference
 from stock_platform.defs.resources import RESOURCES
+from stock_platform.defs.serving import assets as serving
+from stock_platform.defs.serving import weekly_report
+from stock_platform.defs.stream import assets as stream
 
 MODULES = [
     reference,
     raw_quotes,
     minute_bars,
-    session_bars,
+    session_assets,
     daily_bars,
     checks,
-    gaps,
-    closing,
-    streamed,
+    sensors,
+    settlement,
+    stream_materializations,
     indicators,
-    weekly,
+    weekly_report,
     serving,
 ]
 
@@ -48,32 +47,32 @@ defs = dg.Definitions(
     ),
     asset_checks=dg.load_asset_checks_from_modules([checks, indicators, stream]),
     sensors=[
-        gaps.minute_bar_gaps,
-        gaps.session_gaps,
+        sensors.minute_bar_gaps,
+        sensors.session_gaps,
         raw_quotes.raw_quote_gaps,
-        closing.after_the_close,
-        streamed.streamed_minutes,
+        settlement.after_the_close,
+        stream_materializations.streamed_minutes,
         reference.reference_data_is_absent,
         stream.stream_observed,
         serving.fresh_quotes,
-        quote_requests.quote_requests,
-        alarms.failed_runs,
-        alarms.standing_troubles,
+        requests.quote_requests,
+        alerts.failed_runs,
+        alerts.standing_troubles,
     ],
     schedules=[
         reference.every_morning,
         raw_quotes.every_minute_of_a_session,
-        pruning.every_night,
+        retention.every_night,
         daily_update.every_day_after_a_session,
-        weekly.every_saturday,
-        quote_requests.enqueue_every_minute,
+        weekly_report.every_saturday,
+        requests.enqueue_every_minute,
     ],
     jobs=[
         reference.reference_job,
-        pruning.prune_history,
+        retention.prune_history,
         daily_update.daily_update,
         daily_update.initialize,
-        quote_requests.answer_quote_requests,
+        requests.answer_quote_requests,
     ],
     resources=RESOURCES | {"sidecar": stream.StreamingSidecar(url="")},
     # Measured: a run takes 4.3 s in one process, 9.7 s with a process per step.

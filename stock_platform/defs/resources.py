@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from stock_platform.defs.healer import Healer, Log
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.lake.store import Store, open_store
-from stock_platform.providers.connect import Providers, open_providers
+from stock_platform.lake.object_store import Store, open_store
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.heal import Healer, Log
+from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.settings import (
     HealingSettings,
     LakeSettings,

@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.bar import INSTANT
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import MinuteGrid
+from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.errors import Malformed
 
 BITMAPS = ("observed", "empty", "silent", "refused", "asked", "healed")
 """Stored per symbol. `asked`: a source of record answered for the minute once it was over,

@@ -6,7 +6,7 @@ traded; `SPLITS` and `DIVIDENDS` are what adjustment on read is computed from.
 
 import polars as pl
 
-from stock_platform.domain.bar import INSTANT, MONEY
+from stock_platform.domain.bars import INSTANT, MONEY
 
 SYMBOLS = pl.Schema(
     {

@@ -6,9 +6,9 @@ from datetime import date, datetime
 
 import polars as pl
 
-from stock_platform.domain.bar import DAILY_BARS, INSTANT
+from stock_platform.domain.bars import DAILY_BARS, INSTANT
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import MinuteGrid
+from stock_platform.domain.sessions import MinuteGrid
 
 FROM_MINUTES = "minute_bars"
 """The provider of a daily bar made from minute bars."""

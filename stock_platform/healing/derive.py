@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.answer import EVERY_SYMBOL, Answer
-from stock_platform.domain.bar import REJECTED
+from stock_platform.domain.bars import REJECTED
 from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.responses import EVERY_SYMBOL, Answer
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import MinuteGrid
-from stock_platform.healing.judge import Rules, judge
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.healing.apply_response import Rules, judge
 
 BAR_CHANNEL = "AM"
 DELIVERY = timedelta(seconds=10)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.domain.quotes import RAW_QUOTES
 
 PROVIDER = "minute_bars"
 """The provider of a rebuilt quote, so that nobody takes it for a polled one."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from stock_platform.indicators.series import Bars
+from stock_platform.indicators.engine.arrays import Bars
 
 Unit = Literal["price", "volume", "percent", "points", "ratio"]
 """What a split does to a value: prices and volumes are rescaled, the others do not change."""

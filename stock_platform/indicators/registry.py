@@ -10,10 +10,10 @@ from importlib.metadata import EntryPoint, entry_points
 
 import polars as pl
 
-from stock_platform.domain.bar import INSTANT
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.indicators import change, momentum, spread, trend, volume
+from stock_platform.domain.bars import INSTANT
+from stock_platform.errors import Malformed, Permanent
 from stock_platform.indicators.indicator import Indicator, Timeframe
+from stock_platform.indicators.library import momentum, returns, trend, volatility, volume
 
 GROUP = "stock_platform.indicators"
 
@@ -30,18 +30,18 @@ def builtin() -> list[Indicator]:
         momentum.stochastic(),
         momentum.cci(),
         momentum.mfi(),
-        spread.bollinger(),
-        spread.atr(),
-        spread.rolling_std(),
-        spread.volatility(),
+        volatility.bollinger(),
+        volatility.atr(),
+        volatility.rolling_std(),
+        volatility.volatility(),
         volume.obv(),
         volume.vwap(),
         volume.session_vwap(),
         volume.relative_volume(),
-        change.rolling_average(),
-        change.daily_change(),
-        change.bar_change(),
-        change.gap(),
+        returns.rolling_average(),
+        returns.daily_change(),
+        returns.bar_change(),
+        returns.gap(),
     ]
 
 

@@ -12,8 +12,8 @@ from datetime import date
 
 import polars as pl
 
+from stock_platform.indicators.engine.arrays import NUMBERS, PRICES
 from stock_platform.indicators.indicator import Unit
-from stock_platform.indicators.series import NUMBERS, PRICES
 
 _FACTOR = "_shares_then_per_share_now"
 

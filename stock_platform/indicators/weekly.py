@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.splits import adjust
 
 PERFORMANCE = pl.Schema(

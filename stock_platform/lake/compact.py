@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from stock_platform.domain.bar import MINUTE_BARS
+from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake import parquet
-from stock_platform.lake.live import live_parts
-from stock_platform.lake.publish import Published, publish_minute_bars
-from stock_platform.lake.store import Store
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.stream_parts import live_parts
+from stock_platform.lake.write import Published, publish_minute_bars
 
 
 def compact(store: Store, session: date) -> Published:

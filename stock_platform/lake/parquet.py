@@ -9,8 +9,8 @@ from io import BytesIO
 
 import polars as pl
 
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.lake.layout import SCHEMA_VERSION
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.lake.tables import SCHEMA_VERSION
 
 ROW_GROUP = 32_768
 _VERSION = "stocks.schema_version"

@@ -4,9 +4,9 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from stock_platform.domain.bar import REJECTED
-from stock_platform.lake import layout, parts
-from stock_platform.lake.store import Store
+from stock_platform.domain.bars import REJECTED
+from stock_platform.lake import append_log, tables
+from stock_platform.lake.object_store import Store
 
 KEEP_DAYS = 400
 """Days a rejected row is kept; `expire` deletes older ones."""
@@ -19,40 +19,40 @@ def keep(store: Store, rejected: pl.DataFrame) -> int:
     day = pl.col("observed_at").dt.date()
     kept = 0
     for on in rejected.select(day.unique().sort()).to_series().to_list():
-        known, paths = parts.read_parts(store, "quarantine", on)
-        rows = parts.unite(rejected.filter(day == on), same=_SAME)
+        known, paths = append_log.read_parts(store, "quarantine", on)
+        rows = append_log.unite(rejected.filter(day == on), same=_SAME)
         fresh = rows.join(
             known, on=list(_SAME), how="anti", nulls_equal=True, maintain_order="left"
         )
         if fresh.height:
-            parts.keep_part(store, "quarantine", on, fresh)
+            append_log.keep_part(store, "quarantine", on, fresh)
             kept += fresh.height
-        if len(paths) >= parts.PARTS_MAX:
+        if len(paths) >= append_log.PARTS_MAX:
             compact_quarantine(store, on)
     return kept
 
 
 def read_quarantine(store: Store, on: date) -> pl.DataFrame:
     """Give the rows first refused on a day (UTC)."""
-    rows, _ = parts.read_parts(store, "quarantine", on)
-    return parts.unite(rows, same=_SAME)
+    rows, _ = append_log.read_parts(store, "quarantine", on)
+    return append_log.unite(rows, same=_SAME)
 
 
 def compact_quarantine(store: Store, on: date) -> int:
     """Fold a day's parts into one; give how many went away."""
-    return parts.fold(store, "quarantine", on, same=_SAME)
+    return append_log.fold(store, "quarantine", on, same=_SAME)
 
 
 def expire(store: Store, today: date, *, keep_days: int = KEEP_DAYS) -> int:
     """Delete the days that ended more than `keep_days` ago; give how many parts went away."""
     oldest = today - timedelta(days=keep_days)
     names = store.folders("quarantine")
-    days = [day for name in names if isinstance(day := layout.partition_of(name), date)]
+    days = [day for name in names if isinstance(day := tables.partition_of(name), date)]
     gone = [
         entry.path
         for day in days
         if day < oldest
-        for entry in store.list(layout.folder("quarantine", day))
+        for entry in store.list(tables.folder("quarantine", day))
     ]
     store.delete(gone)
     return len(gone)

@@ -5,12 +5,12 @@ from datetime import date
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS
-from stock_platform.domain.quote import RAW_QUOTES
-from stock_platform.lake import layout, parquet
-from stock_platform.lake.live import live_parts
-from stock_platform.lake.store import Store
+from stock_platform.domain import bars
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
+from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.lake import parquet, tables
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.stream_parts import live_parts
 
 
 def minute_bars(store: Store, session: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -21,13 +21,13 @@ def minute_bars(store: Store, session: date, columns: Sequence[str] | None = Non
         for entry in live_parts(store, session)
         if (got := store.get(entry.path))
     ]
-    path = layout.data("minute_bars", session)
+    path = tables.data("minute_bars", session)
     found = store.get(path)
     wanted = list(columns) if columns is not None else list(MINUTE_BARS)
     if found and not live:
         return parquet.decode(path, found[0], MINUTE_BARS, columns=wanted)
     base = [parquet.decode(path, found[0], MINUTE_BARS)] if found else []
-    return bar.merge(MINUTE_BARS, parquet.decode_all(live, MINUTE_BARS), *base).select(wanted)
+    return bars.merge(MINUTE_BARS, parquet.decode_all(live, MINUTE_BARS), *base).select(wanted)
 
 
 def raw_quotes(store: Store, session: date) -> pl.DataFrame:
@@ -43,28 +43,28 @@ def daily_bars(store: Store, first_year: int, last_year: int) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=DAILY_BARS), *frames]).sort("symbol", "session")
 
 
-def table(store: Store, name: str, partition: layout.Partition) -> pl.DataFrame:
+def table(store: Store, name: str, partition: tables.Partition) -> pl.DataFrame:
     """Give one object of a table; no rows (and no columns, if not ours) where there is none."""
-    known = layout.TABLES.get(name)
+    known = tables.TABLES.get(name)
     return _one(store, name, partition, known.schema if known else None)
 
 
 def sessions_present(store: Store, name: str) -> set[date]:
     """Give the days for which a table has at least one object."""
-    found = (layout.partition_of(folder) for folder in store.folders(name))
+    found = (tables.partition_of(folder) for folder in store.folders(name))
     return {day for day in found if isinstance(day, date)}
 
 
 def years_present(store: Store, name: str) -> list[int]:
     """Give the years for which a table has an object, rising."""
-    found = (layout.partition_of(folder) for folder in store.folders(name))
+    found = (tables.partition_of(folder) for folder in store.folders(name))
     return sorted(year for year in found if isinstance(year, int))
 
 
 def _one(
-    store: Store, name: str, partition: layout.Partition, schema: pl.Schema | None
+    store: Store, name: str, partition: tables.Partition, schema: pl.Schema | None
 ) -> pl.DataFrame:
-    path = layout.data(name, partition)
+    path = tables.data(name, partition)
     found = store.get(path)
     if found is None:
         return pl.DataFrame(schema=schema)

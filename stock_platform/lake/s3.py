@@ -14,8 +14,8 @@ from datetime import timedelta
 from obstore import exceptions
 from obstore.store import S3Store
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.lake.store import Conflict, Entry, Version, checked
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake.object_store import Conflict, Entry, Version, checked
 from stock_platform.settings import LakeSettings
 
 RETRIES_MAX = 5

@@ -10,17 +10,17 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.answer import Answer
-from stock_platform.domain.problems import Malformed, Refused, Transient
+from stock_platform.domain import bars
+from stock_platform.domain.rejections import midnight, refuse
+from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.providers import wire
-from stock_platform.providers.contract import DailyAnswer, QuoteAnswer
-from stock_platform.providers.http import Http, utc_now
-from stock_platform.providers.quotes import Group, RawQuote, poll
-from stock_platform.providers.refusal import midnight, refuse
-from stock_platform.providers.settling import Settling
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Malformed, Refused, Transient
+from stock_platform.providers.quote_polling import Group, RawQuote, poll
+from stock_platform.providers.sources import DailyAnswer, QuoteAnswer
+from stock_platform.providers.transport import json_values
+from stock_platform.providers.transport.client import Http, utc_now
+from stock_platform.providers.transport.revision_policy import Settling
 
 NAME = "finnhub"
 ZERO_QUOTE = "a quote of zeros: the symbol is unknown or has never traded"
@@ -28,7 +28,7 @@ _MINUTE = timedelta(minutes=1)
 _CANDLE = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
-def complaint(body: wire.Json) -> str | None:
+def complaint(body: json_values.Json) -> str | None:
     """Give the error text of an answer that came with HTTP 200 all the same."""
     said = body.get("error") if isinstance(body, dict) else None
     return None if said is None else str(said)
@@ -58,7 +58,7 @@ class FinnhubQuotes:
         )
 
     def _ask(self, group: Group) -> list[RawQuote]:
-        body = wire.record(self._http.get_json("/quote", {"symbol": group[0]}), "a quote")
+        body = json_values.record(self._http.get_json("/quote", {"symbol": group[0]}), "a quote")
         return [to_quote(group[0], body)]
 
 
@@ -69,12 +69,12 @@ def to_quote(symbol: str, body: dict[str, object]) -> RawQuote:
     zeros = all(body.get(key) in (None, 0, "0", "0.0") for key in ("c", "h", "l", "o", "pc", "t"))
     return {
         "symbol": symbol,
-        "price": wire.number(body.get("c")),
-        "open": wire.number(body.get("o")),
-        "high": wire.number(body.get("h")),
-        "low": wire.number(body.get("l")),
-        "previous_close": wire.number(body.get("pc")),
-        "quoted_at": wire.instant(body.get("t")),
+        "price": json_values.number(body.get("c")),
+        "open": json_values.number(body.get("o")),
+        "high": json_values.number(body.get("h")),
+        "low": json_values.number(body.get("l")),
+        "previous_close": json_values.number(body.get("pc")),
+        "quoted_at": json_values.instant(body.get("t")),
         "wrong": ZERO_QUOTE if zeros else None,
     }
 
@@ -104,9 +104,9 @@ class FinnhubCandles:
         revision = self._settling.of_minutes(session, asked_at)
         rows = self._candles(symbol, "1", int(first.timestamp()), int(last.timestamp()))
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
-            wire.instants(rows["t"]).alias("minute")
+            json_values.instants(rows["t"]).alias("minute")
         )
-        sifted = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars")
+        sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
         inside = pl.col("minute").is_between(first, last)
         strays = refuse(
             sifted.bars.filter(~inside),
@@ -122,7 +122,7 @@ class FinnhubCandles:
             last,
             asked_at,
             revision,
-            bars=bar.merge(bar.MINUTE_BARS, sifted.bars.filter(inside)),
+            bars=bars.merge(bars.MINUTE_BARS, sifted.bars.filter(inside)),
             rejected=pl.concat([sifted.rejected, strays]),
         )
 
@@ -145,7 +145,7 @@ class FinnhubCandles:
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
             pl.Series("session", [_session_of(t) for t in rows["t"]], dtype=pl.Date)
         )
-        sifted = bar.sift(raw, bar.DAILY_BARS, dataset="daily_bars")
+        sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
         reason = (
             pl.when(~pl.col("session").is_between(first, last))
             .then(pl.lit("outside the sessions asked for"))
@@ -170,7 +170,7 @@ class FinnhubCandles:
             (symbol,),
             asked_at,
             revision,
-            bars=bar.merge(bar.DAILY_BARS, judged.filter(pl.col("reason").is_null())),
+            bars=bars.merge(bars.DAILY_BARS, judged.filter(pl.col("reason").is_null())),
             rejected=pl.concat([sifted.rejected, *strays]),
         )
 
@@ -181,14 +181,14 @@ class FinnhubCandles:
             "/stock/candle",
             {"symbol": symbol, "resolution": resolution, "from": first_s, "to": last_s},
         )
-        return to_columns(wire.record(body, "candles"))
+        return to_columns(json_values.record(body, "candles"))
 
     def _latest_split(self, symbol: str, first: date, asked_at: datetime) -> date | None:
         today = asked_at.astimezone(NEW_YORK).date()
         body = self._http.get_json(
             "/stock/split", {"symbol": symbol, "from": str(first), "to": str(today)}
         )
-        days = [row.get("date") for row in wire.records(body, "splits")]
+        days = [row.get("date") for row in json_values.records(body, "splits")]
         try:
             return max((date.fromisoformat(str(day)) for day in days), default=None)
         except ValueError:
@@ -213,7 +213,7 @@ def _provenance(
     rows: dict[str, list[object]], symbol: str, revision: Revision, asked_at: datetime
 ) -> pl.DataFrame:
     columns = {
-        name: pl.Series([wire.number(value) for value in rows[key]], dtype=pl.String)
+        name: pl.Series([json_values.number(value) for value in rows[key]], dtype=pl.String)
         for name, key in _CANDLE.items()
     }
     return pl.DataFrame(columns).with_columns(
@@ -226,5 +226,5 @@ def _provenance(
 
 def _session_of(seconds: object) -> date | None:
     # Finnhub stamps a day with 00:00 UTC of its date.
-    at = wire.instant(seconds)
+    at = json_values.instant(seconds)
     return at.date() if at else None

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.providers import wire
-from stock_platform.providers.contract import QuoteAnswer
-from stock_platform.providers.http import Http, utc_now
-from stock_platform.providers.quotes import PRICES, Group, RawQuote, poll
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.providers.quote_polling import PRICES, Group, RawQuote, poll
+from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.transport import json_values
+from stock_platform.providers.transport.client import Http, utc_now
 
 NAME = "rapidapi"
 SYMBOLS_PER_CALL = 50
@@ -22,7 +22,7 @@ _UNWRAPS_MAX = 3
 _COLUMNS = frozenset({"symbol", "quoted_at", *PRICES})
 
 
-def complaint(body: wire.Json) -> str | None:
+def complaint(body: json_values.Json) -> str | None:
     """Give the error text of an answer that came with HTTP 200 all the same."""
     if not isinstance(body, dict):
         return None
@@ -86,21 +86,21 @@ class RapidQuotes:
         return [to_quote(row, self._fields, asked=group) for row in rows]
 
 
-def to_rows(body: wire.Json, path: str = "") -> list[dict[str, object]]:
+def to_rows(body: json_values.Json, path: str = "") -> list[dict[str, object]]:
     """Find the quotes in an answer: at `path`, one or many, perhaps as JSON in a string."""
     found = dig(_unwrapped(body), path) if path else _unwrapped(body)
     found = _unwrapped(found)
-    return wire.records(found if isinstance(found, list) else [found], "the quotes")
+    return json_values.records(found if isinstance(found, list) else [found], "the quotes")
 
 
 def to_quote(row: dict[str, object], fields: Mapping[str, str], *, asked: Group) -> RawQuote:
     """Read one quote by its mapping; what is wrong with it is said under `wrong`."""
-    said = wire.text(dig(row, fields["symbol"])) if "symbol" in fields else None
+    said = json_values.text(dig(row, fields["symbol"])) if "symbol" in fields else None
     error = complaint(row)
     wrong = None if error is None else f"an error instead of a quote: {error}"
     if said is not None and said not in asked:
         wrong = wrong or "a symbol nobody asked for"
-    values = {name: wire.number(dig(row, fields[name])) for name in PRICES if name in fields}
+    values = {name: json_values.number(dig(row, fields[name])) for name in PRICES if name in fields}
     return {
         "symbol": said or (asked[0] if len(asked) == 1 else None),
         **values,
@@ -125,12 +125,12 @@ def _unwrapped(value: object) -> object:
     for _ in range(_UNWRAPS_MAX):
         if not isinstance(value, str):
             return value
-        value = wire.decode(value.encode("utf-8", "replace"))
+        value = json_values.decode(value.encode("utf-8", "replace"))
     raise Malformed(f"{NAME}: expected a quote, found text")
 
 
 def _instant(value: object) -> datetime | None:
-    number = wire.instant(value)
+    number = json_values.instant(value)
     if number is not None or not isinstance(value, str):
         return number
     try:

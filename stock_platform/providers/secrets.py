@@ -11,8 +11,13 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from stock_platform.domain.problems import Malformed, Permanent, Transient
-from stock_platform.settings import FinnhubSettings, MassiveSettings, RapidSettings, RequestSettings
+from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.settings import (
+    FinnhubSettings,
+    MassiveSettings,
+    RapidSettings,
+    RequestSettings,
+)
 
 Kind = TypeVar("Kind", bound=BaseSettings)
 

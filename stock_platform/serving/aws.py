@@ -9,7 +9,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from stock_platform.domain.problems import Permanent, Problem, Transient
+from stock_platform.errors import Permanent, Problem, Transient
 from stock_platform.settings import ServingSettings
 
 ATTEMPTS_MAX = 8

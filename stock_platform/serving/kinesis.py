@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.errors import Permanent
 from stock_platform.serving.aws import open_client, translated, until_done
 from stock_platform.settings import ServingSettings
 

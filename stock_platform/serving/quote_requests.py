@@ -15,10 +15,10 @@ from itertools import groupby
 import polars as pl
 import structlog
 
-from stock_platform.domain.problems import Malformed, Problem, Transient
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.providers.contract import QuoteAnswer, QuoteSource
-from stock_platform.serving.quote_queue import Message, QuoteQueue
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Malformed, Problem, Transient
+from stock_platform.providers.sources import QuoteAnswer, QuoteSource
+from stock_platform.serving.sqs import Message, QuoteQueue
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.server import running
 
 _READY = "# ready"
 _STOP_S = 10.0

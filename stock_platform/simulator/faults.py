@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from stock_platform.simulator import plan, rest_finnhub, rest_rapidapi
-from stock_platform.simulator.exchange import Ask, Reply, to_json
-from stock_platform.simulator.script import Fault, Vendor
+from stock_platform.simulator import entitlements
+from stock_platform.simulator.http import Ask, Reply, to_json
+from stock_platform.simulator.scenario import Fault, Vendor
+from stock_platform.simulator.vendors import rapidapi
+from stock_platform.simulator.vendors.finnhub import rest
 
 FOREIGN_HOST = "http://foreign.invalid"
 _HTML = (
@@ -26,8 +28,8 @@ _WORDS = {
     "reset": Reply(b"", ending="reset"),
     "not_found": to_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
     "error_object": to_json({"error": {"code": 500, "description": "Upstream failed"}}),
-    "zero_quote": to_json(rest_finnhub.NO_QUOTE),
-    "no_data": to_json(rest_finnhub.NO_DATA),
+    "zero_quote": to_json(rest.NO_QUOTE),
+    "no_data": to_json(rest.NO_DATA),
 }
 """Faults whose answer is always the same."""
 
@@ -78,9 +80,9 @@ def replaces(fault: Fault) -> Reply | None:
         case "server_error":
             return _server_error(fault)
         case "forbidden":
-            return plan.refused(fault.vendor)
+            return entitlements.refused(fault.vendor)
         case "quota":
-            return rest_rapidapi.over_quota()
+            return rapidapi.over_quota()
         case _:
             return _WORDS.get(fault.kind)
 
@@ -108,7 +110,7 @@ def bends(fault: Fault, ask: Ask, reply: Reply) -> Reply:
 
 
 def _too_many(fault: Fault) -> Reply:
-    reply = replace(plan.too_many(fault.vendor), status=429)
+    reply = replace(entitlements.too_many(fault.vendor), status=429)
     if fault.body == "empty":
         reply = replace(reply, body=b"")
     if fault.retry_after_s is not None:

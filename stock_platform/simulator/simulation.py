@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from stock_platform.simulator import losses
-from stock_platform.simulator.clock import Clock
-from stock_platform.simulator.exchange import Ask, Reply, to_json
-from stock_platform.simulator.feed import LiveFeed
-from stock_platform.simulator.flatfiles import BUCKET
-from stock_platform.simulator.market import Market
-from stock_platform.simulator.script import Denial, Fault, FlatFile, Keys, Script, seed_of
-from stock_platform.simulator.web import Web
+from stock_platform.simulator import data_loss
+from stock_platform.simulator.app import Web
+from stock_platform.simulator.http import Ask, Reply, to_json
+from stock_platform.simulator.market.clock import Clock
+from stock_platform.simulator.market.market import Market
+from stock_platform.simulator.scenario import Denial, Fault, FlatFile, Keys, Script, seed_of
+from stock_platform.simulator.vendors.flat_files import BUCKET
+from stock_platform.simulator.vendors.massive.feed import LiveFeed
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Simulator:
 
     def lost(self, session: date) -> pl.DataFrame:
         """Give (symbol, minute) of the true bars that the scripted feed never brings."""
-        return losses.lost(self.market, self.script.feed, session, seed=seed_of(self.script))
+        return data_loss.lost(self.market, self.script.feed, session, seed=seed_of(self.script))
 
     def stats(self) -> dict[str, Any]:
         """Count requests by endpoint, strikes by fault, connections and events."""

@@ -7,7 +7,7 @@ The number only rises, so whoever was paused and wakes up is recognised by it.
 import hashlib
 from dataclasses import dataclass
 
-from stock_platform.stream.sinks import Sink
+from stock_platform.stream.sinks.redis_store import Sink
 
 _ACQUIRE = """
 local held = redis.call('GET', KEYS[1])

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import structlog
 
-from stock_platform.domain.problems import Problem
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Problem
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
-from stock_platform.stream import archive, bars, latest, queue, reader
-from stock_platform.stream.archive import ArchiveOptions
-from stock_platform.stream.archive_state import Naming
-from stock_platform.stream.archive_store import StoreOptions
-from stock_platform.stream.bars import BarsOptions
-from stock_platform.stream.children import Child
-from stock_platform.stream.latest import LatestOptions
-from stock_platform.stream.newest import Lifetimes
+from stock_platform.stream.feed import reader
 from stock_platform.stream.options import FeedOptions, ReaderOptions
-from stock_platform.stream.queue import QueueOptions
+from stock_platform.stream.processes import Child
+from stock_platform.stream.sinks import lake_bars, redis_latest, redis_streams
+from stock_platform.stream.sinks.archive import sink
+from stock_platform.stream.sinks.archive.sink import ArchiveOptions
+from stock_platform.stream.sinks.archive.state import Naming
+from stock_platform.stream.sinks.archive.store import StoreOptions
+from stock_platform.stream.sinks.conflation import Lifetimes
+from stock_platform.stream.sinks.lake_bars import BarsOptions
+from stock_platform.stream.sinks.redis_latest import LatestOptions
+from stock_platform.stream.sinks.redis_streams import QueueOptions
 
 log = structlog.get_logger(__name__)
 HOURS_DAYS = 400
@@ -47,14 +49,18 @@ class Plan:
 def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
     """Decide which processes there are and what each is told."""
     tailers = [
-        Child(latest.NAME, latest.run_latest, latest_options(settings, settings.journal_dir))
+        Child(
+            redis_latest.NAME,
+            redis_latest.run_latest,
+            latest_options(settings, settings.journal_dir),
+        )
     ]
     if settings.queue_enabled:
-        tailers.append(Child(queue.NAME, queue.run_queue, _queue(settings)))
+        tailers.append(Child(redis_streams.NAME, redis_streams.run_queue, _queue(settings)))
     if settings.s3_enabled:
-        tailers.append(Child(archive.NAME, archive.run_archive, _archive(settings)))
+        tailers.append(Child(sink.NAME, sink.run_archive, _archive(settings)))
     if settings.stream_to_lake:
-        tailers.append(Child(bars.NAME, bars.run_bars, _bars(settings, symbols)))
+        tailers.append(Child(lake_bars.NAME, lake_bars.run_bars, _bars(settings, symbols)))
     names = tuple(child.name for child in tailers)
     others = []
     if settings.s3_enabled:
@@ -66,7 +72,7 @@ def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
 
 def _run_backfill(options: object) -> None:
     # Its HTTP client is loaded in its own process only.
-    from stock_platform.stream import backfill
+    from stock_platform.stream.feed import backfill
 
     backfill.run_backfill(options)  # type: ignore[arg-type]
 
@@ -98,7 +104,7 @@ def writer(role: str) -> str:
 
 
 def _listed(today: date) -> list[str]:
-    from stock_platform.providers.connect import open_providers
+    from stock_platform.providers.registry import open_providers
 
     try:
         with open_providers() as providers:
@@ -189,8 +195,8 @@ def _archive(settings: StreamSettings) -> ArchiveOptions:
 
 
 def _backfill(settings: StreamSettings, symbols: Sequence[str] | None) -> object:
-    from stock_platform.providers.connect import ProviderSettings
-    from stock_platform.stream.backfill import BackfillOptions
+    from stock_platform.providers.registry import ProviderSettings
+    from stock_platform.stream.feed.backfill import BackfillOptions
 
     return BackfillOptions(
         journal=settings.journal_dir,

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 
 import structlog
 
-from stock_platform.domain.problems import Permanent, Problem, Transient
+from stock_platform.errors import Permanent, Problem, Transient
 from stock_platform.settings import StreamSettings, load
 from stock_platform.stream import status
-from stock_platform.stream.children import Child
 from stock_platform.stream.health import HealthServer, Progress
 from stock_platform.stream.health_line import HealthLine
-from stock_platform.stream.latest import Fence, save_fence
 from stock_platform.stream.lease import Lease, lease_key
 from stock_platform.stream.plan import Plan, make_plan, symbols_to_subscribe
-from stock_platform.stream.sinks import open_sink
+from stock_platform.stream.processes import Child
+from stock_platform.stream.sinks.redis_latest import Fence, save_fence
+from stock_platform.stream.sinks.redis_store import open_sink
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.25

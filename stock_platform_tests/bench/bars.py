@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.bar import MINUTE_BARS
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.bars import MINUTE_BARS
+from stock_platform.domain.sessions import Calendar
 
 SESSION = date(2026, 11, 19)
 OBSERVED = datetime(2026, 11, 20, 16, 5, tzinfo=UTC)

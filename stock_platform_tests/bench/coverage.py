@@ -9,11 +9,11 @@ from datetime import date
 import numpy as np
 
 from stock_platform.domain.coverage import Ledger, to_gaps
-from stock_platform.domain.session import Calendar, MinuteGrid
-from stock_platform.lake import layout, ledgers
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Store
-from stock_platform.serving.sql import query
+from stock_platform.domain.sessions import Calendar, MinuteGrid
+from stock_platform.lake import coverage, tables
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import session_bars, symbols
 from stock_platform_tests.bench.measured import best_of
 from stock_platform_tests.bench.report import Report
@@ -46,19 +46,19 @@ def shaped(grid: MinuteGrid, seed: int) -> Ledger:
 def fill_year(store: Store, grids: list[MinuteGrid]) -> None:
     made = []
     for seed, grid in enumerate(grids[:SHAPES]):
-        ledgers.update(store, grid, lambda _, grid=grid, seed=seed: shaped(grid, seed))
-        found = store.get(layout.data("coverage", grid.session))
+        coverage.update(store, grid, lambda _, grid=grid, seed=seed: shaped(grid, seed))
+        found = store.get(tables.data("coverage", grid.session))
         assert found is not None
         made.append(found[0])
     for n, grid in enumerate(grids[SHAPES:]):
-        store.create(layout.data("coverage", grid.session), made[n % SHAPES])
+        store.create(tables.data("coverage", grid.session), made[n % SHAPES])
 
 
 def sensor_tick(store: Store, grids: list[MinuteGrid]) -> int:
     """Read the newest five sessions and give their gaps, as the sensor does."""
     gaps = 0
     for grid in grids[-5:]:
-        ledger = ledgers.load(store, grid)
+        ledger = coverage.load(store, grid)
         assert ledger is not None
         gaps += len(to_gaps(ledger, ledger.missing(grid.due(grid.closes_at, 0))))
     return gaps
@@ -74,15 +74,15 @@ def main() -> None:
         fill_year(store, grids)
         tick = best_of(5, lambda: sensor_tick(store, grids))
         report.add("sensor tick over the last five sessions", tick * 1e3, "ms", "< 200")
-        scan = best_of(5, lambda: ledgers.summaries(store, sessions))
+        scan = best_of(5, lambda: coverage.summaries(store, sessions))
         report.add("252 sessions scanned", scan, "s", "< 0.3")
-        ranges = ledgers.missing_ranges(store, grids).height
-        expand = best_of(3, lambda: ledgers.missing_ranges(store, grids))
+        ranges = coverage.missing_ranges(store, grids).height
+        expand = best_of(3, lambda: coverage.missing_ranges(store, grids))
         report.add(f"252 sessions expanded to {ranges:,} gap ranges", expand, "s", "< 5")
         sql = "SELECT session, sum(missing) AS missing FROM coverage GROUP BY session"
         asked = best_of(3, lambda: query(store, sql))
         report.add("252 sessions, counts of every symbol added up in SQL", asked, "s")
-        one = best_of(5, lambda: ledgers.update(store, grids[-1], _minute_observed))
+        one = best_of(5, lambda: coverage.update(store, grids[-1], _minute_observed))
         report.add("one more minute marked and kept", one * 1e3, "ms")
         report.add("ledger of a session", store.list("coverage")[-1].size / 1e3, "kB")
     report.finish()

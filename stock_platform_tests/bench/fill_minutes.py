@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.events import AssetMaterialization, DagsterEvent, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 
-from stock_platform.defs.partitions import session_minutes
+from stock_platform.components.partitions import session_minutes
 
 SKIP_EVERY = 97
 """A few holes, as in life: every 97th minute stays unmaterialized."""

@@ -26,10 +26,11 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.reference import SPLITS
-from stock_platform.domain.session import Calendar
-from stock_platform.indicators import registry, state
-from stock_platform.indicators.compute import compute, in_blocks
-from stock_platform.indicators.sessions import compute_sessions
+from stock_platform.domain.sessions import Calendar
+from stock_platform.indicators import registry
+from stock_platform.indicators.engine import states as state
+from stock_platform.indicators.engine.compute import compute, in_blocks
+from stock_platform.indicators.engine.sessions import compute_sessions
 from stock_platform_tests.bench.report import Report
 
 SYMBOLS, SESSIONS, TA_SYMBOLS = 3_000, 1_763, 24

@@ -13,12 +13,12 @@ from datetime import date
 
 import polars as pl
 
-from stock_platform.defs.indicator_chain import Chain, Extended
-from stock_platform.defs.indicator_shelves import MinuteShelf
 from stock_platform.domain.reference import SPLITS
 from stock_platform.indicators import registry
-from stock_platform.lake import publish
-from stock_platform.lake.disk import DiskStore
+from stock_platform.lake import write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.pipelines.indicators.stores import MinuteShelf
+from stock_platform.pipelines.indicators.updater import Chain, Extended
 from stock_platform_tests.bench.bars import OBSERVED, session_bars
 from stock_platform_tests.bench.measured import measured
 from stock_platform_tests.bench.report import Report
@@ -31,7 +31,7 @@ def fill(folder: str) -> None:
     """Publish the bars of every session."""
     store = DiskStore.open(folder)
     for n, session in enumerate(SESSIONS):
-        publish.publish_minute_bars(store, session, session_bars(session=session, seed=n))
+        write.publish_minute_bars(store, session, session_bars(session=session, seed=n))
 
 
 def extend(folder: str, session: date) -> Extended:
@@ -53,7 +53,7 @@ def heal(folder: str) -> None:
     later = last.with_columns(
         pl.col("volume") + 1, pl.lit(OBSERVED).dt.offset_by("1d").alias("observed_at")
     )
-    publish.publish_minute_bars(DiskStore.open(folder), SESSIONS[1], later.cast(bars.schema))
+    write.publish_minute_bars(DiskStore.open(folder), SESSIONS[1], later.cast(bars.schema))
 
 
 def main() -> None:

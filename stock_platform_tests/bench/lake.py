@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 
-from stock_platform.domain.bar import MINUTE_BARS
-from stock_platform.lake import layout, live, publish
+from stock_platform.domain.bars import MINUTE_BARS
+from stock_platform.lake import stream_parts, tables, write
 from stock_platform.lake.compact import compact
-from stock_platform.lake.disk import DiskStore
-from stock_platform.providers.flatfile_rows import COLUMNS, parse_minute_aggs
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.providers.massive.flat_file_rows import COLUMNS, parse_minute_aggs
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, live_minutes, session_bars
 from stock_platform_tests.bench.measured import measured
 from stock_platform_tests.bench.report import Report
@@ -34,12 +34,12 @@ def write_minutes(folder: str) -> list[float]:
         label = f"{(570 + slot) // 60:02d}{(570 + slot) % 60:02d}"
         bars = minute.rechunk()
         began = time.perf_counter()
-        live.write_live_minute(store, SESSION, label, "bench", bars)
+        stream_parts.write_live_minute(store, SESSION, label, "bench", bars)
         taken.append(time.perf_counter() - began)
     return taken
 
 
-def compact_session(folder: str) -> publish.Published:
+def compact_session(folder: str) -> write.Published:
     return compact(DiskStore.open(folder), SESSION)
 
 
@@ -57,23 +57,23 @@ def write_flat_file(path: str) -> int:
     return bars.height
 
 
-def keep_flat_file(path: str, folder: str) -> publish.Published:
+def keep_flat_file(path: str, folder: str) -> write.Published:
     """Read, parse, sift and publish a flat file, as the session's source does."""
     sifted = parse_minute_aggs(Path(path).read_bytes(), session=SESSION, observed_at=OBSERVED)
-    return publish.publish_minute_bars(DiskStore.open(folder), SESSION, sifted.bars)
+    return write.publish_minute_bars(DiskStore.open(folder), SESSION, sifted.bars)
 
 
-def keep_session(folder: str) -> publish.Published:
-    return publish.publish_minute_bars(DiskStore.open(folder), SESSION, session_bars())
+def keep_session(folder: str) -> write.Published:
+    return write.publish_minute_bars(DiskStore.open(folder), SESSION, session_bars())
 
 
-def heal_session(folder: str) -> publish.Published:
+def heal_session(folder: str) -> write.Published:
     """Merge 500 healed bars into a session of 3.1M."""
     store = DiskStore.open(folder)
     later = pl.col("observed_at") + timedelta(days=1)
-    held = pl.read_parquet(store.uri(layout.data("minute_bars", SESSION)), n_rows=500)
+    held = pl.read_parquet(store.uri(tables.data("minute_bars", SESSION)), n_rows=500)
     healed = held.with_columns(later, pl.col("volume") + 1).cast(MINUTE_BARS)
-    return publish.publish_minute_bars(store, SESSION, healed)
+    return write.publish_minute_bars(store, SESSION, healed)
 
 
 def csv_gz_bytes(bars: pl.DataFrame) -> int:
@@ -91,7 +91,7 @@ def arctic_bytes(lake: str, folder: str) -> int:
     import arcticdb
 
     money = [name for name, dtype in MINUTE_BARS.items() if isinstance(dtype, pl.Decimal)]
-    rows = pl.read_parquet(f"{lake}/{layout.data('minute_bars', SESSION)}").with_columns(
+    rows = pl.read_parquet(f"{lake}/{tables.data('minute_bars', SESSION)}").with_columns(
         pl.col(money).cast(pl.Float64), pl.col("revision").cast(pl.String)
     )
     frame = rows.to_pandas()
@@ -132,11 +132,11 @@ def bench_flat_file(report: Report, folder: str) -> None:
 
 
 def bench_bytes(report: Report, folder: str) -> None:
-    day = f"{folder}/flat/{layout.data('minute_bars', SESSION)}"
+    day = f"{folder}/flat/{tables.data('minute_bars', SESSION)}"
     bars = pl.read_parquet(day)
     size = Path(day).stat().st_size
     report.add("bytes per bar, flat-file day", size / bars.height, "B", "<= 14")
-    full = Path(folder) / "live" / layout.data("minute_bars", SESSION)
+    full = Path(folder) / "live" / tables.data("minute_bars", SESSION)
     report.add(
         "bytes per bar, full session with VWAP", full.stat().st_size / 3_120_000, "B", "<= 14"
     )

@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stock_platform.domain.session import Calendar
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import Calendar
+from stock_platform.simulator.server import running
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import polars as pl
 import psycopg
 
-from stock_platform.serving.postgres import StockData, open_stock_data
-from stock_platform.serving.postgres_rows import STOCK_DATA
+from stock_platform.serving.postgres.rows import STOCK_DATA
+from stock_platform.serving.postgres.store import StockData, open_stock_data
 from stock_platform.settings import PostgresSettings
 from stock_platform_tests.bench.report import Report
 from stock_platform_tests.serving.running import fresh_database, running_postgres

@@ -14,11 +14,11 @@ from datetime import date
 import polars as pl
 
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
-from stock_platform.domain.session import Calendar, MinuteGrid
-from stock_platform.lake import layout, parquet, publish
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Store
-from stock_platform.serving.sql import query
+from stock_platform.domain.sessions import Calendar, MinuteGrid
+from stock_platform.lake import parquet, tables, write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, session_bars, symbols
 from stock_platform_tests.bench.measured import best_of
 from stock_platform_tests.bench.report import Report
@@ -38,15 +38,15 @@ def fill_year(store: Store, grids: list[MinuteGrid], count: int) -> None:
     bars = session_bars(count, session=last.session)
     for grid in grids[:-1]:
         moved = bars.with_columns(pl.col("minute") - (last.starts_at - grid.starts_at))
-        path = layout.data("minute_bars", grid.session)
+        path = tables.data("minute_bars", grid.session)
         store.create(path, parquet.encode("minute_bars", moved))
-    publish.publish_minute_bars(store, last.session, session_bars(MARKET, session=last.session))
+    write.publish_minute_bars(store, last.session, session_bars(MARKET, session=last.session))
 
 
 def keep_splits(store: Store, names: list[str]) -> None:
     rows = [(name, date(2026, 6, 9), 1.0, 7.0, "bench", OBSERVED) for name in names[::20]]
     splits = pl.DataFrame(rows, schema=SPLITS, orient="row")
-    publish.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
+    write.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
 
 
 def main(count: int = 1_000) -> None:

@@ -16,12 +16,12 @@ import redis
 
 from stock_platform.settings import StreamSettings
 from stock_platform.stream import status
-from stock_platform.stream.children import Child
+from stock_platform.stream.feed.reader import run_reader
+from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.reader import Tail
 from stock_platform.stream.options import FeedOptions, ReaderOptions
 from stock_platform.stream.plan import make_plan
-from stock_platform.stream.reader import run_reader
-from stock_platform.stream.records import Kind
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.processes import Child
 from stock_platform_tests.bench.stream_events import PROBES
 from stock_platform_tests.bench.stream_load import Source
 

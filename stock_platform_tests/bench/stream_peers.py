@@ -99,7 +99,7 @@ def _official(host: str, counted: list[int], *, raw: bool) -> None:
 async def _receive_only(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     import picows
 
-    from stock_platform.stream.memory import settle_memory
+    from stock_platform.stream.runtime import settle_memory
 
     settle_memory()
     per_frame = extra["per_frame"]
@@ -118,7 +118,7 @@ async def _receive_and_write(host: str, counted: list[int], extra: dict[str, Any
 
     import picows
 
-    from stock_platform.stream.memory import settle_memory
+    from stock_platform.stream.runtime import settle_memory
 
     settle_memory()
     frames: list[bytes] = []
@@ -158,9 +158,9 @@ async def _listen(listener: Any, host: str, extra: dict[str, Any]) -> None:
 async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     from pathlib import Path
 
-    from stock_platform.stream.memory import settle_memory
+    from stock_platform.stream.feed.reader import Reader
     from stock_platform.stream.options import FeedOptions, ReaderOptions
-    from stock_platform.stream.reader import Reader
+    from stock_platform.stream.runtime import settle_memory
 
     settle_memory()
     reader = Reader(

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.session import Calendar
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import Calendar
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 SYMBOLS = ("AAPL", "BRK.B", "MSFT")

@@ -5,8 +5,8 @@ from datetime import date
 
 import dagster as dg
 
+from stock_platform.components.partitions import key_of
 from stock_platform.definitions import defs
-from stock_platform.defs.partitions import key_of
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"

@@ -7,18 +7,18 @@ import dagster as dg
 import msgspec
 import pytest
 
-from stock_platform.defs.alarms import failed_runs, name_of, standing_troubles
-from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.operations.alerts import failed_runs, name_of, standing_troubles
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.troubles import SESSIONS_TOLD_MAX, Watch
-from stock_platform.domain.answer import Answer
 from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
 from stock_platform.indicators.weekly import Week
-from stock_platform.lake import ledgers
+from stock_platform.lake import coverage
 from stock_platform.lake.answers import record_answers
-from stock_platform.serving.alerts import Alert, Kind
-from stock_platform.serving.report_delivery import Sending, record_path
+from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, Watch
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.serving.alerts.dispatch import Alert, Kind
+from stock_platform.serving.report.delivery import Sending, record_path
 from stock_platform.settings import FollowingSettings, MarketSettings
 from stock_platform_tests.defs.runs import run_session
 from stock_platform_tests.serving.hooks import Hook, webhook
@@ -200,7 +200,7 @@ def test_refused_minutes_are_told_with_their_provider(
     grid = ledger.grid
     ledger.bits["observed"][1:] = True
     ledger.bits["refused"][0] = True
-    ledgers.update(knowledge.store, grid, lambda _: ledger)
+    coverage.update(knowledge.store, grid, lambda _: ledger)
     answer = Answer(
         "massive",
         grid.session,
@@ -225,7 +225,7 @@ def test_minutes_whose_tries_are_used_up_are_told(
     ledger = _ledger(knowledge, two_sessions[1])
     ledger.bits["observed"][1:] = True
     ledger.attempts[0] = 100
-    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
 
     found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps())
 
@@ -236,7 +236,7 @@ def test_minutes_that_are_still_tried_are_no_news(
     knowledge: Knowledge, two_sessions: list[date]
 ) -> None:
     ledger = _ledger(knowledge, two_sessions[1])
-    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
 
     assert _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps()) == []
 
@@ -245,7 +245,7 @@ def test_what_is_missing_long_after_the_close_is_told_whatever_was_tried(
     knowledge: Knowledge, two_sessions: list[date]
 ) -> None:
     ledger = _ledger(knowledge, two_sessions[1])
-    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
 
     found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(days=9)).gaps())
 
@@ -262,7 +262,7 @@ def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
     wide = Knowledge(knowledge.store, market, knowledge.healing)
     for day in days:
         ledger = _ledger(wide, day)
-        ledgers.update(wide.store, ledger.grid, lambda _, ledger=ledger: ledger)
+        coverage.update(wide.store, ledger.grid, lambda _, ledger=ledger: ledger)
 
     found = _kinds(_watch(wide).gaps())
 
@@ -316,7 +316,7 @@ def test_datasets_that_lack_a_session_are_stale(
     knowledge: Knowledge, two_sessions: list[date]
 ) -> None:
     ledger = _ledger(knowledge, two_sessions[1])
-    ledgers.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
 
     found = _kinds(_watch(knowledge).stale())
 

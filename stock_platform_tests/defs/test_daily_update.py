@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from stock_platform.definitions import defs
-from stock_platform.defs.daily_update import every_day_after_a_session, to_update
-from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.daily_bars.automation import every_day_after_a_session, to_update
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import read
+from stock_platform.pipelines.context import Knowledge
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 

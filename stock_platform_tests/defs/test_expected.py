@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.defs.expected import expected_symbols
-from stock_platform.domain.problems import Permanent
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
-from stock_platform.lake import publish
-from stock_platform.lake.disk import DiskStore
+from stock_platform.errors import Permanent
+from stock_platform.lake import write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.pipelines.universe import expected_symbols
 from stock_platform.settings import MarketSettings, load
 
 DAY = date(2026, 11, 19)
@@ -27,7 +27,7 @@ def listed(folder: Path, *symbols: str) -> DiskStore:
     store = DiskStore.open(folder)
     rows = [dict.fromkeys(SYMBOLS) | {"symbol": symbol, "as_of": DAY} for symbol in symbols]
     frame = pl.DataFrame(rows, schema=SYMBOLS)
-    publish.publish_table(store, "reference_symbols", DAY, frame, key=SYMBOLS_KEY)
+    write.publish_table(store, "reference_symbols", DAY, frame, key=SYMBOLS_KEY)
     return store
 
 

@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from stock_platform.defs.indicator_chain import Chain, Extended
-from stock_platform.defs.indicator_choice import chosen, described
-from stock_platform.defs.indicator_history import differing, newest_bars
-from stock_platform.defs.indicator_shelves import MinuteShelf, shelf_of
-from stock_platform.domain.bar import DAILY_BARS, MINUTE_BARS, sift
-from stock_platform.domain.problems import Malformed
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, sift
 from stock_platform.domain.revision import Revision
-from stock_platform.indicators.compute import compute
+from stock_platform.errors import Malformed
+from stock_platform.indicators.engine.compute import compute
+from stock_platform.indicators.engine.sessions import with_session
 from stock_platform.indicators.indicator import Timeframe
-from stock_platform.indicators.sessions import with_session
-from stock_platform.lake import publish, read
-from stock_platform.lake.store import Store, open_store
+from stock_platform.lake import read, write
+from stock_platform.lake.object_store import Store, open_store
+from stock_platform.pipelines.indicators.lookback import differing, newest_bars
+from stock_platform.pipelines.indicators.selection import chosen, described
+from stock_platform.pipelines.indicators.stores import MinuteShelf, shelf_of
+from stock_platform.pipelines.indicators.updater import Chain, Extended
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.indicators.market import NO_SPLITS, random_daily, same_minutes
 
@@ -42,12 +42,12 @@ def _publish(store: Store, bars: pl.DataFrame, revision: Revision) -> None:
         pl.lit(datetime(2026, 7, 1, tzinfo=UTC)).alias("observed_at"),
     )
     if "minute" not in bars.columns:
-        publish.publish_daily_bars(store, sift(told, DAILY_BARS, dataset="test").bars)
+        write.publish_daily_bars(store, sift(told, DAILY_BARS, dataset="test").bars)
         return
     sound = sift(told, MINUTE_BARS, dataset="test").bars
     for (session,), rows in with_session(sound).group_by("session"):
         assert isinstance(session, date)
-        publish.publish_minute_bars(store, session, rows.drop("session"))
+        write.publish_minute_bars(store, session, rows.drop("session"))
 
 
 def _extend(

@@ -6,13 +6,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from stock_platform.defs.closing import SESSION_ASSETS
-from stock_platform.defs.knowledge import Knowledge
+from stock_platform.defs.minute_bars.settlement import SESSION_ASSETS
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.weekly import every_saturday
+from stock_platform.defs.serving.weekly_report import every_saturday
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.indicators.weekly import Week
-from stock_platform.lake import publish, read
+from stock_platform.lake import read, write
+from stock_platform.pipelines.context import Knowledge
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import (
     metadata_of,
@@ -71,7 +71,7 @@ def test_a_split_that_does_not_fit_the_prices_is_noticed(
         pl.lit(None, SPLITS["observed_at"]).alias("observed_at")
     )
     splits = told.select(list(SPLITS)).cast(SPLITS)
-    publish.publish_table(knowledge.store, "splits", None, splits, key=SPLITS_KEY)
+    write.publish_table(knowledge.store, "splits", None, splits, key=SPLITS_KEY)
 
     result = run_session(instance, session, DAILY)
 

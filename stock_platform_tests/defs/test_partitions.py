@@ -9,15 +9,15 @@ from dagster._core.definitions.automation_tick_evaluation_context import (
 )
 from dagster._core.definitions.events import AssetKeyPartitionKey
 
-from stock_platform.definitions import defs
-from stock_platform.defs.minute_bars import minute_bars
-from stock_platform.defs.partitions import (
+from stock_platform.components.partitions import (
     calendar,
     key_of,
     session_and_slots,
     session_minutes,
     sessions,
 )
+from stock_platform.definitions import defs
+from stock_platform.defs.minute_bars.assets import minute_bars
 
 
 def test_every_session_partition_is_a_session() -> None:

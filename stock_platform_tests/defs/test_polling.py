@@ -7,12 +7,12 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.defs.polling import take_quotes
-from stock_platform.domain.problems import Permanent
+from stock_platform.errors import Permanent
 from stock_platform.lake import read
-from stock_platform.providers.connect import Providers, open_providers
-from stock_platform.simulator.script import Fault
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.quotes import take_quotes
+from stock_platform.providers.registry import Providers, open_providers
+from stock_platform.simulator.scenario import Fault
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 

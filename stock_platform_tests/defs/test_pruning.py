@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.defs.pruning import delete_runs, prune_history
+from stock_platform.defs.operations.retention import delete_runs, prune_history
 from stock_platform.defs.resources import LakeResource
+from stock_platform.pipelines.context import Knowledge
 from stock_platform_tests.defs.runs import run_minutes
 
 

@@ -5,9 +5,9 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.defs.minute_bars import HEAL_SESSION
-from stock_platform.lake import ledgers, read
+from stock_platform.defs.minute_bars.assets import HEAL_SESSION
+from stock_platform.lake import coverage, read
+from stock_platform.pipelines.context import Knowledge
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import run_minutes, run_session
@@ -68,7 +68,7 @@ def test_a_settled_session_is_accounted_for_verified_and_checked(
 
     result = run_session(instance, session, *(f"lake/{name}" for name in assets))
 
-    [known] = ledgers.summaries(knowledge.store, [session]).iter_rows(named=True)
+    [known] = coverage.summaries(knowledge.store, [session]).iter_rows(named=True)
     checks = result.get_asset_check_evaluations()
     daily = read.daily_bars(knowledge.store, session.year, session.year)
     assert result.success
@@ -107,7 +107,7 @@ def test_a_sensor_run_leaves_what_is_backing_off_alone(
     grid = knowledge.calendar.grid(session)
     ledger = knowledge.ledger(grid)
     ledger.attempts[:] = 100
-    ledgers.update(knowledge.store, grid, lambda _: ledger)
+    coverage.update(knowledge.store, grid, lambda _: ledger)
     before = read.minute_bars(knowledge.store, session).height
 
     run_minutes(instance, session, "10:02", "10:03", tags={HEAL_SESSION: session.isoformat()})

@@ -6,16 +6,20 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from stock_platform.defs.asking import read_cursor, write_cursor
-from stock_platform.defs.closing import after_the_close, session_due
-from stock_platform.defs.gaps import minute_bar_gaps, session_gaps, sessions_with_gaps
-from stock_platform.defs.knowledge import Knowledge
+from stock_platform.components.heal_requests import read_cursor, write_cursor
+from stock_platform.defs.minute_bars.sensors import (
+    minute_bar_gaps,
+    session_gaps,
+    sessions_with_gaps,
+)
+from stock_platform.defs.minute_bars.settlement import after_the_close, session_due
+from stock_platform.defs.minute_bars.stream_materializations import streamed_minutes
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.streamed import streamed_minutes
-from stock_platform.domain.bar import MINUTE_BARS, sift
+from stock_platform.domain.bars import MINUTE_BARS, sift
 from stock_platform.domain.coverage import Ledger
-from stock_platform.healing.find import Asked
-from stock_platform.lake import layout, ledgers, live
+from stock_platform.healing.scheduling import Asked
+from stock_platform.lake import coverage, stream_parts, tables
+from stock_platform.pipelines.context import Knowledge
 from stock_platform_tests.defs.runs import run_request, run_session
 
 SESSION_ASSETS = (
@@ -140,7 +144,7 @@ def test_streamed_minutes_are_recorded_without_a_run(
 ) -> None:
     session = two_sessions[1]
     bars = _one_bar(knowledge, session)
-    live.write_live_minute(knowledge.store, session, "0930", "test", bars)
+    stream_parts.write_live_minute(knowledge.store, session, "0930", "test", bars)
 
     result = _tick(streamed_minutes, instance, lake)
 
@@ -187,7 +191,7 @@ def test_a_ledger_kept_before_the_close_does_not_pass_for_a_whole_session(
     morning = Ledger.blank(grid, knowledge.market.symbols or ())
     morning.checked_at = grid.minute(60)
     morning.bits["observed"][:, :60] = True
-    ledgers.update(knowledge.store, grid, lambda _: morning)
+    coverage.update(knowledge.store, grid, lambda _: morning)
 
     assert sessions_with_gaps(knowledge, [two_sessions[0]]) == [two_sessions[0]]
 
@@ -198,7 +202,7 @@ def test_one_unreadable_session_does_not_keep_the_others_from_healing(
     knowledge: Knowledge,
     two_sessions: list[date],
 ) -> None:
-    path = layout.data("coverage", two_sessions[1])
+    path = tables.data("coverage", two_sessions[1])
     knowledge.store.replace(path, b"not parquet", None)
 
     [request] = _requests(_tick(minute_bar_gaps, instance, lake))

@@ -11,14 +11,14 @@ import dagster as dg
 import pytest
 
 from stock_platform.definitions import defs
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.defs.quote_requests import enqueue_every_minute, quote_requests
+from stock_platform.defs.quotes.requests import enqueue_every_minute, quote_requests
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.serving import fresh_quotes
-from stock_platform.lake import publish, read
+from stock_platform.defs.serving.assets import fresh_quotes
+from stock_platform.lake import read, write
+from stock_platform.pipelines.context import Knowledge
 from stock_platform.serving.aws import open_client
 from stock_platform.serving.dynamodb import LatestQuotes
-from stock_platform.serving.quote_queue import QuoteQueue, create_queues
+from stock_platform.serving.sqs import QuoteQueue, create_queues
 from stock_platform.settings import QueueSettings, ServingSettings, load
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import (
@@ -160,7 +160,7 @@ def test_quotes_are_streamed_once_and_go_on_where_they_ended(
     for slot in (1, 2):
         minute = knowledge.calendar.grid(session).minute(slot)
         quote = made_quote("AAPL", minute=minute, quoted_at=minute, observed_at=minute)
-        publish.publish_quotes(knowledge.store, session, quote)
+        write.publish_quotes(knowledge.store, session, quote)
         run_unpartitioned(instance, STREAM)
 
     told = metadata_of(instance, STREAM)

@@ -8,19 +8,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from stock_platform.defs.knowledge import Knowledge
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.sidecar import Look, look_at
-from stock_platform.defs.stream import (
+from stock_platform.defs.stream.assets import (
     StreamingSidecar,
     stream_observed,
     the_stream_is_alive,
     verdict,
 )
-from stock_platform.domain.connection import CONNECTIONS
-from stock_platform.domain.session import Calendar
-from stock_platform.healing.pulse import last_signs, silent_channels
-from stock_platform.lake import live
+from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.sessions import Calendar
+from stock_platform.healing.liveness import last_signs, silent_channels
+from stock_platform.lake import stream_parts
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.sidecar_status import Look, look_at
 from stock_platform.stream import status
 from stock_platform.stream.health import HealthServer, Progress
 from stock_platform_tests.stream.servers import free_port
@@ -152,7 +152,7 @@ def test_what_the_stream_logged_is_observed_and_judged_without_a_run(
 ) -> None:
     grid = knowledge.calendar.grid(two_sessions[1])
     log = _log("AM", grid.minute(60))
-    live.write_connections(knowledge.store, grid.session, "test", log)
+    stream_parts.write_connections(knowledge.store, grid.session, "test", log)
 
     tick = _tick(instance, lake)
 

@@ -9,17 +9,17 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_platform.cli import app
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.defs.report import (
+from stock_platform.defs.resources import LakeResource
+from stock_platform.domain.sessions import Calendar
+from stock_platform.indicators.weekly import Week
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.weekly_report import (
     PICTURES_BYTES_MAX,
     coverage_of,
     newest_week,
     page_path,
     why_not_mailed,
 )
-from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.session import Calendar
-from stock_platform.indicators.weekly import Week
 from stock_platform_tests.defs.runs import (
     metadata_of,
     run_session,

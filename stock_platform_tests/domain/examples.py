@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.session import Calendar, MinuteGrid
+from stock_platform.domain import bars
+from stock_platform.domain.sessions import Calendar, MinuteGrid
 
 DAY = date(2026, 11, 19)
 HALF_DAY = date(2026, 11, 27)
@@ -49,9 +49,9 @@ def bars_of(cells: Iterable[tuple[str, int]], grid: MinuteGrid = GRID) -> pl.Dat
             "minute": [grid.starts_at + timedelta(minutes=slot) for _, slot in pairs],
             **{name: [value] * len(pairs) for name, value in _BAR.items()},
         },
-        schema=bar.MINUTE_BARS,
+        schema=bars.MINUTE_BARS,
     )
 
 
-_BAR = bar.sift(raw_bars(1), bar.MINUTE_BARS, dataset="minute_bars").bars.row(0, named=True)
+_BAR = bars.sift(raw_bars(1), bars.MINUTE_BARS, dataset="minute_bars").bars.row(0, named=True)
 del _BAR["symbol"], _BAR["minute"]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.answer import ANSWERS, Answer
+from stock_platform.domain import bars
+from stock_platform.domain.responses import ANSWERS, Answer
 from stock_platform.domain.revision import Revision
 from stock_platform_tests.domain.examples import DAY, at, bars_of, raw_bars
 
@@ -37,7 +37,7 @@ def test_an_answer_about_no_symbol_is_not_one_about_all() -> None:
 
 def test_a_broken_bar_is_recorded_beside_the_answer_it_came_with() -> None:
     raw = raw_bars(3).with_columns(high=pl.lit(1.0))
-    rejected = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars").rejected
+    rejected = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars").rejected
 
     rows = record(replace(ANSWER, symbols=("A",), rejected=rejected))
 

@@ -5,7 +5,7 @@ from datetime import date
 import pandas_market_calendars
 import pytest
 
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform_tests.domain.examples import EXTENDED, REGULAR
 
 # Before 2007 the two libraries differ on a few days of delayed openings and early stops

@@ -4,9 +4,9 @@ from datetime import time
 
 import pytest
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import NEW_YORK, Calendar
+from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.domain.xnys import FIRST, LAST
+from stock_platform.errors import Malformed
 from stock_platform_tests.golden.make_xnys import TARGET, library_days, to_module
 
 

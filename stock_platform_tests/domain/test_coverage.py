@@ -18,8 +18,8 @@ from stock_platform.domain.coverage import (
     to_instant,
     unpack,
 )
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Malformed
 from stock_platform_tests.domain.any_ledger import SYMBOLS, ledgers
 from stock_platform_tests.domain.examples import (
     DAY,

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 import stock_platform.domain
-from stock_platform.domain.bar import INSTANT, MONEY
-from stock_platform.lake.layout import TABLES, Table
+from stock_platform.domain.bars import INSTANT, MONEY
+from stock_platform.lake.tables import TABLES, Table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 TYPES = {

@@ -7,11 +7,11 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
 from stock_platform_tests.domain.examples import at, bars_of
 
-SCHEMA = bar.MINUTE_BARS
+SCHEMA = bars.MINUTE_BARS
 FEW_PRICES = st.sampled_from([Decimal("10.5"), Decimal("11"), Decimal("11.000001")])
 ROWS = st.fixed_dictionaries(
     {
@@ -30,7 +30,7 @@ ROWS = st.fixed_dictionaries(
     }
 )
 FRAMES = st.lists(ROWS, max_size=12).map(lambda rows: pl.DataFrame(rows, schema=SCHEMA))
-RANK = ["revision", "observed_at", *bar.VALUE_COLUMNS, "provider"]
+RANK = ["revision", "observed_at", *bars.VALUE_COLUMNS, "provider"]
 
 
 def rank(row: dict[str, object]) -> tuple[tuple[bool, object], ...]:
@@ -50,34 +50,34 @@ def model(*frames: pl.DataFrame) -> pl.DataFrame:
 def test_merging_keeps_the_strongest_claim_of_each_key(
     one: pl.DataFrame, other: pl.DataFrame
 ) -> None:
-    assert bar.merge(SCHEMA, one, other).equals(model(one, other))
+    assert bars.merge(SCHEMA, one, other).equals(model(one, other))
 
 
 @given(FRAMES, FRAMES)
 def test_the_order_of_frames_does_not_matter(one: pl.DataFrame, other: pl.DataFrame) -> None:
-    assert bar.merge(SCHEMA, one, other).equals(bar.merge(SCHEMA, other, one))
+    assert bars.merge(SCHEMA, one, other).equals(bars.merge(SCHEMA, other, one))
 
 
 @given(FRAMES, FRAMES, FRAMES)
 def test_the_grouping_of_frames_does_not_matter(
     one: pl.DataFrame, two: pl.DataFrame, three: pl.DataFrame
 ) -> None:
-    left = bar.merge(SCHEMA, bar.merge(SCHEMA, one, two), three)
-    right = bar.merge(SCHEMA, one, bar.merge(SCHEMA, two, three))
+    left = bars.merge(SCHEMA, bars.merge(SCHEMA, one, two), three)
+    right = bars.merge(SCHEMA, one, bars.merge(SCHEMA, two, three))
 
     assert left.equals(right)
 
 
 @given(FRAMES)
 def test_merging_again_changes_nothing(frame: pl.DataFrame) -> None:
-    once = bar.merge(SCHEMA, frame)
+    once = bars.merge(SCHEMA, frame)
 
-    assert bar.merge(SCHEMA, once, frame, once).equals(once)
+    assert bars.merge(SCHEMA, once, frame, once).equals(once)
 
 
 @given(FRAMES)
 def test_a_key_is_unique_and_sorted_after_merging(frame: pl.DataFrame) -> None:
-    keys = bar.merge(SCHEMA, frame).select("symbol", "minute").rows()
+    keys = bars.merge(SCHEMA, frame).select("symbol", "minute").rows()
 
     assert keys == sorted(set(frame.select("symbol", "minute").rows()))
 
@@ -88,7 +88,7 @@ def test_a_better_revision_wins_however_old_it_is() -> None:
     )
     live = bars_of([("A", 0)]).with_columns(revision=pl.lit("live"), close=pl.lit(Decimal(12)))
 
-    [row] = bar.merge(SCHEMA, live.cast(SCHEMA), final.cast(SCHEMA)).rows(named=True)
+    [row] = bars.merge(SCHEMA, live.cast(SCHEMA), final.cast(SCHEMA)).rows(named=True)
 
     assert (row["revision"], row["close"]) == ("final", Decimal(11))
 
@@ -96,10 +96,10 @@ def test_a_better_revision_wins_however_old_it_is() -> None:
 def test_a_resent_live_bar_replaces_the_earlier_one() -> None:
     first = bars_of([("A", 0)]).with_columns(revision=pl.lit("live")).cast(SCHEMA)
     again = first.with_columns(
-        close=pl.lit(Decimal(12), bar.MONEY), observed_at=pl.lit(at("15:04"), bar.INSTANT)
+        close=pl.lit(Decimal(12), bars.MONEY), observed_at=pl.lit(at("15:04"), bars.INSTANT)
     )
 
-    [row] = bar.merge(SCHEMA, again, first).rows(named=True)
+    [row] = bars.merge(SCHEMA, again, first).rows(named=True)
 
     assert row["close"] == Decimal(12)
 
@@ -107,22 +107,22 @@ def test_a_resent_live_bar_replaces_the_earlier_one() -> None:
 def test_daily_bars_merge_by_session() -> None:
     day = bars_of([("A", 0)]).with_columns(session=pl.col("minute").dt.date()).drop("minute")
 
-    merged = bar.merge(bar.DAILY_BARS, day, day)
+    merged = bars.merge(bars.DAILY_BARS, day, day)
 
-    assert merged.equals(day.select(list(bar.DAILY_BARS)))
+    assert merged.equals(day.select(list(bars.DAILY_BARS)))
 
 
 def test_a_later_look_at_the_same_bar_says_the_same() -> None:
     stored = bars_of([("A", 0), ("B", 0)])
-    later = stored.with_columns(observed_at=pl.lit(at("18:00"), bar.INSTANT))
+    later = stored.with_columns(observed_at=pl.lit(at("18:00"), bars.INSTANT))
 
-    assert bar.says_the_same(SCHEMA, stored, bar.merge(SCHEMA, stored, later))
+    assert bars.says_the_same(SCHEMA, stored, bars.merge(SCHEMA, stored, later))
 
 
 def test_another_price_does_not_say_the_same() -> None:
     stored = bars_of([("A", 0), ("B", 0)])
     later = stored.with_columns(
-        close=pl.lit(Decimal(12), bar.MONEY), observed_at=pl.lit(at("18:00"), bar.INSTANT)
+        close=pl.lit(Decimal(12), bars.MONEY), observed_at=pl.lit(at("18:00"), bars.INSTANT)
     )
 
-    assert not bar.says_the_same(SCHEMA, stored, bar.merge(SCHEMA, stored, later))
+    assert not bars.says_the_same(SCHEMA, stored, bars.merge(SCHEMA, stored, later))

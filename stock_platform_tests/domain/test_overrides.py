@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import Calendar, Overrides
+from stock_platform.domain.sessions import Calendar, Overrides
+from stock_platform.errors import Malformed
 from stock_platform_tests.domain.examples import DAY, REGULAR
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.quote import RAW_QUOTES, merge_quotes
+from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform_tests.domain.examples import at
 
 MAYBE_PRICE = st.none() | st.sampled_from([Decimal("10.5"), Decimal(11)])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import NEW_YORK, Calendar, to_labels
+from stock_platform.domain.sessions import NEW_YORK, Calendar, to_labels
+from stock_platform.errors import Malformed
 from stock_platform_tests.domain.examples import DAY, EXTENDED, HALF_DAY, REGULAR, at
 from stock_platform_tests.shared_data import SHARED
 

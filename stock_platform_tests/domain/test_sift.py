@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars as bar
 from stock_platform_tests.domain.examples import DAY, at, raw_bars
 
 PRICES = ("open", "high", "low", "close")

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars
 from stock_platform_tests.domain.examples import at
 from stock_platform_tests.shared_data import DAILY_FILES, MINUTE_FILES, SHARED
 
@@ -30,7 +30,7 @@ def rows_of(file: Path) -> pl.DataFrame:
 def test_every_real_minute_is_a_bar_with_the_digits_of_its_source(file: Path) -> None:
     raw = rows_of(file)
 
-    sifted = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.rejected.is_empty()
     for name in NUMBERS:
@@ -41,7 +41,7 @@ def test_every_real_minute_is_a_bar_with_the_digits_of_its_source(file: Path) ->
 def test_every_real_day_ends_in_the_lake_or_in_quarantine(file: Path) -> None:
     raw = rows_of(file)
 
-    sifted = bar.sift(raw, bar.DAILY_BARS, dataset="daily_bars")
+    sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
 
     assert sifted.bars.height + sifted.rejected.height == raw.height
     assert sifted.rejected.height < raw.height / 100
@@ -50,7 +50,7 @@ def test_every_real_day_ends_in_the_lake_or_in_quarantine(file: Path) -> None:
 def test_the_two_impossible_rows_of_spy_are_named() -> None:
     raw = rows_of(SHARED / "daily" / "SPY_2007_2017_yahoo.csv")
 
-    rejected = bar.sift(raw, bar.DAILY_BARS, dataset="daily_bars").rejected
+    rejected = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars").rejected
 
     assert rejected["at"].dt.date().to_list() == [date(2015, 3, 5), date(2015, 3, 30)]
     assert rejected["reason"].to_list() == ["low is not the lowest"] * 2

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars
 
 MINUTE = datetime(2026, 2, 27, 15, 0, tzinfo=UTC)
-GOOD = dict.fromkeys(bar.VALUE_COLUMNS, "1")
+GOOD = dict.fromkeys(bars.VALUE_COLUMNS, "1")
 
 
-def sift(**values: object) -> bar.Sifted:
+def sift(**values: object) -> bars.Sifted:
     row = {"symbol": "A", "minute": MINUTE, **GOOD, "provider": "p", "revision": "rest"}
     frame = pl.DataFrame({**row, "observed_at": MINUTE} | values)
-    return bar.sift(frame, bar.MINUTE_BARS, dataset="minute_bars")
+    return bars.sift(frame, bars.MINUTE_BARS, dataset="minute_bars")
 
 
 @pytest.mark.parametrize("text", ["abc", "", "NaN", "-1", "5.5", "1e99"])
@@ -39,7 +39,7 @@ def test_a_volume_of_seventeen_digits_keeps_every_one() -> None:
     assert sifted.bars["volume"].to_list() == [Decimal("12345678901.123457")]
 
 
-@given(st.sampled_from(bar.VALUE_COLUMNS), st.text(max_size=12) | st.floats().map(str))
+@given(st.sampled_from(bars.VALUE_COLUMNS), st.text(max_size=12) | st.floats().map(str))
 def test_any_text_is_a_bar_or_a_refusal(column: str, text: str) -> None:
     sifted = sift(**{column: text.encode("utf-8", "replace").decode()})
 

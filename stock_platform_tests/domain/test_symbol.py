@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.symbol import LENGTH_MAX, Symbol, from_path, parse_symbol, to_path
+from stock_platform.domain import bars
+from stock_platform.domain.symbols import LENGTH_MAX, Symbol, from_path, parse_symbol, to_path
+from stock_platform.errors import Malformed
 from stock_platform_tests.domain.examples import raw_bars
 
 ALPHABET = "ABCXYZabcxyz0189./:^=+*#$_-"
@@ -147,6 +147,6 @@ def test_the_vectorised_rule_is_the_rule(texts: list[str]) -> None:
         .with_columns(pl.Series("symbol", texts, pl.String))
     )
 
-    sifted = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.bars["symbol"].to_list() == [text for text in texts if is_accepted(text)]

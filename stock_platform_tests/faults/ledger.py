@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from stock_platform.stream.records import Kind
-from stock_platform.stream.segments import SUFFIX
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.segments import SUFFIX
 from stock_platform_tests.faults.feed import SYMBOLS
 from stock_platform_tests.stream.servers import Bucket
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stock_platform.simulator.serve import Simulator, running
-from stock_platform.stream import gaps
+from stock_platform.simulator.server import Simulator, running
+from stock_platform.stream.feed import gaps
 from stock_platform.stream.options import FeedOptions
 from stock_platform_tests.faults.feed import numbered_feed
 from stock_platform_tests.stream.servers import wait_until

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stock_platform.stream import gaps, offsets, status
-from stock_platform.stream.journal import Journal
+from stock_platform.stream import status
+from stock_platform.stream.feed import gaps
+from stock_platform.stream.feed.reader import Reader
+from stock_platform.stream.journal import checkpoints
+from stock_platform.stream.journal.writer import Journal
 from stock_platform.stream.options import FeedOptions
-from stock_platform.stream.reader import Reader
 from stock_platform_tests.faults.feed import numbered_feed
 from stock_platform_tests.stream.servers import wait_until
 from stock_platform_tests.stream.sidecar import (
@@ -80,7 +82,7 @@ def test_f10_at_its_bound_the_reader_hangs_up_and_comes_back_when_there_is_room(
         with running_reader(options):
             wait_until(lambda: "the journal is full" in _reasons(options.journal), 60)
             connections = feed.connections
-            offsets.save(options.journal, "nobody", offsets.Checkpoint(1 << 40))
+            checkpoints.save(options.journal, "nobody", checkpoints.Checkpoint(1 << 40))
             wait_until(lambda: feed.connections > connections, 30)
 
     assert sum(path.stat().st_size for path in options.journal.glob("*.seg")) < 1_400_000

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stock_platform.stream.archive import Archive, ArchiveOptions
-from stock_platform.stream.archive_state import Naming
-from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.latest import Fence, Latest, LatestOptions, save_fence
+from stock_platform.stream.journal.consumer import Tailer, Work
+from stock_platform.stream.journal.writer import Journal
 from stock_platform.stream.lease import Lease
-from stock_platform.stream.sinks import Sink, open_sink
-from stock_platform.stream.tailing import Tailer, Work
+from stock_platform.stream.sinks.archive.sink import Archive, ArchiveOptions
+from stock_platform.stream.sinks.archive.state import Naming
+from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
+from stock_platform.stream.sinks.redis_latest import Fence, Latest, LatestOptions, save_fence
+from stock_platform.stream.sinks.redis_store import Sink, open_sink
 from stock_platform_tests.stream.servers import Bucket, Redis, wait_until
 
 FIVE_MIB = 5 * 1024 * 1024

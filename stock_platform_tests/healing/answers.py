@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.answer import Answer
+from stock_platform.domain import bars as bar
+from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import MinuteGrid
-from stock_platform.healing.attempts import Backoff
-from stock_platform.healing.judge import Rules
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.healing.apply_response import Rules
+from stock_platform.healing.retry import Backoff
 from stock_platform_tests.domain.examples import GRID, at, bars_of, raw_bars
 
 BACKOFF = Backoff.from_minutes((2, 10, 60))

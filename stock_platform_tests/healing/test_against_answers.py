@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import polars as pl
 
-from stock_platform.domain import bar
-from stock_platform.domain.answer import Answer
-from stock_platform.healing.reconcile import DIFFERENCES, against_answers
+from stock_platform.domain import bars
+from stock_platform.domain.responses import Answer
+from stock_platform.healing.reconciliation import DIFFERENCES, against_answers
 from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, bars_of
 from stock_platform_tests.healing.answers import answer
 
@@ -16,7 +16,7 @@ WIDE = EXTENDED.grid(DAY)
 
 
 def streamed(*cells: tuple[str, int], revision: str = "live") -> pl.DataFrame:
-    return bars_of(cells).with_columns(revision=pl.lit(revision)).cast(bar.MINUTE_BARS)
+    return bars_of(cells).with_columns(revision=pl.lit(revision)).cast(bars.MINUTE_BARS)
 
 
 def kinds(
@@ -45,7 +45,7 @@ def test_what_lies_outside_the_answer_is_not_removed() -> None:
 
 
 def test_bars_before_the_open_are_not_removed_by_a_record_of_regular_hours() -> None:
-    early = bars_of([("A", 0)], WIDE).with_columns(revision=pl.lit("live")).cast(bar.MINUTE_BARS)
+    early = bars_of([("A", 0)], WIDE).with_columns(revision=pl.lit("live")).cast(bars.MINUTE_BARS)
 
     assert kinds(early, answer(None)) == {}
 

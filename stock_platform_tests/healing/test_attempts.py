@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.healing.attempts import Backoff
+from stock_platform.healing.retry import Backoff
 from stock_platform_tests.domain.examples import at
 
 NOW = at("15:00")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars as bar
 from stock_platform.healing.daily import (
     DAILY_ANSWERS,
     FROM_MINUTES,

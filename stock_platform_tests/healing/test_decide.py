@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.healing.attempts import Backoff
-from stock_platform.healing.find import Asked, Need, decide
+from stock_platform.healing.retry import Backoff
+from stock_platform.healing.scheduling import Asked, Need, decide
 from stock_platform_tests.domain.examples import DAY, REGULAR
 from stock_platform_tests.healing.answers import BACKOFF, EVENING
 

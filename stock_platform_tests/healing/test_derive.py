@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.answer import ANSWERS, Answer
-from stock_platform.domain.connection import CONNECTIONS
+from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.responses import ANSWERS, Answer
 from stock_platform.domain.revision import Revision
+from stock_platform.healing.apply_response import judge
 from stock_platform.healing.derive import DELIVERY, carry_history, derive, mark_silent
-from stock_platform.healing.judge import judge
 from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, HALF_DAY, REGULAR, at, bars_of
 from stock_platform_tests.healing.answers import RULES, answer
 

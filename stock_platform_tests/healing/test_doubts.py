@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.bar import MONEY
+from stock_platform.domain.bars import MONEY
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
-from stock_platform.healing.doubts import (
+from stock_platform.healing.anomalies import (
     jumps,
     more_in_minutes,
     out_of_order,

@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.domain.coverage import Ledger
-from stock_platform.healing.find import Need, find_need, latest_verification, ready, unverified
-from stock_platform.healing.judge import judge
+from stock_platform.healing.apply_response import judge
+from stock_platform.healing.scheduling import (
+    Need,
+    find_need,
+    latest_verification,
+    ready,
+    unverified,
+)
 from stock_platform_tests.domain.any_ledger import ledgers
 from stock_platform_tests.domain.examples import DAY, GRID, HALF_DAY, REGULAR, at, bars_of
 from stock_platform_tests.healing.answers import BACKOFF, EVENING, RULES, answer

@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.answer import Answer
 from stock_platform.domain.coverage import Ledger, to_gaps
+from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
-from stock_platform.healing.attempts import Backoff
-from stock_platform.healing.find import Asked, Need, decide, find_need, worth_asking
-from stock_platform.healing.judge import Rules, judge
+from stock_platform.healing.apply_response import Rules, judge
 from stock_platform.healing.plan import Call, Costs, plan_calls
+from stock_platform.healing.retry import Backoff
+from stock_platform.healing.scheduling import Asked, Need, decide, find_need, worth_asking
 from stock_platform_tests.domain.examples import DAY, HALF_DAY, REGULAR
 from stock_platform_tests.healing.answers import answer
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stock_platform.domain.coverage import BITMAPS, Ledger
 from stock_platform.domain.revision import Revision
-from stock_platform.healing.judge import judge
+from stock_platform.healing.apply_response import judge
 from stock_platform_tests.domain.examples import EXTENDED, GRID, HALF_DAY, REGULAR, at
 from stock_platform_tests.healing.answers import EVENING, RULES, answer
 

@@ -7,8 +7,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
-from stock_platform.domain.quote import RAW_QUOTES, merge_quotes
+from stock_platform.domain import bars as bar
+from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.healing.quotes import PROVIDER, rebuild, slots_without
 from stock_platform_tests.domain.examples import GRID, at, bars_of
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
-from stock_platform.domain.bar import merge
-from stock_platform.healing.reconcile import differences, summarize
+from stock_platform.domain import bars
+from stock_platform.domain.bars import merge
+from stock_platform.healing.reconciliation import differences, summarize
 from stock_platform_tests.domain.examples import GRID, bars_of
 
 CELLS = st.sets(st.tuples(st.sampled_from("AB"), st.integers(0, 6)))
@@ -24,7 +24,7 @@ def revised(cells: set[tuple[str, int]], revision: str, **values: object) -> pl.
     return (
         bars_of(sorted(cells))
         .with_columns(revision=pl.lit(revision), **named)
-        .cast(bar.MINUTE_BARS)
+        .cast(bars.MINUTE_BARS)
     )
 
 
@@ -33,7 +33,7 @@ def test_every_bar_that_differs_is_named_once(
     live: set[tuple[str, int]], final: set[tuple[str, int]], changed: set[tuple[str, int]]
 ) -> None:
     record = merge(
-        bar.MINUTE_BARS,
+        bars.MINUTE_BARS,
         revised(final - changed, "final"),
         revised(final & changed, "final", close=Decimal("11.5")),
     )
@@ -61,14 +61,14 @@ def test_what_was_healed_before_was_not_streamed() -> None:
 def test_a_symbols_differences_are_counted() -> None:
     before = streamed({("A", 0), ("A", 1), ("B", 0)})
     record = merge(
-        bar.MINUTE_BARS,
+        bars.MINUTE_BARS,
         revised({("A", 1), ("B", 0)}, "final"),
         revised({("A", 2)}, "final"),
         revised({("A", 1)}, "correction", close=Decimal("12"), volume=Decimal("200.25")),
     )
     found = differences(before, record)
 
-    rows = summarize(found, merge(bar.MINUTE_BARS, before, record)).rows(named=True)
+    rows = summarize(found, merge(bars.MINUTE_BARS, before, record)).rows(named=True)
 
     a, b = rows
     assert [a[name] for name in ("live", "added", "removed", "changed")] == [2, 1, 1, 1]

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from stock_platform import settings
+from stock_platform.settings import base
 
 ENV_EXAMPLE, CONFIGURATION = Path(".env.example"), Path("docs/configuration.md")
 _JSON = (dict, tuple)
@@ -23,7 +23,7 @@ _ENV_HEAD = """\
 _PAGE_HEAD = """\
 # Configuration
 
-Written by `make docs` from [`settings.py`](../stock_platform/settings.py); do not edit.
+Written by `make docs` from [`settings.py`](../stock_platform/settings/base.py); do not edit.
 Nothing else in the platform reads the environment.
 
 - A wrong value is one message that names the variable, and exit code 2.
@@ -50,8 +50,8 @@ class Setting:
 
 def concerns() -> Iterator[tuple[type[BaseSettings], list[Setting]]]:
     """Give every class of settings with its variables, in the order of the files."""
-    kinds = [kind for kind in vars(settings).values() if _is_concern(kind)]
-    for kind in sorted(kinds, key=lambda kind: kind.__module__ != settings.__name__):
+    kinds = [kind for kind in vars(base).values() if _is_concern(kind)]
+    for kind in sorted(kinds, key=lambda kind: kind.__module__ != base.__name__):
         prefix = str(kind.model_config.get("env_prefix", ""))
         fields = kind.model_fields.items()
         yield kind, [_setting(prefix, name, field) for name, field in fields]

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from stock_platform.domain.reference import SPLITS
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform_tests.shared_data import SHARED
 
 NO_SPLITS = SPLITS.to_frame()

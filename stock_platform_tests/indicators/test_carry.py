@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.indicators import registry, state
-from stock_platform.indicators.compute import Computed, compute
+from stock_platform.errors import Malformed
+from stock_platform.indicators import registry
+from stock_platform.indicators.engine import states as state
+from stock_platform.indicators.engine.compute import Computed, compute
+from stock_platform.indicators.engine.sessions import compute_sessions
 from stock_platform.indicators.indicator import STATELESS_LOOKBACK, Indicator
-from stock_platform.indicators.sessions import compute_sessions
 from stock_platform_tests.indicators.market import (
     NO_SPLITS,
     daily_bars,

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.indicators import registry, volume
-from stock_platform.indicators.compute import compute, in_blocks
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.indicators import registry
+from stock_platform.indicators.engine.compute import compute, in_blocks
 from stock_platform.indicators.indicator import Column, Indicator
+from stock_platform.indicators.library import volume
 from stock_platform_tests.indicators.market import (
     daily_bars,
     random_daily,

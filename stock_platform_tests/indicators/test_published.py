@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stock_platform.indicators import change, momentum, spread, trend, volume
-from stock_platform.indicators.compute import compute
+from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.indicator import Indicator
+from stock_platform.indicators.library import momentum, returns, trend, volatility, volume
 from stock_platform_tests.shared_data import SHARED
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -45,9 +45,15 @@ def both(bars: pl.DataFrame, indicator: Indicator, column: str, published: str) 
         ("averages_stockcharts", trend.ema(10), "ema_10", "ema_10", 0.0075),
         ("wma_ta", trend.wma(9), "wma_9", "wma_9", 6e-5),
         ("rsi_stockcharts", momentum.rsi(14), "rsi_14", "rsi_14", 0.006),
-        ("bollinger_stockcharts", spread.bollinger(), "bollinger_20_2_middle", "middle", 0.0061),
-        ("bollinger_stockcharts", spread.bollinger(), "bollinger_20_2_upper", "upper", 0.012),
-        ("bollinger_stockcharts", spread.bollinger(), "bollinger_20_2_lower", "lower", 0.012),
+        (
+            "bollinger_stockcharts",
+            volatility.bollinger(),
+            "bollinger_20_2_middle",
+            "middle",
+            0.0061,
+        ),
+        ("bollinger_stockcharts", volatility.bollinger(), "bollinger_20_2_upper", "upper", 0.012),
+        ("bollinger_stockcharts", volatility.bollinger(), "bollinger_20_2_lower", "lower", 0.012),
         (
             "stochastic_stockcharts",
             momentum.stochastic(14, 1, 1),
@@ -82,7 +88,7 @@ def test_rolling_deviation_is_a_quarter_of_the_published_band() -> None:
         deviation=(pl.col("upper") - pl.col("lower")) / 4
     )
 
-    computed, expected = both(bars, spread.rolling_std(20), "rolling_std_20", "deviation").T
+    computed, expected = both(bars, volatility.rolling_std(20), "rolling_std_20", "deviation").T
 
     assert np.abs(computed - expected).max() <= 0.006
 
@@ -95,7 +101,7 @@ def test_atr_is_wilders_when_the_first_range_counts() -> None:
         session=pl.col("session") - pl.duration(days=1), atr_14=pl.lit(None, pl.Float64)
     )
 
-    computed, expected = both(pl.concat([before, bars]), spread.atr(14), "atr_14", "atr_14").T
+    computed, expected = both(pl.concat([before, bars]), volatility.atr(14), "atr_14", "atr_14").T
 
     assert len(expected) == 17
     assert np.abs(computed - expected).max() < 1e-9
@@ -154,10 +160,10 @@ def test_the_daily_columns_follow_their_formulas() -> None:
         rows, schema=["session", "open", "high", "low", "close", "volume"], orient="row"
     ).with_columns(pl.col("session").str.to_date(), symbol=pl.lit("AAPL"))
     chosen = [
-        spread.volatility(),
-        change.daily_change(),
-        change.gap(),
-        change.rolling_average(3),
+        volatility.volatility(),
+        returns.daily_change(),
+        returns.gap(),
+        returns.rolling_average(3),
         volume.relative_volume(2),
     ]
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.indicators import documentation, registry, trend
-from stock_platform.indicators.compute import compute
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.indicators import docs, registry
+from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.indicator import Column, Indicator
+from stock_platform.indicators.library import trend
 from stock_platform.settings import IndicatorSettings, load
 from stock_platform_tests.indicators.market import random_daily
 
@@ -112,9 +113,9 @@ def test_columns_and_states_are_named_for_their_indicator() -> None:
 def test_the_document_is_up_to_date() -> None:
     written = DOCUMENT.read_text(encoding="utf-8")
 
-    assert documentation.updated(written, registry.builtin()) == written
+    assert docs.updated(written, registry.builtin()) == written
 
 
 def test_a_document_without_marks_is_refused() -> None:
     with pytest.raises(Malformed, match="begin generated"):
-        documentation.updated("# Indicators\n", registry.builtin())
+        docs.updated("# Indicators\n", registry.builtin())

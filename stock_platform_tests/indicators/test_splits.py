@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from stock_platform.domain.reference import SPLITS
-from stock_platform.indicators import registry, state
-from stock_platform.indicators.compute import compute
-from stock_platform.indicators.sessions import compute_sessions
+from stock_platform.indicators import registry
+from stock_platform.indicators.engine import states
+from stock_platform.indicators.engine.compute import compute
+from stock_platform.indicators.engine.sessions import compute_sessions
 from stock_platform.indicators.splits import adjust, doubtful_splits
 from stock_platform_tests.indicators.market import (
     daily_bars,
@@ -92,7 +93,7 @@ def test_a_state_is_carried_over_a_split_without_recomputing() -> None:
         first=days[-1],
         last=days[-1],
         splits=actions,
-        states=state.as_of(before.states, days[-2]),
+        states=states.as_of(before.states, days[-2]),
     )
 
     whole = compute(bars, DAILY).values.filter(pl.col("session") == days[-1])
@@ -127,7 +128,7 @@ def test_a_healed_session_before_a_split_is_recomputed_over_it() -> None:
         first=days[-30],
         last=days[-1],
         splits=actions,
-        states=state.as_of(before.states, days[-31]),
+        states=states.as_of(before.states, days[-31]),
     )
 
     whole = compute_sessions(traded, DAILY, first=days[0], last=days[-1], splits=actions)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.weekly import (
     PERFORMANCE,
     Mover,

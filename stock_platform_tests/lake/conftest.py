@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from stock_platform.lake.store import Store, open_store
+from stock_platform.lake.object_store import Store, open_store
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.lake.servers import running_s3
 

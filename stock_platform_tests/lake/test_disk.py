@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from stock_platform.lake.disk import STALE_AFTER_S, DiskStore
-from stock_platform.lake.store import Store
+from stock_platform.lake.filesystem import STALE_AFTER_S, DiskStore
+from stock_platform.lake.object_store import Store
 
 PATH = "table/data.parquet"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.lake import live, publish, read
-from stock_platform.lake.store import Store
+from stock_platform.lake import read, stream_parts, write
+from stock_platform.lake.object_store import Store
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY
 from stock_platform_tests.lake.workers import (
@@ -78,7 +78,7 @@ def test_no_row_is_lost_doubled_or_worsened_while_all_work_at_once(
 
     assert codes == [0, 0, 0]
     assert reads > 10
-    assert live.live_parts(store, DAY) == []
+    assert stream_parts.live_parts(store, DAY) == []
     assert read.minute_bars(store, DAY).equals(wanted())
 
 
@@ -102,5 +102,5 @@ def test_a_publisher_killed_at_any_point_leaves_the_old_object_or_the_new(
 
     assert len(volumes) == 5
     again = bars(SYMBOLS, range(390), "final", at=timedelta(days=1))
-    assert publish.publish_minute_bars(disk, DAY, again).changed == SYMBOLS * 390
+    assert write.publish_minute_bars(disk, DAY, again).changed == SYMBOLS * 390
     assert [Path(entry.path).name for entry in disk.list("")] == ["data.parquet"]

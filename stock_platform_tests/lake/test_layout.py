@@ -6,34 +6,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.lake import layout
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.lake import tables
 
 DAY = date(2026, 11, 19)
 
 
 @given(st.dates(date(1990, 1, 1), date(2100, 1, 1)))
 def test_the_folder_of_a_session_is_read_back(day: date) -> None:
-    name = layout.folder("minute_bars", day).split("/")[1]
+    name = tables.folder("minute_bars", day).split("/")[1]
 
-    assert (name, layout.partition_of(name)) == (f"session={day}", day)
+    assert (name, tables.partition_of(name)) == (f"session={day}", day)
 
 
 def test_every_table_has_its_own_way_of_being_cut_up() -> None:
-    assert layout.data("minute_bars", DAY) == "minute_bars/session=2026-11-19/data.parquet"
-    assert layout.data("daily_bars", 2026) == "daily_bars/year=2026/data.parquet"
-    assert layout.data("splits", None) == "splits/data.parquet"
-    assert layout.folder("quarantine", DAY) == "quarantine/on=2026-11-19"
-    assert layout.partition_of("year=2026") == 2026
+    assert tables.data("minute_bars", DAY) == "minute_bars/session=2026-11-19/data.parquet"
+    assert tables.data("daily_bars", 2026) == "daily_bars/year=2026/data.parquet"
+    assert tables.data("splits", None) == "splits/data.parquet"
+    assert tables.folder("quarantine", DAY) == "quarantine/on=2026-11-19"
+    assert tables.partition_of("year=2026") == 2026
 
 
 @pytest.mark.parametrize("name", ["session=today", "year=", "data.parquet", "symbol=A", ""])
 def test_what_is_no_partition_is_malformed(name: str) -> None:
     with pytest.raises(Malformed):
-        layout.partition_of(name)
+        tables.partition_of(name)
 
 
 @pytest.mark.parametrize("table", ["../out", "Minute Bars", "", "a/b"])
 def test_a_table_with_an_impossible_name_is_refused(table: str) -> None:
     with pytest.raises(Permanent, match="lower case"):
-        layout.data(table, DAY)
+        tables.data(table, DAY)

@@ -6,13 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import MINUTE_BARS
-from stock_platform.domain.connection import CONNECTIONS
-from stock_platform.domain.problems import Malformed, Permanent
-from stock_platform.lake import live, publish, read
+from stock_platform.domain.bars import MINUTE_BARS
+from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.lake import read, stream_parts
+from stock_platform.lake import write as publish
 from stock_platform.lake.compact import compact
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Store, Version
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.object_store import Store, Version
 from stock_platform_tests.domain.examples import DAY, at
 from stock_platform_tests.lake.workers import bars
 
@@ -22,7 +23,7 @@ def minute(slot: int, revision: str = "live", **when: int) -> pl.DataFrame:
 
 
 def write(store: Store, label: str, rows: pl.DataFrame) -> str:
-    return live.write_live_minute(store, DAY, label, "sidecar-1", rows)
+    return stream_parts.write_live_minute(store, DAY, label, "sidecar-1", rows)
 
 
 def connection(alive_until: str, disconnected_at: str | None = None) -> pl.DataFrame:
@@ -44,7 +45,7 @@ def test_the_same_minute_again_is_the_same_part(store: Store) -> None:
     second = write(store, "0930", minute(0))
 
     assert first == second
-    assert len(live.live_parts(store, DAY)) == 1
+    assert len(stream_parts.live_parts(store, DAY)) == 1
 
 
 def test_other_bars_under_a_used_label_become_a_part_of_their_own(store: Store) -> None:
@@ -53,7 +54,7 @@ def test_other_bars_under_a_used_label_become_a_part_of_their_own(store: Store) 
 
     write(store, "0930", resent)
 
-    assert len(live.live_parts(store, DAY)) == 2
+    assert len(stream_parts.live_parts(store, DAY)) == 2
     assert read.minute_bars(store, DAY).equals(resent)
 
 
@@ -73,7 +74,7 @@ def test_compaction_moves_the_parts_into_the_base(store: Store) -> None:
     published = compact(store, DAY)
 
     assert (published.rows, published.added) == (6, 6)
-    assert live.live_parts(store, DAY) == []
+    assert stream_parts.live_parts(store, DAY) == []
     assert read.minute_bars(store, DAY).equals(before)
 
 
@@ -91,7 +92,7 @@ def test_a_part_replayed_after_its_compaction_changes_nothing(store: Store) -> N
     write(store, "0930", minute(0))
 
     assert not compact(store, DAY).written
-    assert live.live_parts(store, DAY) == []
+    assert stream_parts.live_parts(store, DAY) == []
 
 
 def test_compacting_a_session_of_nothing_makes_nothing(store: Store) -> None:
@@ -101,35 +102,38 @@ def test_compacting_a_session_of_nothing_makes_nothing(store: Store) -> None:
 
 def test_bars_of_another_session_are_refused(disk: Store) -> None:
     with pytest.raises(Permanent, match="do not belong to session"):
-        live.write_live_minute(disk, date(2026, 11, 20), "0930", "sidecar", minute(0))
+        stream_parts.write_live_minute(disk, date(2026, 11, 20), "0930", "sidecar", minute(0))
 
 
 @pytest.mark.parametrize(("label", "writer"), [("930", "w"), ("2460", "w"), ("0930", "../w")])
 def test_a_label_or_writer_that_is_none_is_refused(disk: Store, label: str, writer: str) -> None:
     with pytest.raises(Malformed):
-        live.write_live_minute(disk, DAY, label, writer, minute(0))
+        stream_parts.write_live_minute(disk, DAY, label, writer, minute(0))
 
 
 def test_connections_of_every_writer_are_read(store: Store) -> None:
-    live.write_connections(store, DAY, "one", connection("14:40"))
-    live.write_connections(
+    stream_parts.write_connections(store, DAY, "one", connection("14:40"))
+    stream_parts.write_connections(
         store, DAY, "two", connection("14:50").with_columns(writer=pl.lit("two"))
     )
 
-    assert live.read_connections(store, DAY)["alive_until"].to_list() == [at("14:40"), at("14:50")]
+    assert stream_parts.read_connections(store, DAY)["alive_until"].to_list() == [
+        at("14:40"),
+        at("14:50"),
+    ]
 
 
 def test_a_connection_lives_on_and_never_shrinks(store: Store) -> None:
-    live.write_connections(store, DAY, "one", connection("14:50"))
-    live.write_connections(store, DAY, "one", connection("15:00", "15:01"))
+    stream_parts.write_connections(store, DAY, "one", connection("14:50"))
+    stream_parts.write_connections(store, DAY, "one", connection("15:00", "15:01"))
 
-    live.write_connections(store, DAY, "one", connection("14:40"))
+    stream_parts.write_connections(store, DAY, "one", connection("14:40"))
 
-    assert live.read_connections(store, DAY).equals(connection("15:00", "15:01"))
+    assert stream_parts.read_connections(store, DAY).equals(connection("15:00", "15:01"))
 
 
 def test_a_session_without_a_log_has_no_connections(disk: Store) -> None:
-    assert live.read_connections(disk, DAY).equals(pl.DataFrame(schema=CONNECTIONS))
+    assert stream_parts.read_connections(disk, DAY).equals(pl.DataFrame(schema=CONNECTIONS))
 
 
 class Overtaken(DiskStore):
@@ -138,7 +142,7 @@ class Overtaken(DiskStore):
     def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
         version = super().replace(path, data, expected)
         if path.startswith("minute_bars/"):
-            self.delete([part.path for part in live.live_parts(self, DAY)])
+            self.delete([part.path for part in stream_parts.live_parts(self, DAY)])
             write(self, "0930", minute(1))
         return version
 
@@ -149,5 +153,5 @@ def test_a_part_that_changed_hands_while_it_was_merged_is_left(tmp_path: Path) -
 
     compact(Overtaken(store.folder), DAY)
 
-    assert len(live.live_parts(store, DAY)) == 1
+    assert len(stream_parts.live_parts(store, DAY)) == 1
     assert read.minute_bars(store, DAY).height == 6

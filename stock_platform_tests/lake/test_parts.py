@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import polars as pl
 
-from stock_platform.domain.answer import Answer
-from stock_platform.domain.bar import REJECTED
+from stock_platform.domain.bars import REJECTED
+from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
-from stock_platform.lake import layout, parts, publish
+from stock_platform.lake import append_log, tables, write
 from stock_platform.lake.answers import compact_answers, read_answers, record_answers
+from stock_platform.lake.object_store import Store
 from stock_platform.lake.quarantine import compact_quarantine, expire, read_quarantine
-from stock_platform.lake.store import Store
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 
@@ -41,7 +41,7 @@ def rejected(*symbols: str, observed_at: str = "15:00") -> pl.DataFrame:
 
 
 def answers_kept(store: Store) -> int:
-    return len(store.list(layout.folder("answers", DAY)))
+    return len(store.list(tables.folder("answers", DAY)))
 
 
 def test_answers_are_read_back(store: Store) -> None:
@@ -75,18 +75,18 @@ def test_folding_answers_loses_none(store: Store) -> None:
 
 
 def test_the_number_of_parts_is_bounded(disk: Store) -> None:
-    for minute in range(parts.PARTS_MAX + 3):
+    for minute in range(append_log.PARTS_MAX + 3):
         record_answers(disk, DAY, [answer("A", minute)])
 
-    assert answers_kept(disk) <= parts.PARTS_MAX
-    assert read_answers(disk, DAY).height == parts.PARTS_MAX + 3
+    assert answers_kept(disk) <= append_log.PARTS_MAX
+    assert read_answers(disk, DAY).height == append_log.PARTS_MAX + 3
 
 
 def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: Store) -> None:
     record_answers(disk, DAY, [answer("A")])
     record_answers(disk, DAY, [answer("B")])
     united = read_answers(disk, DAY)
-    parts.keep_part(disk, "answers", DAY, united)
+    append_log.keep_part(disk, "answers", DAY, united)
 
     assert (answers_kept(disk), read_answers(disk, DAY).height) == (3, 2)
     compact_answers(disk, DAY)
@@ -94,7 +94,7 @@ def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: Store) -> Non
 
 
 def test_rejected_rows_are_kept_with_their_reason(store: Store) -> None:
-    assert publish.quarantine(store, rejected("A", "B")) == 2
+    assert write.quarantine(store, rejected("A", "B")) == 2
 
     kept = read_quarantine(store, DAY)
     assert kept.select("symbol", "reason").rows() == [
@@ -104,22 +104,22 @@ def test_rejected_rows_are_kept_with_their_reason(store: Store) -> None:
 
 
 def test_rows_rejected_again_add_nothing_alone_or_among_others(store: Store) -> None:
-    publish.quarantine(store, rejected("A", "B"))
+    write.quarantine(store, rejected("A", "B"))
 
-    assert publish.quarantine(store, rejected("A", "B")) == 0
-    assert publish.quarantine(store, rejected("B", observed_at="18:00")) == 0
-    assert publish.quarantine(store, rejected("B", "C", observed_at="18:00")) == 1
+    assert write.quarantine(store, rejected("A", "B")) == 0
+    assert write.quarantine(store, rejected("B", observed_at="18:00")) == 0
+    assert write.quarantine(store, rejected("B", "C", observed_at="18:00")) == 1
     assert read_quarantine(store, DAY)["symbol"].to_list() == ["A", "B", "C"]
 
 
 def test_no_rejected_rows_leave_no_object(disk: Store) -> None:
-    assert publish.quarantine(disk, rejected()) == 0
+    assert write.quarantine(disk, rejected()) == 0
     assert disk.list("") == []
 
 
 def test_folding_the_quarantine_loses_none(disk: Store) -> None:
     for name in "ABC":
-        publish.quarantine(disk, rejected(name))
+        write.quarantine(disk, rejected(name))
     before = read_quarantine(disk, DAY)
 
     assert compact_quarantine(disk, DAY) == 3
@@ -127,7 +127,7 @@ def test_folding_the_quarantine_loses_none(disk: Store) -> None:
 
 
 def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: Store) -> None:
-    publish.quarantine(disk, rejected("A"))
+    write.quarantine(disk, rejected("A"))
 
     assert expire(disk, DAY + timedelta(days=400)) == 0
     assert expire(disk, DAY + timedelta(days=401)) == 1
@@ -135,7 +135,7 @@ def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: Store) -> None:
 
 
 def test_a_row_belongs_to_the_day_it_was_refused(disk: Store) -> None:
-    publish.quarantine(disk, rejected("A"))
+    write.quarantine(disk, rejected("A"))
 
     assert read_quarantine(disk, date(2026, 11, 20)).is_empty()
     assert Decimal(read_quarantine(disk, DAY).height) == 1

@@ -6,15 +6,15 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Permanent
-from stock_platform.lake import layout, parquet, publish, read
-from stock_platform.lake.store import Store
+from stock_platform.domain import bars as bar
+from stock_platform.errors import Permanent
+from stock_platform.lake import parquet, read, tables, write
+from stock_platform.lake.object_store import Store
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.domain.test_merge import FRAMES
 from stock_platform_tests.lake.workers import bars
 
-PATH = layout.data("minute_bars", DAY)
+PATH = tables.data("minute_bars", DAY)
 
 
 def version(store: Store) -> str | None:
@@ -25,16 +25,16 @@ def version(store: Store) -> str | None:
 def test_what_is_published_is_read_back_in_order(store: Store) -> None:
     rows = bars_of([("B", 1), ("A", 0), ("B", 0)])
 
-    publish.publish_minute_bars(store, DAY, rows)
+    write.publish_minute_bars(store, DAY, rows)
 
     assert read.minute_bars(store, DAY).equals(rows.sort("symbol", "minute"))
 
 
 def test_publishing_again_writes_nothing(store: Store) -> None:
-    first = publish.publish_minute_bars(store, DAY, bars_of([("A", 0), ("B", 0)]))
+    first = write.publish_minute_bars(store, DAY, bars_of([("A", 0), ("B", 0)]))
     before = version(store)
 
-    again = publish.publish_minute_bars(store, DAY, bars_of([("B", 0)]))
+    again = write.publish_minute_bars(store, DAY, bars_of([("B", 0)]))
 
     assert (again.written, again.added, again.changed) == (False, 0, 0)
     assert (again.rows, again.sha256, version(store)) == (2, first.sha256, before)
@@ -42,18 +42,18 @@ def test_publishing_again_writes_nothing(store: Store) -> None:
 
 def test_a_later_look_at_the_same_bars_writes_nothing(disk: Store) -> None:
     rows = bars_of([("A", 0)])
-    publish.publish_minute_bars(disk, DAY, rows)
+    write.publish_minute_bars(disk, DAY, rows)
 
     later = rows.with_columns(observed_at=pl.lit(at("20:00"), bar.INSTANT))
 
-    assert not publish.publish_minute_bars(disk, DAY, later).written
+    assert not write.publish_minute_bars(disk, DAY, later).written
 
 
 def test_added_and_changed_bars_and_their_revisions_are_counted(store: Store) -> None:
-    publish.publish_minute_bars(store, DAY, bars(2, range(3), "live", at=timedelta()))
+    write.publish_minute_bars(store, DAY, bars(2, range(3), "live", at=timedelta()))
 
     second = bars(2, range(2, 5), "rest", at=timedelta(hours=1))
-    published = publish.publish_minute_bars(store, DAY, second)
+    published = write.publish_minute_bars(store, DAY, second)
 
     assert (published.rows, published.added, published.changed) == (10, 4, 2)
     assert published.revisions == {"rest": 6, "live": 4}
@@ -62,9 +62,9 @@ def test_added_and_changed_bars_and_their_revisions_are_counted(store: Store) ->
 
 def test_a_worse_revision_never_comes_back(disk: Store) -> None:
     final = bars(2, range(5), "final", at=timedelta(hours=1))
-    publish.publish_minute_bars(disk, DAY, final)
+    write.publish_minute_bars(disk, DAY, final)
 
-    published = publish.publish_minute_bars(
+    published = write.publish_minute_bars(
         disk, DAY, bars(2, range(5), "live", at=timedelta(days=9))
     )
 
@@ -76,14 +76,14 @@ def test_a_worse_revision_never_comes_back(disk: Store) -> None:
 def test_any_order_of_publications_leaves_the_same_bars(
     tmp_path_factory: pytest.TempPathFactory, one: pl.DataFrame, other: pl.DataFrame
 ) -> None:
-    from stock_platform.lake.disk import DiskStore
+    from stock_platform.lake.filesystem import DiskStore
 
     forth = DiskStore.open(tmp_path_factory.mktemp("forth"))
     back = DiskStore.open(tmp_path_factory.mktemp("back"))
     for frame in (one, other, one):
-        publish.publish_minute_bars(forth, DAY, frame)
+        write.publish_minute_bars(forth, DAY, frame)
     for frame in (other, one):
-        publish.publish_minute_bars(back, DAY, frame)
+        write.publish_minute_bars(back, DAY, frame)
 
     said = pl.exclude("observed_at")
     assert (
@@ -92,14 +92,14 @@ def test_any_order_of_publications_leaves_the_same_bars(
 
 
 def test_nothing_to_publish_makes_no_object(disk: Store) -> None:
-    published = publish.publish_minute_bars(disk, DAY, bars_of([]))
+    published = write.publish_minute_bars(disk, DAY, bars_of([]))
 
     assert (published.rows, published.written, version(disk)) == (0, False, None)
 
 
 def test_a_row_of_another_session_is_refused_by_name(disk: Store) -> None:
     with pytest.raises(Permanent, match=r"1 rows do not belong to session 2026-11-20.*'A'"):
-        publish.publish_minute_bars(disk, date(2026, 11, 20), bars_of([("A", 0)]))
+        write.publish_minute_bars(disk, date(2026, 11, 20), bars_of([("A", 0)]))
 
     assert version(disk) is None
 
@@ -111,7 +111,7 @@ def test_after_hours_of_new_york_belong_to_the_session_though_utc_is_a_day_ahead
         minute=pl.lit(at("00:59", date(2026, 11, 20)), bar.INSTANT)
     )
 
-    assert publish.publish_minute_bars(disk, DAY, late).rows == 1
+    assert write.publish_minute_bars(disk, DAY, late).rows == 1
 
 
 @pytest.mark.parametrize("session", [date(2026, 3, 6), date(2026, 3, 9), date(2026, 10, 30)])
@@ -121,7 +121,7 @@ def test_both_sides_of_a_clock_change_keep_their_sessions(disk: Store, session: 
     grid = EXTENDED.grid(session)
     rows = bars_of([("A", 0), ("A", 959)], grid)
 
-    publish.publish_minute_bars(disk, session, rows)
+    write.publish_minute_bars(disk, session, rows)
 
     assert read.minute_bars(disk, session)["minute"].to_list() == [grid.minute(0), grid.minute(959)]
 
@@ -130,12 +130,12 @@ def test_missing_and_wrong_columns_are_refused_by_name(disk: Store) -> None:
     wrong = bars_of([("A", 0)]).drop("vwap").cast({"volume": pl.Float64})
 
     with pytest.raises(Permanent, match=r"vwap is absent.*; volume is Float64, expected Decimal"):
-        publish.publish_minute_bars(disk, DAY, wrong)
+        write.publish_minute_bars(disk, DAY, wrong)
 
 
 def test_symbols_that_look_like_nothing_survive(store: Store) -> None:
     symbols = ["BCPA", "BCpA", "BF/B", "BRK.B", "NA", "NAN", "NULL", "None", "TRUE"]
-    publish.publish_minute_bars(store, DAY, bars_of([(symbol, 0) for symbol in symbols]))
+    write.publish_minute_bars(store, DAY, bars_of([(symbol, 0) for symbol in symbols]))
 
     assert read.minute_bars(store, DAY)["symbol"].to_list() == sorted(symbols)
 
@@ -156,14 +156,14 @@ def test_a_foreign_file_in_a_tables_place_is_refused(disk: Store) -> None:
     disk.create(PATH, out.getvalue())
 
     with pytest.raises(Permanent, match="was not written by this platform"):
-        publish.publish_minute_bars(disk, DAY, bars_of([("B", 0)]))
+        write.publish_minute_bars(disk, DAY, bars_of([("B", 0)]))
 
 
 def test_objects_are_cut_into_row_groups_and_compressed(disk: Store) -> None:
     import pyarrow.parquet as pq
 
     rows = bars(100, range(390), "final", at=timedelta())
-    publish.publish_minute_bars(disk, DAY, rows)
+    write.publish_minute_bars(disk, DAY, rows)
 
     meta = pq.ParquetFile(disk.uri(PATH)).metadata
     assert [meta.row_group(n).num_rows for n in range(meta.num_row_groups)] == [32_768, 6_232]

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.bar import DAILY_BARS, INSTANT
-from stock_platform.domain.problems import Permanent
-from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.domain.bars import DAILY_BARS, INSTANT
+from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
-from stock_platform.lake import publish, read
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Store
+from stock_platform.errors import Permanent
+from stock_platform.lake import read, write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.object_store import Store
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 
@@ -41,7 +41,7 @@ def quote(price: str, observed_at: datetime) -> pl.DataFrame:
 def test_daily_bars_are_kept_by_year(store: Store) -> None:
     days = (date(2025, 12, 31), date(2026, 1, 2), date(2026, 1, 5))
 
-    published = publish.publish_daily_bars(store, daily(*days))
+    published = write.publish_daily_bars(store, daily(*days))
 
     assert [(one.partition, one.rows) for one in published] == [(2025, 1), (2026, 2)]
     assert read.daily_bars(store, 2025, 2026)["session"].to_list() == list(days)
@@ -49,9 +49,9 @@ def test_daily_bars_are_kept_by_year(store: Store) -> None:
 
 
 def test_publishing_a_day_again_leaves_the_other_years_alone(disk: Store) -> None:
-    publish.publish_daily_bars(disk, daily(date(2025, 12, 31), date(2026, 1, 2)))
+    write.publish_daily_bars(disk, daily(date(2025, 12, 31), date(2026, 1, 2)))
 
-    [published] = publish.publish_daily_bars(disk, daily(date(2026, 1, 2)))
+    [published] = write.publish_daily_bars(disk, daily(date(2026, 1, 2)))
 
     assert (published.partition, published.written) == (2026, False)
 
@@ -60,13 +60,13 @@ def test_a_daily_bar_without_a_session_is_refused(disk: Store) -> None:
     rows = daily(DAY).with_columns(session=pl.lit(None, pl.Date))
 
     with pytest.raises(Permanent, match="no session"):
-        publish.publish_daily_bars(disk, rows)
+        write.publish_daily_bars(disk, rows)
 
 
 def test_asking_for_a_quote_twice_keeps_the_first(store: Store) -> None:
-    publish.publish_quotes(store, DAY, quote("10", at("14:30:01")))
+    write.publish_quotes(store, DAY, quote("10", at("14:30:01")))
 
-    again = publish.publish_quotes(store, DAY, quote("11", at("14:30:09")))
+    again = write.publish_quotes(store, DAY, quote("11", at("14:30:09")))
 
     assert not again.written
     assert read.raw_quotes(store, DAY)["price"].to_list() == [Decimal(10)]
@@ -74,21 +74,21 @@ def test_asking_for_a_quote_twice_keeps_the_first(store: Store) -> None:
 
 def test_a_quote_of_another_session_is_refused(disk: Store) -> None:
     with pytest.raises(Permanent, match="do not belong to session"):
-        publish.publish_quotes(disk, DAY + timedelta(days=1), quote("10", at("14:30:01")))
+        write.publish_quotes(disk, DAY + timedelta(days=1), quote("10", at("14:30:01")))
 
 
 def test_of_one_key_the_last_observation_wins_in_any_order(store: Store) -> None:
-    publish.publish_table(store, "splits", None, split(7.0, at("15:00")), key=SPLITS_KEY)
-    publish.publish_table(store, "splits", None, split(3.0, at("12:00")), key=SPLITS_KEY)
+    write.publish_table(store, "splits", None, split(7.0, at("15:00")), key=SPLITS_KEY)
+    write.publish_table(store, "splits", None, split(3.0, at("12:00")), key=SPLITS_KEY)
 
     assert read.table(store, "splits", None)["split_to"].to_list() == [7.0]
 
 
 def test_a_replacement_drops_the_rows_it_does_not_hold(disk: Store) -> None:
     first = pl.DataFrame({"symbol": ["A", "B"], "live": [1, 2]})
-    publish.publish_table(disk, "some_figures", DAY, first, key=["symbol"])
+    write.publish_table(disk, "some_figures", DAY, first, key=["symbol"])
 
-    published = publish.publish_table(
+    published = write.publish_table(
         disk, "some_figures", DAY, first.head(1), key=["symbol"], mode="replace"
     )
 
@@ -109,7 +109,7 @@ def test_rows_in_any_order_end_in_order_the_last_of_each_key(
     frames = [pl.DataFrame(rows, schema, orient="row") for rows in (held, incoming)]
 
     for frame in frames:
-        publish.publish_table(disk, "figures", DAY, frame, key=["symbol", "slot"], mode=mode)
+        write.publish_table(disk, "figures", DAY, frame, key=["symbol", "slot"], mode=mode)
 
     last = {(symbol, slot): x for symbol, slot, x in (held if mode == "merge" else []) + incoming}
     stored = read.table(disk, "figures", DAY)
@@ -117,23 +117,23 @@ def test_rows_in_any_order_end_in_order_the_last_of_each_key(
 
 
 def test_a_table_may_grow_a_column(disk: Store) -> None:
-    publish.publish_table(
+    write.publish_table(
         disk, "figures", 2026, pl.DataFrame({"symbol": ["A"], "x": [1]}), key=["symbol"]
     )
     grown = pl.DataFrame({"symbol": ["B"], "x": [2], "y": [0.5]})
 
-    publish.publish_table(disk, "figures", 2026, grown, key=["symbol"])
+    write.publish_table(disk, "figures", 2026, grown, key=["symbol"])
 
     assert read.table(disk, "figures", 2026).rows() == [("A", 1, None), ("B", 2, 0.5)]
 
 
 def test_a_column_of_another_type_is_refused_by_name(disk: Store) -> None:
-    publish.publish_table(
+    write.publish_table(
         disk, "figures", 2026, pl.DataFrame({"symbol": ["A"], "x": [1]}), key=["symbol"]
     )
 
     with pytest.raises(Permanent, match="x is String, stored as Int64"):
-        publish.publish_table(
+        write.publish_table(
             disk, "figures", 2026, pl.DataFrame({"symbol": ["A"], "x": ["1"]}), key=["symbol"]
         )
 
@@ -142,12 +142,12 @@ def test_a_row_without_its_key_is_refused(disk: Store) -> None:
     nameless = split(7.0, at("15:00")).with_columns(symbol=pl.lit(None, pl.String))
 
     with pytest.raises(Permanent, match="no symbol or executed_on"):
-        publish.publish_table(disk, "splits", None, nameless, key=SPLITS_KEY)
+        write.publish_table(disk, "splits", None, nameless, key=SPLITS_KEY)
 
 
 def test_a_known_table_is_not_cut_up_another_way(disk: Store) -> None:
     with pytest.raises(Permanent, match="splits is kept by nothing"):
-        publish.publish_table(disk, "splits", DAY, split(7.0, at("15:00")), key=SPLITS_KEY)
+        write.publish_table(disk, "splits", DAY, split(7.0, at("15:00")), key=SPLITS_KEY)
 
 
 def test_a_table_that_is_not_there_has_its_columns_and_no_rows(disk: Store) -> None:
@@ -159,7 +159,7 @@ def test_a_table_that_is_not_there_has_its_columns_and_no_rows(disk: Store) -> N
 
 
 def test_sessions_present_are_those_with_an_object(store: Store) -> None:
-    publish.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
+    write.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
 
     assert read.sessions_present(store, "minute_bars") == {DAY}
     assert read.sessions_present(store, "raw_quotes") == set()

@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.lake.store import Store, open_store
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake.object_store import Store, open_store
 from stock_platform.settings import LakeSettings
 
 PATH = "t/data.parquet"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.lake.store import Conflict, Store, Version, open_store
+from stock_platform.errors import Permanent
+from stock_platform.lake.object_store import Conflict, Store, Version, open_store
 from stock_platform.settings import LakeSettings
 
 PATH = "table/session=2026-11-19/data.parquet"

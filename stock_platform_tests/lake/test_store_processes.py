@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stock_platform.lake.store import Store, open_store
+from stock_platform.lake.object_store import Store, open_store
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.lake.workers import (
     COUNTER,

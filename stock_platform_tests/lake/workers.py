@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from stock_platform.domain.bar import MINUTE_BARS
+from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake.compact import compact
-from stock_platform.lake.live import write_live_minute
-from stock_platform.lake.publish import publish_minute_bars
-from stock_platform.lake.store import Conflict, Store, open_store
+from stock_platform.lake.object_store import Conflict, Store, open_store
+from stock_platform.lake.stream_parts import write_live_minute
+from stock_platform.lake.write import publish_minute_bars
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY, GRID, bars_of
 

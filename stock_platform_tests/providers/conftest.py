@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from stock_platform.domain.problems import Transient
-from stock_platform.providers.http import Endpoint, Http, Patience
+from stock_platform.errors import Transient
+from stock_platform.providers.transport.client import Endpoint, Http, Patience
 from stock_platform_tests.providers.vendor import Vendor, open_vendor
 
 CANARY = "canary-Key_0123456789abcdef"

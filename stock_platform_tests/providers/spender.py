@@ -7,9 +7,9 @@ Unix time START, so that several begin together, and prints how often it was all
 import sys
 import time
 
-from stock_platform.domain.problems import Transient
-from stock_platform.providers.budget import SharedBudget, to_rates
-from stock_platform.providers.budget_stores import open_store
+from stock_platform.errors import Transient
+from stock_platform.providers.rate_limit.limiter import SharedBudget, to_rates
+from stock_platform.providers.rate_limit.stores import open_store
 
 PER_MINUTE = 400
 

@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from urllib.parse import unquote
 
-from stock_platform.domain.session import NEW_YORK, Calendar
-from stock_platform.providers import finnhub, massive_paging
-from stock_platform.providers.contract import DailySource, MinuteBarSource
+from stock_platform.domain.sessions import NEW_YORK, Calendar
+from stock_platform.providers import finnhub
 from stock_platform.providers.finnhub import FinnhubCandles
-from stock_platform.providers.http import Http
-from stock_platform.providers.massive import MassiveBars
-from stock_platform.providers.settling import Settling
+from stock_platform.providers.massive import paging
+from stock_platform.providers.massive.bars import MassiveBars
+from stock_platform.providers.sources import DailySource, MinuteBarSource
+from stock_platform.providers.transport.client import Http
+from stock_platform.providers.transport.revision_policy import Settling
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 
 SESSION = date(2026, 11, 20)
@@ -69,7 +70,7 @@ class MassiveStage:
     name = "massive"
 
     def source(self, connect: Connect, clock: Clock) -> Source:
-        http = connect(provider="massive", complaint=massive_paging.complaint)
+        http = connect(provider="massive", complaint=paging.complaint)
         return MassiveBars(http, SETTLING, clock=clock)
 
     def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:

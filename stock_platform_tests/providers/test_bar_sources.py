@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
-from stock_platform.providers.contract import DailySource, MinuteBarSource
-from stock_platform.providers.http import NotThere
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.sources import DailySource, MinuteBarSource
+from stock_platform.providers.transport.client import NotThere
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.stages import (
     OPEN,
@@ -47,7 +47,7 @@ def test_bars_come_digit_by_digit(stage: Stage, vendor: Vendor, connect: Connect
     answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
 
     row = answer.bars.row(0, named=True)
-    assert answer.bars.schema == bar.MINUTE_BARS
+    assert answer.bars.schema == bars.MINUTE_BARS
     assert {name: row[name] for name in ("open", "high", "low", "close", "volume")} == {
         "open": Decimal("187.012345"),
         "high": Decimal("188.1"),
@@ -197,7 +197,7 @@ def test_daily_bars_are_put_on_their_session(
 
     answer = source.daily_bars_of("AAPL", date(2026, 11, 19), SESSION)
 
-    assert answer.bars.schema == bar.DAILY_BARS
+    assert answer.bars.schema == bars.DAILY_BARS
     assert answer.bars["session"].to_list() == [date(2026, 11, 19), SESSION]
     assert answer.revision is Revision.FINAL
 

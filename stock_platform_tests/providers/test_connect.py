@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.domain.session import Calendar
-from stock_platform.providers.connect import ProviderSettings, open_providers
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Permanent
+from stock_platform.providers.registry import ProviderSettings, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
     MassiveSettings,

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import Calendar
-from stock_platform.providers.flatfile_rows import parse_day_aggs, parse_minute_aggs
+from stock_platform.domain import bars
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Malformed
+from stock_platform.providers.massive.flat_file_rows import parse_day_aggs, parse_minute_aggs
 
 SESSION = date(2026, 2, 27)
 SEEN = datetime(2026, 2, 28, 16, 0, tzinfo=UTC)
@@ -25,7 +25,7 @@ def line(ticker: str = "AAPL", *, at: int = AT, **values: str) -> str:
     return f"{ticker},{','.join(row.values())},{at},7"
 
 
-def parse(*lines: str, header: str = HEADER) -> bar.Sifted:
+def parse(*lines: str, header: str = HEADER) -> bars.Sifted:
     data = gzip.compress("\n".join([header, *lines, ""]).encode())
     return parse_minute_aggs(data, session=SESSION, observed_at=SEEN)
 

@@ -10,18 +10,18 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import Calendar
-from stock_platform.providers.contract import DailySource, SessionSource
-from stock_platform.providers.flatfiles import (
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.massive.flat_files import (
     DAY_AGGS,
     MINUTE_AGGS,
     FlatFiles,
     open_bucket,
     to_key,
 )
-from stock_platform.providers.http import Patience
+from stock_platform.providers.sources import DailySource, SessionSource
+from stock_platform.providers.transport.client import Patience
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.test_flatfile_rows import AT, HEADER, SESSION, line
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor

@@ -9,18 +9,24 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Malformed, Problem
-from stock_platform.providers import finnhub, massive_paging, rapidapi, wire
+from stock_platform.domain import bars
+from stock_platform.errors import Malformed, Problem
+from stock_platform.providers import finnhub, rapidapi
 from stock_platform.providers.finnhub import FinnhubCandles, FinnhubQuotes, to_columns
-from stock_platform.providers.flatfile_rows import COLUMNS, parse_day_aggs, parse_minute_aggs
-from stock_platform.providers.http import Endpoint
-from stock_platform.providers.massive import MassiveBars
-from stock_platform.providers.massive_quotes import MassiveQuotes, to_quote
-from stock_platform.providers.massive_reference import MassiveReference
-from stock_platform.providers.quotes import sift_quotes
+from stock_platform.providers.massive import paging
+from stock_platform.providers.massive.bars import MassiveBars
+from stock_platform.providers.massive.flat_file_rows import (
+    COLUMNS,
+    parse_day_aggs,
+    parse_minute_aggs,
+)
+from stock_platform.providers.massive.quotes import MassiveQuotes, to_quote
+from stock_platform.providers.massive.reference import MassiveReference
+from stock_platform.providers.quote_polling import sift_quotes
 from stock_platform.providers.rapidapi import RapidQuotes
-from stock_platform.providers.verdict import Reply, judge_complaint, judge_status
+from stock_platform.providers.transport import json_values
+from stock_platform.providers.transport.client import Endpoint
+from stock_platform.providers.transport.http_errors import Reply, judge_complaint, judge_status
 from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
 
 NOW = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)
@@ -83,14 +89,14 @@ def tried(parse: Any) -> Any:
 
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_bytes_are_json_or_malformed(body: bytes) -> None:
-    tried(lambda: wire.decode(body))
+    tried(lambda: json_values.decode(body))
 
 
 @given(st.integers(1, 10_000).map(lambda depth: b"[" * depth))
 @settings(max_examples=10)
 def test_depth_without_end_is_malformed(body: bytes) -> None:
     try:
-        wire.decode(body)
+        json_values.decode(body)
     except Malformed:
         return
     raise AssertionError("expected Malformed")
@@ -108,7 +114,7 @@ def test_massive_bars_are_an_answer_or_a_problem(body: object) -> None:
     tried(lambda: source.daily_bars_of("AAPL", SESSION, SESSION))
     tried(lambda: source.previous_close("AAPL"))
 
-    assert minute is None or minute.bars.schema == bar.MINUTE_BARS
+    assert minute is None or minute.bars.schema == bars.MINUTE_BARS
 
 
 @given(JSON | BARS)
@@ -145,15 +151,16 @@ def test_finnhub_candles_are_an_answer_or_a_problem(body: object) -> None:
 
     tried(lambda: source.minute_bars("AAPL", SESSION, OPEN, LAST))
     tried(lambda: source.daily_bars_of("AAPL", SESSION, SESSION))
-    tried(lambda: to_columns(wire.record(body, "candles")))
+    tried(lambda: to_columns(json_values.record(body, "candles")))
 
 
 @given(st.lists(JSON, max_size=4))
 @settings(max_examples=200)
 def test_quotes_are_kept_or_refused_each_exactly_once(bodies: list[object]) -> None:
-    raw = [tried(lambda body=body: to_quote(wire.record(body, "x"))) for body in bodies]
+    raw = [tried(lambda body=body: to_quote(json_values.record(body, "x"))) for body in bodies]
     raw += [
-        tried(lambda body=body: finnhub.to_quote("A", wire.record(body, "x"))) for body in bodies
+        tried(lambda body=body: finnhub.to_quote("A", json_values.record(body, "x")))
+        for body in bodies
     ]
     for body in bodies:
         rows = tried(lambda body=body: rapidapi.to_rows(body)) or []
@@ -167,7 +174,7 @@ def test_quotes_are_kept_or_refused_each_exactly_once(bodies: list[object]) -> N
 
 @given(JSON)
 def test_complaints_are_text_or_none(body: object) -> None:
-    for complaint in (massive_paging.complaint, finnhub.complaint, rapidapi.complaint):
+    for complaint in (paging.complaint, finnhub.complaint, rapidapi.complaint):
         said = complaint(body)  # type: ignore[arg-type]
         assert said is None or isinstance(judge_complaint(said), Problem)
 

@@ -6,8 +6,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
-from stock_platform.providers.http import Http, NotThere, Patience
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.transport.client import Http, NotThere, Patience
 from stock_platform_tests.providers.conftest import NOON, Purse
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.domain.problems import Malformed, Refused, Transient
 from stock_platform.domain.revision import Revision
-from stock_platform.providers.http import Http
-from stock_platform.providers.massive import MassiveBars
-from stock_platform.providers.massive_paging import PAGES_MAX, complaint
+from stock_platform.errors import Malformed, Refused, Transient
+from stock_platform.providers.massive.bars import MassiveBars
+from stock_platform.providers.massive.paging import PAGES_MAX, complaint
+from stock_platform.providers.transport.client import Http
 from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 from stock_platform_tests.shared_data import PROTOCOL

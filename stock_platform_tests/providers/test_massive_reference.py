@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from stock_platform.domain import reference
-from stock_platform.domain.problems import Malformed
-from stock_platform.providers.contract import Closure
-from stock_platform.providers.http import Http
-from stock_platform.providers.massive_paging import complaint
-from stock_platform.providers.massive_reference import MassiveReference
+from stock_platform.errors import Malformed
+from stock_platform.providers.massive.paging import complaint
+from stock_platform.providers.massive.reference import MassiveReference
+from stock_platform.providers.sources import Closure
+from stock_platform.providers.transport.client import Http
 from stock_platform_tests.providers.conftest import NOON
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 from stock_platform_tests.shared_data import PROTOCOL

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 import structlog
 
-from stock_platform.domain.problems import Problem
-from stock_platform.providers.http import Http, Patience
+from stock_platform.errors import Problem
+from stock_platform.providers.transport.client import Http, Patience
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 

@@ -8,14 +8,15 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.domain import quote
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
-from stock_platform.providers import finnhub, massive_paging, rapidapi
-from stock_platform.providers.contract import QuoteSource
+from stock_platform.domain import quotes
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers import finnhub, rapidapi
 from stock_platform.providers.finnhub import FinnhubQuotes
-from stock_platform.providers.http import Http
-from stock_platform.providers.massive_quotes import MassiveQuotes
+from stock_platform.providers.massive import paging
+from stock_platform.providers.massive.quotes import MassiveQuotes
 from stock_platform.providers.rapidapi import RapidQuotes
+from stock_platform.providers.sources import QuoteSource
+from stock_platform.providers.transport.client import Http
 from stock_platform_tests.providers.conftest import CANARY, NOON
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json, zipped
 
@@ -85,9 +86,7 @@ FIELDS = {
 STAGES = [
     Stage(
         "massive",
-        lambda connect: MassiveQuotes(
-            connect(complaint=massive_paging.complaint), clock=lambda: NOON
-        ),
+        lambda connect: MassiveQuotes(connect(complaint=paging.complaint), clock=lambda: NOON),
         _massive,
     ),
     Stage(
@@ -131,7 +130,7 @@ def test_a_quote_keeps_its_digits_and_both_its_times(
     answer = stage.source(connect).quotes(["BF/B"], MINUTE)
 
     row = answer.quotes.row(0, named=True)
-    assert answer.quotes.schema == quote.RAW_QUOTES
+    assert answer.quotes.schema == quotes.RAW_QUOTES
     assert (row["symbol"], row["minute"], row["price"]) == ("BF/B", MINUTE, Decimal("11.012345"))
     assert (row["high"], row["low"], row["previous_close"]) == (12, 9, Decimal("9.5"))
     assert (row["quoted_at"], row["observed_at"], row["provider"]) == (TRADED, NOON, stage.name)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Permanent, Problem, Transient
-from stock_platform.domain.quote import RAW_QUOTES
-from stock_platform.providers.contract import QuoteAnswer
-from stock_platform.providers.quotes_in_turn import QuotesInTurn
+from stock_platform.domain import bars
+from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.providers.fallback import QuotesInTurn
+from stock_platform.providers.sources import QuoteAnswer
 from stock_platform_tests.serving.made_quotes import made_quote
 
 MINUTE = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Source:
 
 
 def _rejected(symbols: list[str]) -> pl.DataFrame:
-    empty = pl.DataFrame(schema=bar.REJECTED)
+    empty = pl.DataFrame(schema=bars.REJECTED)
     return pl.concat([empty, pl.DataFrame({"symbol": symbols})], how="diagonal_relaxed")
 
 

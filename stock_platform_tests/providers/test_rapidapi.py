@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.domain.problems import Malformed, Permanent, Transient
-from stock_platform.providers.http import Http
+from stock_platform.errors import Malformed, Permanent, Transient
 from stock_platform.providers.rapidapi import RapidQuotes, complaint
+from stock_platform.providers.transport.client import Http
 from stock_platform_tests.providers.conftest import NOON, Purse
 from stock_platform_tests.providers.vendor import Vendor, as_json
 

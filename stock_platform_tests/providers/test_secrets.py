@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Transient
+from stock_platform.errors import Malformed, Permanent, Problem, Transient
 from stock_platform.providers import secrets
 from stock_platform.settings import FinnhubSettings, MassiveSettings, RequestSettings
 from stock_platform_tests.providers.conftest import CANARY

@@ -8,14 +8,19 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from stock_platform.domain import bar
-from stock_platform.domain.problems import Malformed, Problem, Refused, Transient
+from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.session import Calendar
-from stock_platform.providers.connect import Providers, ProviderSettings, open_providers
-from stock_platform.settings import FinnhubSettings, MassiveSettings, RapidSettings, RequestSettings
-from stock_platform.simulator.script import Fault, FlatFile
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Malformed, Problem, Refused, Transient
+from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
+from stock_platform.settings import (
+    FinnhubSettings,
+    MassiveSettings,
+    RapidSettings,
+    RequestSettings,
+)
+from stock_platform.simulator.scenario import Fault, FlatFile
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 SYMBOLS = ("AAPL", "BF/B", "BRK.B", "NA", "TRUE", "ZVZZT")
@@ -70,7 +75,7 @@ def _part(told: dict[str, str], prefix: str) -> dict[str, str]:
 
 
 def truth(simulator: Simulator, session: date = LAST) -> pl.DataFrame:
-    money = pl.selectors.float().cast(pl.String).cast(bar.MONEY)
+    money = pl.selectors.float().cast(pl.String).cast(bars.MONEY)
     return simulator.market.minute_bars(session).with_columns(money)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform_tests.shared_data import SHARED
 
@@ -30,8 +30,8 @@ class Published:
     rows: pl.DataFrame
 
     @property
-    def sifted(self) -> bar.Sifted:
-        return bar.sift(self.rows, bar.DAILY_BARS, dataset="daily_bars")
+    def sifted(self) -> bars.Sifted:
+        return bars.sift(self.rows, bars.DAILY_BARS, dataset="daily_bars")
 
     @property
     def days(self) -> pl.DataFrame:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from stock_platform.domain.bar import MONEY
-from stock_platform.simulator.replayed import ReplayedMarket
-from stock_platform.simulator.script import ReplayScript
-from stock_platform.simulator.serve import running
+from stock_platform.domain.bars import MONEY
+from stock_platform.simulator.market.replayed import ReplayedMarket
+from stock_platform.simulator.scenario import ReplayScript
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import VALUES, Platform, Vendor
 

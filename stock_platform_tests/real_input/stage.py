@@ -10,16 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from stock_platform.commands.demo_feed import Recorder
-from stock_platform.defs.healer import Healed, Healer
-from stock_platform.defs.knowledge import Knowledge
-from stock_platform.domain.bar import MONEY
-from stock_platform.domain.session import MinuteGrid
-from stock_platform.healing.find import Need, find_need
+from stock_platform.cli.demo.feed import Recorder
+from stock_platform.domain.bars import MONEY
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.healing.scheduling import Need, find_need
 from stock_platform.lake import read
 from stock_platform.lake.compact import compact
-from stock_platform.lake.store import open_store
-from stock_platform.providers.connect import Providers, ProviderSettings, open_providers
+from stock_platform.lake.object_store import open_store
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.heal import Healed, Healer
+from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
     HealingSettings,
@@ -30,7 +30,7 @@ from stock_platform.settings import (
     RequestSettings,
 )
 from stock_platform.simulator.simulation import Simulator
-from stock_platform.stream.minutes import MinuteWriter
+from stock_platform.stream.sinks.minutes import MinuteWriter
 
 VALUES = ("open", "high", "low", "close", "volume")
 ROW = ("symbol", "minute", *VALUES)

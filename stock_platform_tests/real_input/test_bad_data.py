@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain import bar
+from stock_platform.domain import bars
 from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS
-from stock_platform.healing.doubts import jumps, out_of_order, repeated_dividends
-from stock_platform.lake import publish
-from stock_platform.lake.store import open_store
-from stock_platform.serving.sql import query
+from stock_platform.healing.anomalies import jumps, out_of_order, repeated_dividends
+from stock_platform.lake import write
+from stock_platform.lake.object_store import open_store
+from stock_platform.lake.sql.query import query
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.real_input.bad_rows import published
 from stock_platform_tests.shared_data import SHARED
@@ -63,8 +63,8 @@ def test_a_missing_adjustment_can_not_come_in(tmp_path: Path) -> None:
         published("8TRA-DE-1d-missing-div-adjust-fixed"),
     )
     store = open_store(LakeSettings.model_validate({"lake": str(tmp_path)}))
-    publish.publish_daily_bars(store, found.days)
-    publish.publish_table(store, "dividends", None, found.dividends, key=DIVIDENDS_KEY)
+    write.publish_daily_bars(store, found.days)
+    write.publish_table(store, "dividends", None, found.dividends, key=DIVIDENDS_KEY)
 
     ours = query(store, "select session, adj_close from daily_bars_adjusted order by session")
 
@@ -105,7 +105,7 @@ def test_wild_bars_outside_regular_hours_are_neither_refused_nor_named() -> None
     """EA trades at 170 and 203 within one quarter of an hour before the open: it really did."""
     rows = published("EA-15m-no-bad-divs").rows
 
-    sifted = bar.sift(rows, bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.sift(rows, bars.MINUTE_BARS, dataset="minute_bars")
     closes = sifted.bars.sort("minute").group_by(
         pl.col("minute").dt.convert_time_zone("America/New_York").dt.date().alias("session"),
         maintain_order=True,

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.lake.live import live_parts
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.lake.stream_parts import live_parts
+from stock_platform.simulator.server import running
 from stock_platform_tests.real_input.stage import Platform, Vendor, truth
 
 FORWARD = (date(2026, 3, 6), date(2026, 3, 9))

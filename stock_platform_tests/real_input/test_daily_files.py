@@ -10,12 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.defs.daily_fill import RETRY_AFTER_S, DailyFill, Filled
-from stock_platform.domain.bar import MONEY
+from stock_platform.domain.bars import MONEY
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
-from stock_platform.lake import publish, read
+from stock_platform.lake import read, write
 from stock_platform.lake.quarantine import read_quarantine
-from stock_platform.simulator.serve import running
+from stock_platform.pipelines.daily_bars import RETRY_AFTER_S, DailyFill, Filled
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import VALUES, Clock, Platform, Vendor, asked_of
 from stock_platform_tests.shared_data import DAILY_FILES, SHARED
@@ -88,7 +88,7 @@ def expecting(folder: Path, vendor: Vendor) -> Platform:
     blank = [pl.lit(None).alias(name) for name in SYMBOLS if name not in listed.columns]
     rows = listed.with_columns(*blank).select(list(SYMBOLS)).cast(SYMBOLS)
     store = platform.knowledge.store
-    publish.publish_table(store, "reference_symbols", FIRST, rows, key=SYMBOLS_KEY)
+    write.publish_table(store, "reference_symbols", FIRST, rows, key=SYMBOLS_KEY)
     return platform
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.defs.daily_fill import REFUSALS_MAX, DailyFill, Filled
 from stock_platform.lake import read
-from stock_platform.simulator.script import Denial, Fault
-from stock_platform.simulator.serve import running
+from stock_platform.pipelines.daily_bars import REFUSALS_MAX, DailyFill, Filled
+from stock_platform.simulator.scenario import Denial, Fault
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import Clock, Platform, Vendor, asked_of
 

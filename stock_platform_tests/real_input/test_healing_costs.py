@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.healing.find import decide
-from stock_platform.simulator.script import Denial
-from stock_platform.simulator.serve import running
+from stock_platform.healing.scheduling import decide
+from stock_platform.simulator.scenario import Denial
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import Clock, Platform, Vendor, asked_of, truth
 

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.coverage import BITMAPS
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.lake import ledgers, read
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.lake import coverage, read
 from stock_platform_tests.real_input.recording import OUTAGE_MINUTES, Recording, recorded
 from stock_platform_tests.real_input.stage import FREE_PLAN, ROW, Platform, Vendor, asked_of
 from stock_platform_tests.shared_data import MINUTE_FILES
@@ -115,7 +115,7 @@ def test_coverage_can_be_derived_again_from_the_lake_alone(
 ) -> None:
     for session in recording.sessions:
         grid, knowledge = healed.grid(session), healed.knowledge
-        kept, derived = ledgers.load(knowledge.store, grid), knowledge.derive(grid)
+        kept, derived = coverage.load(knowledge.store, grid), knowledge.derive(grid)
         assert kept is not None
         # Which bars a heal brought is history, the rest follows from evidence.
         for name in set(BITMAPS) - {"healed"}:

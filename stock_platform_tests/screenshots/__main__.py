@@ -23,8 +23,8 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
-from stock_platform.commands.demo_plan import DemoPlan
-from stock_platform.defs.minute_bars import HEAL_RANGE
+from stock_platform.cli.demo.plan import DemoPlan
+from stock_platform.defs.minute_bars.assets import HEAL_RANGE
 
 DEMO, IMAGES = Path("data/demo"), Path("docs/images")
 BYTES_MAX = 300_000

@@ -11,12 +11,12 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from stock_platform.domain.quote import RAW_QUOTES
-from stock_platform.lake.publish import publish_quotes
-from stock_platform.lake.store import open_store
-from stock_platform.providers.contract import QuoteAnswer
-from stock_platform.serving.quote_queue import Message, QuoteQueue
+from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.lake.object_store import open_store
+from stock_platform.lake.write import publish_quotes
+from stock_platform.providers.sources import QuoteAnswer
 from stock_platform.serving.quote_requests import Processed, process_requests
+from stock_platform.serving.sqs import Message, QuoteQueue
 from stock_platform.settings import LakeSettings, QueueSettings, ServingSettings
 from stock_platform_tests.serving.made_quotes import made_quote
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.serving.quote_queue import QuoteQueue, create_queues
+from stock_platform.serving.sqs import QuoteQueue, create_queues
 from stock_platform.settings import PostgresSettings, QueueSettings, ServingSettings
 from stock_platform_tests.serving.faulty import Faults, faulty
 from stock_platform_tests.serving.running import fresh_database, running_aws, running_postgres

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.domain.quotes import RAW_QUOTES
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 

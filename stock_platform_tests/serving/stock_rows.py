@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from stock_platform.serving.postgres_rows import STOCK_DATA
+from stock_platform.serving.postgres.rows import STOCK_DATA
 
 FIRST_DAY = date(2019, 11, 22)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.store import Store
-from stock_platform.serving.alerts import (
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.object_store import Store
+from stock_platform.serving.alerts.dispatch import (
     FOLDER,
     GIVE_UP_AFTER,
     KEEP,

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.lake.disk import DiskStore
-from stock_platform.serving import alerts_texts
-from stock_platform.serving.alerts import Alert, Kind, Target, send_alert
-from stock_platform.serving.alerts_targets import open_targets
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.serving.alerts import messages
+from stock_platform.serving.alerts.channels import open_targets
+from stock_platform.serving.alerts.dispatch import Alert, Kind, Target, send_alert
 from stock_platform.serving.aws import open_client
 from stock_platform.settings import AlertSettings, MailSettings, ServingSettings
 from stock_platform_tests.serving.hooks import Hook, webhook
 from stock_platform_tests.serving.mail_servers import smtp_server
 
 NOW = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
-ALERT = alerts_texts.failed_run(
+ALERT = messages.failed_run(
     "heal", "4f0c", "HTTP 403 <!channel> & more", dagster_url="http://127.0.0.1:3000/"
 )
 
@@ -177,11 +177,11 @@ def test_every_kind_of_alert_has_words_and_a_key_of_its_own() -> None:
     symbols = [f"S{n}" for n in range(30)]
     alerts = [
         ALERT,
-        alerts_texts.refused_gap(friday, symbols, "massive", dagster_url=url),
-        alerts_texts.exhausted_gap(friday, ["GOOG"], 7, dagster_url=url),
-        alerts_texts.silent_stream("AM", NOW, dagster_url=url),
-        alerts_texts.late_report(date(2026, 11, 16), NOW, "", dagster_url=url),
-        alerts_texts.stale_data("lake/daily_bars", None, friday, dagster_url=url),
+        messages.refused_gap(friday, symbols, "massive", dagster_url=url),
+        messages.exhausted_gap(friday, ["GOOG"], 7, dagster_url=url),
+        messages.silent_stream("AM", NOW, dagster_url=url),
+        messages.late_report(date(2026, 11, 16), NOW, "", dagster_url=url),
+        messages.stale_data("lake/daily_bars", None, friday, dagster_url=url),
     ]
 
     assert {alert.kind for alert in alerts} == set(Kind)

@@ -7,7 +7,7 @@ from random import Random
 import polars as pl
 import pytest
 
-from stock_platform.domain.problems import Permanent, Transient
+from stock_platform.errors import Permanent, Transient
 from stock_platform.serving.dynamodb import LatestQuotes, Refreshed
 from stock_platform.settings import ServingSettings
 from stock_platform_tests.serving.faulty import Faults, Forward, Reply, answer_lost, error

@@ -5,8 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.domain.quote import RAW_QUOTES
+from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.errors import Permanent
 from stock_platform.serving.kinesis import QuoteStream
 from stock_platform.settings import ServingSettings
 from stock_platform_tests.serving.faulty import Faults, Forward, Reply, error

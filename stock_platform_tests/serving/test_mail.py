@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from moto.backends import get_backend
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.serving.mail import Doubtful, SesCourier, SmtpCourier, open_courier
+from stock_platform.errors import Permanent, Transient
+from stock_platform.serving.report.mailer import Doubtful, SesCourier, SmtpCourier, open_courier
 from stock_platform.settings import MailSettings
 from stock_platform_tests.serving.faulty import Faults, answer_lost, error
 from stock_platform_tests.serving.mail_servers import PASSWORD, USER, private_ca, smtp_server

@@ -13,10 +13,10 @@ import polars as pl
 import psycopg
 import pytest
 
-from stock_platform.domain.bar import MONEY
-from stock_platform.domain.problems import Malformed, Permanent, Transient
-from stock_platform.serving.postgres import open_stock_data, upsert_stock_data
-from stock_platform.serving.postgres_rows import STOCK_DATA, Upserted, stock_data_rows
+from stock_platform.domain.bars import MONEY
+from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.serving.postgres.rows import STOCK_DATA, Upserted, stock_data_rows
+from stock_platform.serving.postgres.store import open_stock_data, upsert_stock_data
 from stock_platform.settings import PostgresSettings
 from stock_platform_tests.serving.stock_rows import made_rows
 from stock_platform_tests.shared_data import SHARED

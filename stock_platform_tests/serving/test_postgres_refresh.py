@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import DAILY_BARS
+from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import SPLITS
 from stock_platform.domain.revision import Revision
-from stock_platform.lake.disk import DiskStore
-from stock_platform.lake.publish import publish_daily_bars, publish_table
-from stock_platform.serving.postgres import StockData, open_stock_data
-from stock_platform.serving.postgres_refresh import refresh_stock_data
-from stock_platform.serving.postgres_rows import Upserted
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.write import publish_daily_bars, publish_table
+from stock_platform.serving.postgres.refresh import refresh_stock_data
+from stock_platform.serving.postgres.rows import Upserted
+from stock_platform.serving.postgres.store import StockData, open_stock_data
 from stock_platform.settings import PostgresSettings
 from stock_platform_tests.shared_data import SHARED
 

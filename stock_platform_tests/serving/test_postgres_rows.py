@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.bar import MONEY
-from stock_platform.domain.problems import Malformed
+from stock_platform.domain.bars import MONEY
 from stock_platform.domain.reference import SPLITS
-from stock_platform.serving.postgres_rows import stock_data_rows, to_stock_data
+from stock_platform.errors import Malformed
+from stock_platform.serving.postgres.rows import stock_data_rows, to_stock_data
 from stock_platform_tests.shared_data import SHARED
 
 MONDAY = date(2026, 11, 16)

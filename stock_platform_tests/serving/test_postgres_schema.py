@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from stock_platform.serving.postgres import open_stock_data
-from stock_platform.serving.postgres_schema import migrate, newest_revision
+from stock_platform.serving.postgres.schema import migrate, newest_revision
+from stock_platform.serving.postgres.store import open_stock_data
 from stock_platform.settings import PostgresSettings
 
 

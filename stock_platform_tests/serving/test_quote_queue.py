@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.problems import Malformed, Permanent, Transient
-from stock_platform.domain.session import NEW_YORK
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.lake.object_store import open_store
 from stock_platform.lake.read import raw_quotes
-from stock_platform.lake.store import open_store
-from stock_platform.serving.quote_queue import QuoteQueue, create_queues
+from stock_platform.serving.sqs import QuoteQueue, create_queues
 from stock_platform.settings import LakeSettings, QueueSettings, ServingSettings
 from stock_platform_tests.serving.answering import POINTS, Vendor, answer_requests
 from stock_platform_tests.serving.faulty import Faults, Forward, Reply, answer_lost, error

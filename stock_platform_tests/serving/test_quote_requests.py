@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import REJECTED
-from stock_platform.domain.problems import Malformed, Permanent, Problem, Refused, Transient
-from stock_platform.providers.contract import QuoteAnswer
-from stock_platform.serving.quote_queue import QuoteQueue
+from stock_platform.domain.bars import REJECTED
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.sources import QuoteAnswer
 from stock_platform.serving.quote_requests import Processed, process_requests
+from stock_platform.serving.sqs import QuoteQueue
 from stock_platform_tests.serving.answering import Vendor, answer_requests
 from stock_platform_tests.serving.made_quotes import NOON
 

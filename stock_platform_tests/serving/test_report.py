@@ -9,10 +9,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.weekly import Week, weekly_performance
-from stock_platform.serving.charts import candlesticks
-from stock_platform.serving.report import (
+from stock_platform.serving.report.build import (
     Coverage,
     Rendered,
     WeeklyReport,
@@ -21,6 +20,7 @@ from stock_platform.serving.report import (
     preview,
     render,
 )
+from stock_platform.serving.report.charts import candlesticks
 from stock_platform_tests.serving.weekly_examples import (
     HOLIDAY_WEEK,
     NO_SPLITS,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent, Transient
-from stock_platform.lake.store import Store, open_store
-from stock_platform.serving.mail import Courier, Doubtful, SmtpCourier
-from stock_platform.serving.report_delivery import Delivery, compose, deliver_report, forget
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake.object_store import Store, open_store
+from stock_platform.serving.report.delivery import Delivery, compose, deliver_report, forget
+from stock_platform.serving.report.mailer import Courier, Doubtful, SmtpCourier
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.serving.mail_servers import smtp_server
 from stock_platform_tests.serving.test_mail import SENDER, plain

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from stock_platform.serving.report import preview
+from stock_platform.serving.report.build import preview
 from stock_platform_tests.serving.weekly_examples import HOLIDAY_WEEK, example_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import MINUTE_BARS, REJECTED
+from stock_platform.domain.bars import MINUTE_BARS, REJECTED
 from stock_platform.domain.coverage import Ledger
-from stock_platform.lake import layout, ledgers, live, publish, read
+from stock_platform.lake import coverage, read, stream_parts, tables, write
 from stock_platform.lake.compact import compact
-from stock_platform.lake.disk import DiskStore
-from stock_platform.serving.sql import connect, query
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, GRID, at, bars_of
 from stock_platform_tests.lake.workers import bars
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> DiskStore:
 @pytest.mark.parametrize(
     "view",
     [
-        *layout.TABLES,
+        *tables.TABLES,
         "minute_bars_adjusted",
         "daily_bars_adjusted",
         "split_factors",
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> DiskStore:
 def test_a_table_that_is_not_there_is_an_empty_view(store: DiskStore, view: str) -> None:
     answer = query(store, f"SELECT * FROM {view}")
 
-    known = layout.TABLES.get(view)
+    known = tables.TABLES.get(view)
     assert answer.height == 0
     assert not known or set(known.schema) <= set(answer.columns)
 
@@ -43,14 +43,14 @@ def test_a_table_that_is_not_there_is_an_empty_view(store: DiskStore, view: str)
 def test_an_empty_view_and_a_full_one_have_the_same_columns(store: DiskStore) -> None:
     empty = query(store, "SELECT * FROM minute_bars").schema
 
-    publish.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
+    write.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
 
     assert query(store, "SELECT * FROM minute_bars").schema == empty
 
 
 def test_bars_are_exact_and_know_their_session(store: DiskStore) -> None:
     rows = bars_of([("A", 0), ("NULL", 0)])
-    publish.publish_minute_bars(store, DAY, rows)
+    write.publish_minute_bars(store, DAY, rows)
 
     answer = query(store, "SELECT * FROM minute_bars ORDER BY symbol, minute")
 
@@ -60,11 +60,11 @@ def test_bars_are_exact_and_know_their_session(store: DiskStore) -> None:
 
 
 def test_live_parts_and_their_base_are_one_table(store: DiskStore) -> None:
-    publish.publish_minute_bars(store, DAY, bars(3, range(2), "rest", at=timedelta(hours=1)))
-    publish.publish_minute_bars(
+    write.publish_minute_bars(store, DAY, bars(3, range(2), "rest", at=timedelta(hours=1)))
+    write.publish_minute_bars(
         store, date(2026, 11, 18), _moved(bars_of([("A", 0)]), date(2026, 11, 18))
     )
-    live.write_live_minute(
+    stream_parts.write_live_minute(
         store, DAY, "0931", "w", bars(3, range(1, 3), "live", at=timedelta(days=1))
     )
     sql = "SELECT * EXCLUDE session FROM minute_bars WHERE session = '2026-11-19' ORDER BY ALL"
@@ -80,8 +80,8 @@ def test_live_parts_and_their_base_are_one_table(store: DiskStore) -> None:
 def test_of_equal_claims_sql_keeps_the_row_that_merging_keeps(store: DiskStore) -> None:
     one = bars(1, range(1), "live", at=timedelta())
     other = one.with_columns(volume=pl.lit(7).cast(MINUTE_BARS["volume"]), vwap=pl.lit(None))
-    live.write_live_minute(store, DAY, "0930", "w", one)
-    live.write_live_minute(store, DAY, "0930", "w", other.cast(MINUTE_BARS))
+    stream_parts.write_live_minute(store, DAY, "0930", "w", one)
+    stream_parts.write_live_minute(store, DAY, "0930", "w", other.cast(MINUTE_BARS))
 
     answer = query(store, "SELECT * EXCLUDE session FROM minute_bars")
 
@@ -94,7 +94,7 @@ def test_coverage_counts_its_bits(store: DiskStore) -> None:
         ledger.set_observed(bars_of([("A", 0), ("A", 10), ("B", 5)]))
         return ledger
 
-    ledgers.update(store, GRID, change)
+    coverage.update(store, GRID, change)
 
     answer = query(
         store,
@@ -108,8 +108,8 @@ def test_coverage_counts_its_bits(store: DiskStore) -> None:
 def test_a_rejected_row_and_an_answer_are_seen_once(store: DiskStore) -> None:
     row = ("minute_bars", "massive", "A", None, "why", "{}", at("15:00"))
     one = pl.DataFrame([row], schema=REJECTED, orient="row")
-    publish.quarantine(store, one)
-    publish.quarantine(store, one.with_columns(observed_at=pl.lit(at("15:00", date(2026, 11, 20)))))
+    write.quarantine(store, one)
+    write.quarantine(store, one.with_columns(observed_at=pl.lit(at("15:00", date(2026, 11, 20)))))
 
     answer = query(store, "SELECT symbol, reason, observed_at FROM quarantine")
 
@@ -118,9 +118,9 @@ def test_a_rejected_row_and_an_answer_are_seen_once(store: DiskStore) -> None:
 
 def test_a_table_of_an_extension_is_a_view_too(store: DiskStore) -> None:
     figures = pl.DataFrame({"symbol": ["A"], "rsi": [51.5]})
-    publish.publish_table(store, "indicators_minute", DAY, figures, key=["symbol"])
+    write.publish_table(store, "indicators_minute", DAY, figures, key=["symbol"])
     grown = figures.with_columns(sma=pl.lit(2.5))
-    publish.publish_table(store, "indicators_minute", date(2026, 11, 20), grown, key=["symbol"])
+    write.publish_table(store, "indicators_minute", date(2026, 11, 20), grown, key=["symbol"])
 
     answer = query(
         store, "SELECT symbol, rsi, sma, session FROM indicators_minute ORDER BY session"
@@ -131,10 +131,10 @@ def test_a_table_of_an_extension_is_a_view_too(store: DiskStore) -> None:
 
 def test_a_yearly_table_keeps_its_own_session_column(store: DiskStore) -> None:
     daily = bars_of([("A", 0)]).with_columns(session=pl.lit(DAY)).drop("minute")
-    publish.publish_daily_bars(
+    write.publish_daily_bars(
         store, daily.select("symbol", "session", pl.exclude("symbol", "session"))
     )
-    publish.publish_table(
+    write.publish_table(
         store, "indicators_daily", 2026, daily.select("symbol", "session", rsi=50.0), key=["symbol"]
     )
 
@@ -144,7 +144,7 @@ def test_a_yearly_table_keeps_its_own_session_column(store: DiskStore) -> None:
 
 
 def test_only_the_asked_sessions_object_is_opened(store: DiskStore) -> None:
-    publish.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
+    write.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
     store.create("minute_bars/session=2026-11-20/data.parquet", b"no parquet at all")
 
     answer = query(store, "SELECT count(*) AS n FROM minute_bars WHERE session = '2026-11-19'")

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import DAILY_BARS
+from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY
-from stock_platform.lake import publish
-from stock_platform.lake.disk import DiskStore
-from stock_platform.serving.sql import query
+from stock_platform.lake import write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.sql.query import query
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.shared_data import SHARED
 
@@ -45,19 +45,19 @@ def keep_daily(store: DiskStore, rows: pl.DataFrame) -> None:
         pl.lit("final").alias("revision"),
         pl.lit(SEEN).alias("observed_at"),
     )
-    publish.publish_daily_bars(store, bars.cast(DAILY_BARS))
+    write.publish_daily_bars(store, bars.cast(DAILY_BARS))
 
 
 def keep_splits(store: DiskStore, *splits: tuple[str, date, float, float]) -> None:
     rows = [(*split, "wiki", SEEN) for split in splits]
     frame = pl.DataFrame(rows, schema=SPLITS, orient="row")
-    publish.publish_table(store, "splits", None, frame, key=SPLITS_KEY)
+    write.publish_table(store, "splits", None, frame, key=SPLITS_KEY)
 
 
 def keep_dividends(store: DiskStore, *paid: tuple[str, date, float], currency: str = "USD") -> None:
     rows = [(name, on, None, amount, currency, 4, "CD", "wiki", SEEN) for name, on, amount in paid]
     frame = pl.DataFrame(rows, schema=DIVIDENDS, orient="row", strict=False)
-    publish.publish_table(store, "dividends", None, frame, key=DIVIDENDS_KEY)
+    write.publish_table(store, "dividends", None, frame, key=DIVIDENDS_KEY)
 
 
 def test_a_split_rescales_the_prices_before_it_as_yahoo_does(store: DiskStore) -> None:
@@ -117,7 +117,7 @@ def test_a_split_takes_effect_with_the_extended_hours_of_its_day(store: DiskStor
     keep_splits(store, ("A", DAY, 1, 2), ("A", DAY + timedelta(days=7), 1, 5), ("B", DAY, 3, 1))
     for day in (day_before, DAY):
         rows = bars_of([("A", 0), ("Z", 0)]).with_columns(minute=pl.col("minute") - (DAY - day))
-        publish.publish_minute_bars(store, day, rows)
+        write.publish_minute_bars(store, day, rows)
 
     ours = query(
         store,

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.lake import publish
-from stock_platform.lake.disk import DiskStore
-from stock_platform.serving.sql import connect, query
+from stock_platform.errors import Permanent
+from stock_platform.lake import write
+from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, bars_of
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> DiskStore:
     opened = DiskStore.open(tmp_path / "lake")
-    publish.publish_minute_bars(opened, DAY, bars_of([("A", 0)]))
+    write.publish_minute_bars(opened, DAY, bars_of([("A", 0)]))
     return opened
 
 

@@ -9,12 +9,12 @@ import boto3
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import MINUTE_BARS
-from stock_platform.domain.problems import Permanent
-from stock_platform.lake import publish
-from stock_platform.lake.store import Conflict, Store, open_store
-from stock_platform.serving.pinned import PinnedFiles
-from stock_platform.serving.sql import query
+from stock_platform.domain.bars import MINUTE_BARS
+from stock_platform.errors import Permanent
+from stock_platform.lake import write
+from stock_platform.lake.object_store import Conflict, Store, open_store
+from stock_platform.lake.sql.query import query
+from stock_platform.lake.sql.snapshot_fs import PinnedFiles
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY
 from stock_platform_tests.lake.servers import running_s3
@@ -59,7 +59,7 @@ def store(settings: LakeSettings) -> Store:
 
 def test_a_lake_is_asked_wherever_it_is(store: Store) -> None:
     rows = bars(SYMBOLS, range(390), "final", at=timedelta())
-    publish.publish_minute_bars(store, DAY, rows)
+    write.publish_minute_bars(store, DAY, rows)
 
     answer = query(
         store, "SELECT * EXCLUDE session FROM minute_bars WHERE session = '2026-11-19' ORDER BY ALL"
@@ -86,7 +86,7 @@ def test_a_query_never_mixes_two_versions_of_an_object(
 
 
 def test_a_lake_in_s3_can_not_be_written_by_sql(store: Store) -> None:
-    publish.publish_minute_bars(store, DAY, bars(1, range(1), "final", at=timedelta()))
+    write.publish_minute_bars(store, DAY, bars(1, range(1), "final", at=timedelta()))
     listed = store.list("")
 
     with pytest.raises(Permanent):

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 import polars as pl
 
 from stock_platform.domain.reference import SPLITS
-from stock_platform.domain.session import Calendar
+from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.weekly import Week, weekly_performance
-from stock_platform.serving.report import Coverage, WeeklyReport, build_report
+from stock_platform.serving.report.build import Coverage, WeeklyReport, build_report
 
 WEEK = Week.of(Calendar(), date(2026, 11, 21))
 """Monday 16 to Friday 20 November 2026, five sessions."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 DAY = date(2026, 11, 24)

@@ -7,25 +7,25 @@ from typing import get_args
 import msgspec
 import pytest
 
-from stock_platform.simulator import script
-from stock_platform.simulator.script import Fault
+from stock_platform.simulator import scenario
+from stock_platform.simulator.scenario import Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulator.md"
 PARTS = [
-    script.SyntheticScript,
-    script.SplitScript,
-    script.ReplayScript,
-    script.MarketScript,
-    script.Keys,
-    script.Denial,
-    script.Limit,
-    script.Plan,
-    script.Fault,
-    script.Outage,
-    script.Drop,
-    script.FlatFile,
-    script.Feed,
-    script.Script,
+    scenario.SyntheticScript,
+    scenario.SplitScript,
+    scenario.ReplayScript,
+    scenario.MarketScript,
+    scenario.Keys,
+    scenario.Denial,
+    scenario.Limit,
+    scenario.Plan,
+    scenario.Fault,
+    scenario.Outage,
+    scenario.Drop,
+    scenario.FlatFile,
+    scenario.Feed,
+    scenario.Script,
 ]
 
 

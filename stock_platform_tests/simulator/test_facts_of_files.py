@@ -14,8 +14,8 @@ import pytest
 from obstore.exceptions import NotFoundError, PermissionDeniedError
 from obstore.store import S3Store
 
-from stock_platform.simulator.script import FlatFile
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.scenario import FlatFile
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 DAY = date(2026, 11, 24)

@@ -11,9 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from stock_platform.simulator.plan import Budgets
-from stock_platform.simulator.script import Limit
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.entitlements import Budgets
+from stock_platform.simulator.scenario import Limit
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 DAY = date(2026, 11, 17)

@@ -12,7 +12,7 @@ import httpx2
 import massive
 import pytest
 
-from stock_platform.simulator.script import Denial, Fault
+from stock_platform.simulator.scenario import Denial, Fault
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.simulator.rest_client import DAY, RANGE, asking, at_ms
 

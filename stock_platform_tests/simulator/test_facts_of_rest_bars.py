@@ -7,7 +7,7 @@ import httpx2
 import polars as pl
 import pytest
 
-from stock_platform.domain.session import NEW_YORK
+from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.simulator.rest_client import DAY, HALF_DAY, RANGE, asking, at_ms
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.simulator.feed_client import (
     Told,

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 FIRST, LAST = date(2026, 11, 16), date(2026, 11, 18)

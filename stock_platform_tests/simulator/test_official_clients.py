@@ -17,7 +17,7 @@ from massive.rest.models import TickerDetails
 from massive.websocket import WebSocketClient
 from massive.websocket.models import EquityAgg, EquityTrade
 
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
 DAY = date(2026, 11, 24)

@@ -10,8 +10,8 @@ import pytest
 
 from stock_platform.settings import FinnhubSettings, MassiveSettings, RapidSettings
 from stock_platform.simulator.command import launched
-from stock_platform.simulator.script import load_script
-from stock_platform.simulator.serve import make_market
+from stock_platform.simulator.scenario import load_script
+from stock_platform.simulator.server import make_market
 from stock_platform.simulator.simulation import Simulator
 
 SCRIPT = "market: {synthetic: {symbols: [AAPL], first: 2026-11-17, last: 2026-11-17}}"

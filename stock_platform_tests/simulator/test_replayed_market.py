@@ -8,14 +8,14 @@ import httpx2
 import polars as pl
 import pytest
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.simulator.book import Book
-from stock_platform.simulator.flatfiles import flat_file
-from stock_platform.simulator.replayed import ReplayedMarket
-from stock_platform.simulator.script import ReplayScript
-from stock_platform.simulator.serve import running
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Malformed
+from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.market.replayed import ReplayedMarket
+from stock_platform.simulator.scenario import ReplayScript
+from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.vendors.flat_files import flat_file
 from stock_platform_tests.shared_data import DAILY_FILES, MINUTE_FILES, SHARED
 from stock_platform_tests.simulator.feed_client import hear, subscribed
 

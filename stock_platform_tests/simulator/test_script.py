@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Malformed
-from stock_platform.simulator.clock import Clock
-from stock_platform.simulator.script import (
+from stock_platform.errors import Malformed
+from stock_platform.simulator.market.clock import Clock
+from stock_platform.simulator.market.synthetic import SyntheticMarket
+from stock_platform.simulator.scenario import (
     MarketScript,
     Outage,
     Script,
@@ -15,7 +16,6 @@ from stock_platform.simulator.script import (
     load_script,
     minute_of_day,
 )
-from stock_platform.simulator.synthetic import SyntheticMarket
 
 WHOLE = """
 market:

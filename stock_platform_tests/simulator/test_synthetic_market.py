@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 import polars as pl
 import pytest
 
-from stock_platform.domain.bar import MINUTE_BARS, sift
-from stock_platform.domain.session import NEW_YORK, Calendar
-from stock_platform.simulator.script import SyntheticScript
-from stock_platform.simulator.synthetic import SyntheticMarket
-from stock_platform.simulator.universe import AWKWARD, WELL_KNOWN
+from stock_platform.domain.bars import MINUTE_BARS, sift
+from stock_platform.domain.sessions import NEW_YORK, Calendar
+from stock_platform.simulator.market.synthetic import SyntheticMarket
+from stock_platform.simulator.market.universe import AWKWARD, WELL_KNOWN
+from stock_platform.simulator.scenario import SyntheticScript
 
 DAY = date(2026, 11, 17)
 _FINGERPRINT = """

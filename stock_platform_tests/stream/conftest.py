@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
-from stock_platform.stream.journal import Journal
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
 from stock_platform_tests.stream.servers import Bucket, Redis, bucket, redis_server, s3_server
 
 

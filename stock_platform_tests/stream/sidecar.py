@@ -18,11 +18,11 @@ import psutil
 
 from stock_platform.settings import StreamSettings
 from stock_platform.stream import status, supervisor
-from stock_platform.stream.children import Child
+from stock_platform.stream.feed.reader import run_reader
+from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.reader import Tail
 from stock_platform.stream.options import ReaderOptions
-from stock_platform.stream.reader import run_reader
-from stock_platform.stream.records import Kind
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.processes import Child
 from stock_platform_tests.stream.servers import wait_until
 
 START_S = 100.0

@@ -10,14 +10,14 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.stream import offsets
-from stock_platform.stream.archive import Archive, ArchiveOptions
-from stock_platform.stream.archive_lines import Lines, without_ingest_time
-from stock_platform.stream.archive_state import ArchiveObject, Naming, Part
-from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.tail import Tail
-from stock_platform.stream.tailing import Tailer
+from stock_platform.stream.journal import checkpoints as offsets
+from stock_platform.stream.journal.consumer import Tailer
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.archive.lines import Lines, without_ingest_time
+from stock_platform.stream.sinks.archive.sink import Archive, ArchiveOptions
+from stock_platform.stream.sinks.archive.state import ArchiveObject, Naming, Part
+from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
 from stock_platform_tests.stream.servers import Bucket, wait_until
 
 NOON = 1_795_276_800_000_000  # 2026-11-21 16:00 UTC, in microseconds

@@ -7,12 +7,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from stock_platform.stream.archive import Archive
-from stock_platform.stream.archive_state import Naming
-from stock_platform.stream.archive_store import ArchiveStore
-from stock_platform.stream.athena import CHANNELS, ddl, duckdb_columns
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.archive.athena import CHANNELS, ddl, duckdb_columns
+from stock_platform.stream.sinks.archive.sink import Archive
+from stock_platform.stream.sinks.archive.state import Naming
+from stock_platform.stream.sinks.archive.store import ArchiveStore
 from stock_platform_tests.stream.servers import Bucket
 from stock_platform_tests.stream.test_archive import NOON, options, run_to_end
 

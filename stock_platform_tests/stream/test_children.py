@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stock_platform.stream.children import RESTART_S, Child
+from stock_platform.stream.processes import RESTART_S, Child
 from stock_platform_tests.stream.servers import wait_until
 
 HUNG_S = 0.3

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.stream.backoff import Backoff
-from stock_platform.stream.conversation import Conversation, Phase, last_words
+from stock_platform.stream.feed.backoff import Backoff
+from stock_platform.stream.feed.handshake import Conversation, Phase, last_words
 
 
 def said(*statuses: tuple[str, str]) -> bytes:

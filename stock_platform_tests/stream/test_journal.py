@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.stream import offsets
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.records import Kind
-from stock_platform.stream.segments import segments
-from stock_platform.stream.tail import Tail
+from stock_platform.errors import Permanent
+from stock_platform.stream.journal import checkpoints
+from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.segments import segments
+from stock_platform.stream.journal.writer import Journal
 
 FRAMES = st.lists(st.binary(max_size=300), min_size=1, max_size=5)
 
@@ -205,7 +205,7 @@ def test_a_second_writer_is_refused(folder: Path) -> None:
 def test_offsets_a_tailer_saw_are_never_used_again(folder: Path) -> None:
     """A loss of power may take bytes a tailer had already read and checkpointed."""
     written(folder, [[b"one"]])
-    offsets.save(folder, "latest", offsets.Checkpoint(10_000))
+    checkpoints.save(folder, "latest", checkpoints.Checkpoint(10_000))
 
     journal = journal_in(folder)
     journal.append_frames(0, 1, [b"two"], 1)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Transient
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.latest import Latest, LatestOptions
-from stock_platform.stream.redis_link import CommandFailed, Reply
-from stock_platform.stream.sinks import Sink, open_sink
-from stock_platform.stream.tail import Tail
+from stock_platform.errors import Transient
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.redis_client import CommandFailed, Reply
+from stock_platform.stream.sinks.redis_latest import Latest, LatestOptions
+from stock_platform.stream.sinks.redis_store import Sink, open_sink
 from stock_platform_tests.stream.servers import Redis, wait_until
 
 

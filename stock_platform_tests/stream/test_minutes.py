@@ -7,21 +7,21 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.answer import ANSWERS
-from stock_platform.domain.session import Calendar
-from stock_platform.healing.attempts import Backoff
+from stock_platform.domain.responses import ANSWERS
+from stock_platform.domain.sessions import Calendar
+from stock_platform.healing.apply_response import Rules
 from stock_platform.healing.derive import derive
-from stock_platform.healing.find import find_need
-from stock_platform.healing.judge import Rules
-from stock_platform.lake.live import live_parts, read_connections
+from stock_platform.healing.retry import Backoff
+from stock_platform.healing.scheduling import find_need
+from stock_platform.lake.object_store import Store, open_store
 from stock_platform.lake.quarantine import read_quarantine
 from stock_platform.lake.read import minute_bars
-from stock_platform.lake.store import Store, open_store
+from stock_platform.lake.stream_parts import live_parts, read_connections
 from stock_platform.settings import LakeSettings, MarketSettings
-from stock_platform.stream.bars import Bars, BarsOptions
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.minutes import MinuteWriter
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.lake_bars import Bars, BarsOptions
+from stock_platform.stream.sinks.minutes import MinuteWriter
 
 SESSION = date(2026, 11, 20)
 OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)

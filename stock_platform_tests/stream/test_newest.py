@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.stream.events import decode
-from stock_platform.stream.newest import Lifetimes, Newest
+from stock_platform.stream.sinks.conflation import Lifetimes, Newest
 
 NOW = datetime(2026, 11, 21, 16, 0, 0, 123_000, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from massive import WebSocketClient
 
-from stock_platform.simulator.serve import running
+from stock_platform.simulator.server import running
 from stock_platform.stream.options import FeedOptions
 from stock_platform_tests.stream.servers import wait_until
 from stock_platform_tests.stream.sidecar import (

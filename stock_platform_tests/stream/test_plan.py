@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.lake import layout
-from stock_platform.simulator.serve import running
+from stock_platform.lake import tables
+from stock_platform.simulator.server import running
 from stock_platform.stream import plan
 from stock_platform_tests.stream.sidecar import settings_for
 
@@ -37,7 +37,7 @@ def test_the_lake_accepts_the_name_of_this_machines_writer(
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: machine)
 
-    assert plan.writer("sidecar")[-8:] in layout.connections(TODAY, plan.writer("sidecar"))
+    assert plan.writer("sidecar")[-8:] in tables.connections(TODAY, plan.writer("sidecar"))
 
 
 def test_listed_symbols_are_added_behind_the_configured_ones_up_to_the_limit(

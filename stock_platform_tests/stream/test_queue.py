@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.queue import Queue, QueueOptions, stream_name
-from stock_platform.stream.redis_link import RedisLink
-from stock_platform.stream.tail import Tail
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.redis_client import RedisLink
+from stock_platform.stream.sinks.redis_streams import Queue, QueueOptions, stream_name
 from stock_platform_tests.stream.servers import Redis
 
 SHARDS = 3

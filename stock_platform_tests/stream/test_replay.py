@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.problems import Permanent
-from stock_platform.providers.connect import ProviderSettings
-from stock_platform.simulator.serve import running
-from stock_platform.stream import gaps
-from stock_platform.stream.archive import Archive
-from stock_platform.stream.archive_state import Naming
-from stock_platform.stream.archive_store import ArchiveStore, StoreOptions
-from stock_platform.stream.backfill import Backfill, BackfillOptions, open_http, span_ms
+from stock_platform.errors import Permanent
+from stock_platform.providers.registry import ProviderSettings
+from stock_platform.simulator.server import running
 from stock_platform.stream.events import decode
-from stock_platform.stream.gaps import Gap
-from stock_platform.stream.journal import Journal
-from stock_platform.stream.replay import replay
+from stock_platform.stream.feed import gaps
+from stock_platform.stream.feed.backfill import Backfill, BackfillOptions, open_http, span_ms
+from stock_platform.stream.feed.gaps import Gap
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.sinks.archive.sink import Archive
+from stock_platform.stream.sinks.archive.state import Naming
+from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
+from stock_platform.stream.sinks.replay import replay
 from stock_platform_tests.stream.servers import Bucket, Redis
 from stock_platform_tests.stream.sidecar import settings_for
 from stock_platform_tests.stream.test_archive import NOON, options, run_to_end, trade
@@ -132,7 +132,7 @@ def test_a_gap_too_large_for_one_object_is_refused_and_leaves_nothing(
     folder.mkdir()
     lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
     gaps.record(folder, Gap("delayed", ["T"], lost, lost + 120_000, "x", lost, lost + 120_000))
-    monkeypatch.setattr("stock_platform.stream.backfill.OBJECT_BYTES_MAX", 1000)
+    monkeypatch.setattr("stock_platform.stream.feed.backfill.OBJECT_BYTES_MAX", 1000)
     with running(SCRIPT) as simulator:
         backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
         backfill.work()

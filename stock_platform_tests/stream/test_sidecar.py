@@ -10,14 +10,14 @@ import msgspec
 import polars as pl
 import pytest
 
-from stock_platform.domain.session import NEW_YORK
-from stock_platform.lake.live import read_connections
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.lake.object_store import open_store
 from stock_platform.lake.read import minute_bars
-from stock_platform.lake.store import open_store
+from stock_platform.lake.stream_parts import read_connections
 from stock_platform.settings import LakeSettings
-from stock_platform.simulator.serve import running
-from stock_platform.stream.archive_lines import without_ingest_time
-from stock_platform.stream.line import DEBUG_BYTES
+from stock_platform.simulator.server import running
+from stock_platform.stream.feed.connection import DEBUG_BYTES
+from stock_platform.stream.sinks.archive.lines import without_ingest_time
 from stock_platform_tests.stream.servers import Bucket, Redis, wait_until
 from stock_platform_tests.stream.sidecar import running_sidecar, settings_for
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis as redis_client
 
-from stock_platform.domain.problems import Permanent, Transient
+from stock_platform.errors import Permanent, Transient
 from stock_platform.stream.lease import Lease
-from stock_platform.stream.newest import Update
-from stock_platform.stream.sinks import FenceLost, Sink, open_sink
+from stock_platform.stream.sinks.conflation import Update
+from stock_platform.stream.sinks.redis_store import FenceLost, Sink, open_sink
 from stock_platform_tests.stream.servers import Redis, free_port
 
 TOKEN = "upstash-token"

@@ -1,0 +1,71 @@
+"""What the demo prints at its end: the account of every minute, two answers, where to look."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from rich.console import Console
+from rich.table import Table
+
+from stock_platform.cli.demo.plan import DemoPlan
+from stock_platform.cli.sql import to_table
+from stock_platform.domain.coverage import COUNTS
+from stock_platform.lake import coverage
+from stock_platform.lake.sql.query import query
+from stock_platform.pipelines.context import Knowledge
+
+SHOWN = ("expected", "observed", "silent", "empty", "healed", "missing", "refused")
+QUERIES = {
+    "the five most traded symbols": (
+        "select symbol, sum(volume)::bigint as shares, count(*) as bars from minute_bars "
+        "group by symbol order by shares desc limit 5"
+    ),
+    "where the bars came from": (
+        "select provider, revision, count(*) as bars, count(distinct symbol) as symbols "
+        "from minute_bars group by all order by bars desc"
+    ),
+}
+
+
+def figures(knowledge: Knowledge, sessions: Iterable[date]) -> dict[str, int | float]:
+    """Add up the coverage of the sessions."""
+    known = coverage.summaries(knowledge.store, sessions)
+    return {name: int(known[name].sum()) for name in COUNTS}
+
+
+def print_report(
+    console: Console,
+    plan: DemoPlan,
+    knowledge: Knowledge,
+    result: dict[str, int | float],
+    *,
+    runs: Mapping[str, int],
+) -> None:
+    """Print the table, who started how many `runs`, two answers and the next steps."""
+    known = coverage.summaries(knowledge.store, plan.sessions)
+    table = Table("session", *SHOWN, title="every expected symbol-minute, accounted for")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in known.iter_rows(named=True):
+        table.add_row(str(row["session"]), *(f"{row[name]:,}" for name in SHOWN))
+    table.add_section()
+    table.add_row("all", *(f"{result[name]:,}" for name in SHOWN), style="bold")
+    console.print(table)
+    console.print(
+        f"bars that differ from the simulator's truth: [bold]{result['mismatched']}[/]   "
+        f"({result['seconds']} s)\n"
+    )
+    console.print("[dim]runs, and who asked for them (nobody else did anything):[/]")
+    for who, count in sorted(runs.items()):
+        console.print(f"  {count:3d}  {who}")
+    console.print()
+    for title, sql in QUERIES.items():
+        console.print(f'[dim]stocks sql "{sql}"[/]')
+        console.print(to_table(query(knowledge.store, sql), rows_max=10, title=title))
+    home = f"DAGSTER_HOME={plan.home}"
+    console.print(
+        "Where to look next:\n"
+        f"  the lineage graph    {home} .venv/bin/dagster-webserver -m stock_platform.definitions\n"
+        f"  one symbol's minutes STOCKS_LAKE={plan.lake} .venv/bin/stocks coverage --symbol MSFT\n"
+        f"  the daemon's log     {plan.folder / 'daemon.log'}\n"
+        "  your own data        docs/operations.md"
+    )

@@ -1,0 +1,116 @@
+"""Examinations of the market-data providers: one cheap question to each."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from stock_platform.cli.doctor.check import Examination
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.domain.symbols import Symbol
+from stock_platform.errors import Permanent, Refused
+from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
+from stock_platform.providers.sources import QuoteSource, ReferenceSource, SessionSource
+from stock_platform.settings import MarketSettings, load
+
+ASKED = Symbol("AAPL")
+"""Every provider knows it; asked for when no symbol is configured."""
+_TIMEOUT_S = 10.0
+_NO_KEY = SecretStr("")
+Source = TypeVar("Source", ReferenceSource, SessionSource, QuoteSource)
+
+
+@contextmanager
+def _only(provider: str) -> Generator[Providers]:
+    """Open one vendor alone, so that a question is asked once and fails soon.
+
+    What is wrong with the settings of another one is found by its own examination.
+    """
+    settings = ProviderSettings.load()
+    hasty = {"attempts_max": 1, "request_timeout_s": _TIMEOUT_S, "budget_wait_max_s": _TIMEOUT_S}
+    settings = replace(settings, requests=settings.requests.model_copy(update=hasty))
+    without = {"api_key": _NO_KEY, "flatfiles_access_key": _NO_KEY, "key": _NO_KEY}
+    others = {"massive", "finnhub", "rapid"} - {provider}
+    silent = {name: getattr(settings, name).model_copy(update=without) for name in others}
+    with open_providers(replace(settings, **silent)) as providers:
+        yield providers
+
+
+def _ask_massive() -> str:
+    with _only("massive") as providers:
+        source = _named(providers.reference, "massive")
+        return f"the key is accepted; the market is {source.market_status().market}"
+
+
+def _ask_flatfiles() -> str:
+    with _only("massive") as providers:
+        source = _named(providers.session, "massive_flatfiles")
+        today = datetime.now(UTC).astimezone(NEW_YORK).date()
+        # Two sessions back is published even on the morning after a holiday.
+        market = load(MarketSettings)
+        session = min(market.calendar().previous(today, 2), market.span(today)[1])
+        there = source.fingerprint(session)
+    if there is None:
+        raise Permanent(f"the bucket has no minute file of {session}")
+    return f"the bucket has the minute file of {session}"
+
+
+def _quote_of(field: str, provider: str) -> Callable[[], str]:
+    def ask() -> str:
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        symbol = (load(MarketSettings).symbols or (ASKED,))[0]
+        with _only(field) as providers:
+            answer = _named(providers.quotes, provider).quotes([symbol], minute)
+        if answer.refused:
+            raise Refused(f"{provider} refuses {symbol}: {answer.detail}")
+        if answer.failed or answer.rejected.height:
+            raise Permanent(f"{provider} gave no usable quote of {symbol}: {answer.detail}")
+        return f"gave a quote of {symbol}" if answer.quotes.height else f"knows no {symbol}"
+
+    return ask
+
+
+def _named(sources: list[Source], name: str) -> Source:
+    return next(source for source in sources if source.name == name)
+
+
+def _has(field: str, key: str) -> Callable[[], bool]:
+    def is_set() -> bool:
+        return bool(getattr(getattr(ProviderSettings.load(), field), key).get_secret_value())
+
+    return is_set
+
+
+VENDORS = (
+    Examination(
+        "massive",
+        _has("massive", "api_key"),
+        _ask_massive,
+        "set MASSIVE_API_KEY (or POLYGON_API_KEY)",
+        "check MASSIVE_API_KEY, MASSIVE_REST_URL and what the plan includes",
+    ),
+    Examination(
+        "massive_flatfiles",
+        _has("massive", "flatfiles_access_key"),
+        _ask_flatfiles,
+        "set MASSIVE_FLATFILES_ACCESS_KEY and MASSIVE_FLATFILES_SECRET_KEY",
+        "check both keys (they are not the API key) and what the plan includes",
+    ),
+    Examination(
+        "finnhub",
+        _has("finnhub", "api_key"),
+        _quote_of("finnhub", "finnhub"),
+        "set FINNHUB_API_KEY",
+        "check FINNHUB_API_KEY and FINNHUB_REST_URL",
+    ),
+    Examination(
+        "rapidapi",
+        _has("rapid", "key"),
+        _quote_of("rapid", "rapidapi"),
+        "set RAPIDAPI_KEY and RAPIDAPI_URL",
+        "check RAPIDAPI_KEY, RAPIDAPI_URL and RAPIDAPI_FIELDS",
+    ),
+)

@@ -1,0 +1,169 @@
+"""`stocks init`: load history into the lake, newest session first, with progress."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from stock_platform.cli.terminal import console
+from stock_platform.defs.reference.assets import MARGIN, take_snapshots
+from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS_KEY
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Permanent, Problem
+from stock_platform.healing.scheduling import latest_verification
+from stock_platform.indicators.indicator import Timeframe
+from stock_platform.lake import read, write
+from stock_platform.lake.object_store import open_store
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.daily_bars import DailyFill
+from stock_platform.pipelines.heal import Healer
+from stock_platform.pipelines.indicators.selection import TIMEFRAMES, chosen
+from stock_platform.pipelines.indicators.stores import shelf_of
+from stock_platform.pipelines.indicators.updater import Chain
+from stock_platform.providers.registry import Providers, open_providers
+from stock_platform.serving.postgres.refresh import refresh_stock_data
+from stock_platform.serving.postgres.store import open_stock_data
+from stock_platform.settings import (
+    HealingSettings,
+    LakeSettings,
+    MarketSettings,
+    PostgresSettings,
+    RequestSettings,
+    load,
+)
+
+SESSIONS_AT_ONCE = 10
+"""Between two steps of the progress bar."""
+
+
+def load_history(count: int) -> int:
+    """Load the last `count` closed sessions; give 0 when all of them are accounted for.
+
+    Safe to stop and to repeat: what is verified already is not asked for again.
+    """
+    terminal = console()
+    knowledge = Knowledge(
+        open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
+    )
+    now = datetime.now(UTC)
+    sessions = _sessions(knowledge, count, now)
+    with open_providers() as providers:
+        _reference(knowledge, providers, sessions)
+        healer = Healer(knowledge, providers, load(RequestSettings).asks_at_once)
+        missing = _minutes(terminal, healer, sessions, now)
+        absent = _daily(terminal, knowledge, providers, sessions)
+    for timeframe in TIMEFRAMES:
+        _indicators(terminal, knowledge, timeframe, sessions)
+    served = _serve(knowledge, sessions)
+    terminal.print(
+        f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
+        f"missing, {absent:,} daily bars without a provider, {served:,} rows of stock_data. "
+        f"`stocks coverage` shows more."
+    )
+    return 0 if missing == 0 else 1
+
+
+def _sessions(knowledge: Knowledge, count: int, now: datetime) -> list[date]:
+    last = knowledge.calendar.latest_closed(now - knowledge.rules.settle)
+    if knowledge.market.last_session:
+        last = min(last, knowledge.market.last_session)
+    first = last if count == 1 else knowledge.calendar.previous(last, count - 1)
+    if knowledge.market.first_session:
+        first = max(first, knowledge.market.first_session)
+    sessions = knowledge.calendar.sessions(first, last)
+    if not sessions:
+        raise Permanent(f"no session to load between {first} and {last}")
+    return sessions
+
+
+def _reference(knowledge: Knowledge, providers: Providers, sessions: list[date]) -> None:
+    if not providers.reference:
+        return
+    source, store = providers.reference[0], knowledge.store
+    take_snapshots(knowledge, source, [sessions[0], sessions[-1]])
+    first, last = sessions[0] - MARGIN, datetime.now(NEW_YORK).date()
+    splits, dividends = source.splits(first, last), source.dividends(first, last)
+    write.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
+    write.publish_table(store, "dividends", None, dividends, key=DIVIDENDS_KEY)
+
+
+def _minutes(console: Console, healer: Healer, sessions: list[date], now: datetime) -> int:
+    missing = 0
+    with _progress(console) as progress:
+        task = progress.add_task("minute bars", total=len(sessions))
+        for session in reversed(sessions):
+            progress.update(task, description=f"minute bars {session}")
+            missing += _settle(progress, healer, session, now)
+            progress.advance(task)
+    return missing
+
+
+def _settle(progress: Progress, healer: Healer, session: date, now: datetime) -> int:
+    knowledge = healer.knowledge
+    grid = knowledge.calendar.grid(session)
+    since = latest_verification(
+        grid.closes_at,
+        now,
+        settle=knowledge.rules.settle,
+        after=[timedelta(hours=hours) for hours in knowledge.healing.verify_after_hours],
+    )
+    try:
+        ledger = healer.settle(grid, now=now, since=since or grid.closes_at).ledger
+    except Problem as problem:
+        progress.console.print(f"[red]{session}: {problem}[/]")
+        ledger = knowledge.ledger(grid)
+    return ledger.totals()["missing"]
+
+
+def _daily(
+    console: Console, knowledge: Knowledge, providers: Providers, sessions: list[date]
+) -> int:
+    absent = 0
+    fill = DailyFill(knowledge, providers.daily)
+    with _progress(console) as progress:
+        task = progress.add_task("daily bars", total=len(sessions))
+        for start in range(0, len(sessions), 10):
+            days = sessions[start : start + 10]
+            progress.update(task, description=f"daily bars {days[0]}")
+            absent += fill.fill(days).absent
+            progress.advance(task, len(days))
+    return absent
+
+
+def _indicators(
+    console: Console, knowledge: Knowledge, timeframe: Timeframe, sessions: list[date]
+) -> None:
+    """Compute the sessions in their order, each onward from the one before."""
+    splits = read.table(knowledge.store, "splits", None)
+    chain = Chain(
+        shelf_of(knowledge.store, timeframe), chosen(timeframe), splits, first=sessions[0]
+    )
+    with _progress(console) as progress:
+        task = progress.add_task(f"{timeframe} indicators", total=len(sessions))
+        for start in range(0, len(sessions), SESSIONS_AT_ONCE):
+            days = sessions[start : start + SESSIONS_AT_ONCE]
+            progress.update(task, description=f"{timeframe} indicators {days[0]}")
+            chain.extend(days)
+            progress.advance(task, len(days))
+
+
+def _serve(knowledge: Knowledge, sessions: list[date]) -> int:
+    with open_stock_data(load(PostgresSettings)) as stock_data:
+        done = refresh_stock_data(knowledge.store, stock_data, sessions[0], sessions[-1])
+    return done.inserted + done.updated + done.unchanged
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -1,1 +1,0 @@
-"""What the `stocks` command does, one file per command."""

@@ -1,0 +1,1 @@
+"""Dagster code that several concepts of `defs/` share."""

@@ -1,0 +1,22 @@
+"""How an asset fails: what repeating can not help is not retried at any of Dagster's levels."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from stock_platform.errors import Problem, Transient
+
+LATER = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
+"""For steps that talk to a service: it may be restarting."""
+
+
+@contextmanager
+def permanent_is_final() -> Generator[None]:
+    """Let transient problems through to the retry policy; fail for good with any other."""
+    try:
+        yield
+    except Transient:
+        raise
+    except Problem as problem:
+        raise dg.Failure(str(problem), allow_retries=False) from problem

@@ -1,0 +1,130 @@
+"""How the gap sensors ask for runs: once per session, never twice for one reason."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import dagster as dg
+import msgspec
+
+from stock_platform.components.partitions import calendar, key_of
+from stock_platform.defs.minute_bars.assets import HEAL_RANGE, HEAL_SESSION
+from stock_platform.errors import Problem
+from stock_platform.healing.retry import Backoff
+from stock_platform.healing.scheduling import Asked, Need, decide
+from stock_platform.settings import HealingSettings
+
+REMEMBERED_MAX = 400
+"""Sessions kept in one cursor; the oldest are forgotten first."""
+
+_GOING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+_CURSOR = msgspec.json.Decoder(dict[date, Asked])
+
+
+def read_cursor(cursor: str | None) -> dict[date, Asked]:
+    """Read what was asked for; an unreadable cursor counts as empty."""
+    try:
+        return _CURSOR.decode(cursor) if cursor else {}
+    except msgspec.MsgspecError:
+        return {}
+
+
+def write_cursor(asked: dict[date, Asked]) -> str:
+    """Write what was asked for; `read_cursor` gives it back."""
+    newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
+    return msgspec.json.encode({day: asked[day] for day in newest}).decode()
+
+
+def collect(
+    need_of: Callable[[date], Need | None], sessions: Iterable[date]
+) -> tuple[list[Need], list[str]]:
+    """Give the needs of the sessions, and what was wrong with those that could not be read.
+
+    One session in trouble must not keep the others from being healed.
+    """
+    needs: list[Need] = []
+    troubles: list[str] = []
+    for session in sessions:
+        try:
+            need = need_of(session)
+        except Problem as problem:
+            troubles.append(f"{session}: {problem}")
+        else:
+            needs += [need] if need else []
+    return needs, troubles
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The decision of one tick: the runs to ask for and the cursor to keep."""
+
+    chosen: Sequence[tuple[Need, Asked]]
+    cursor: str
+
+
+def ask(
+    context: dg.SensorEvaluationContext,
+    needs: Iterable[Need],
+    now: datetime,
+    settings: HealingSettings,
+) -> Asking:
+    """Choose the sessions to heal now, given what this sensor asked for before."""
+    asked = read_cursor(context.cursor)
+    chosen = decide(
+        needs,
+        asked,
+        now,
+        backoff=Backoff.from_minutes(settings.backoff_minutes),
+        running=sessions_in_work(context.instance),
+        failed=sessions_that_failed(context.instance, context.sensor_name),
+        sessions_max=settings.sessions_at_once,
+    )
+    return Asking(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
+
+
+def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:
+    """Give the sessions for which a heal or settlement is queued or running."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=500)
+    days = (run.tags.get(HEAL_SESSION) for run in runs)
+    return frozenset(date.fromisoformat(day) for day in days if day)
+
+
+def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset[date]:
+    """Give the sessions whose newest run asked for by a sensor ended in failure."""
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=200)
+    newest: dict[str, dg.DagsterRunStatus] = {}
+    for run in runs:
+        if HEAL_SESSION in run.tags:
+            newest.setdefault(run.tags[HEAL_SESSION], run.status)
+    failed = (day for day, status in newest.items() if status == dg.DagsterRunStatus.FAILURE)
+    return frozenset(date.fromisoformat(day) for day in failed)
+
+
+def minute_run(
+    sensor: str, need: Need, entry: Asked, *, asset: dg.AssetsDefinition
+) -> dg.RunRequest:
+    """Ask for one run over a span of a session's minutes.
+
+    The run key carries the session, the span and the count of asking: a daemon
+    killed between submit and cursor asks again under the same key and Dagster
+    drops the repeat, while a gap that reopens gets a new one.
+    """
+    labels = calendar().minute_labels()
+    first, last = labels[need.first], labels[need.last]
+    return dg.RunRequest(
+        run_key=f"{sensor}:{need.session}:{first}-{last}:{entry.count}",
+        asset_selection=[asset.key],
+        tags={
+            "dagster/asset_partition_range_start": key_of(need.session, first),
+            "dagster/asset_partition_range_end": key_of(need.session, last),
+            HEAL_SESSION: need.session.isoformat(),
+            HEAL_RANGE: f"{need.session} {first}-{last}",
+        },
+    )

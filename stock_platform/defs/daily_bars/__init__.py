@@ -1,0 +1,1 @@
+"""Daily bars: asset, schedule and checks."""

@@ -1,0 +1,1 @@
+"""Indicator tables: assets and checks."""

@@ -1,0 +1,1 @@
+"""Minute bars and everything known of a session's minutes."""

@@ -1,0 +1,65 @@
+"""`lake/minute_bars`: the bars of a session's minutes, healed where they are missing."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from stock_platform.components import metadata
+from stock_platform.components.partitions import session_and_slots, session_minutes
+from stock_platform.defs.resources import HealerResource
+from stock_platform.domain.bars import MINUTE_BARS
+from stock_platform.errors import Permanent
+from stock_platform.pipelines.heal import Healed
+
+HEAL_SESSION = "heal/session"
+HEAL_RANGE = "heal/range"
+
+
+@dg.asset(
+    key=["lake", "minute_bars"],
+    partitions_def=session_minutes,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="lake",
+    kinds={"polars", "parquet"},
+    owners=metadata.OWNERS,
+    metadata=metadata.columns(MINUTE_BARS, ("symbol", "minute")),
+    deps=[dg.AssetKey(["reference", "symbols"])],
+    pool="provider_rest",
+)
+def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> None:
+    """One row is one bar: a symbol's minute at its best known revision.
+
+    A partition is one minute of one session (New York wall clock). Materializing
+    asks the providers for the expected symbol-minutes that are not yet observed or
+    proven empty, publishes what they answer at revision `rest` or `final`, and
+    updates `lake/coverage`. A range of minutes is one run; repeating it changes
+    nothing. Good minutes from the stream are recorded here without a run.
+    """
+    grid, first, last = session_and_slots(context.partition_keys)
+    now = datetime.now(UTC)
+    with healer.open(context.log.info) as opened:
+        try:
+            healed = opened.heal(
+                grid, first, last, now=now, only_ready=HEAL_SESSION in context.run.tags
+            )
+        except Permanent as problem:
+            raise dg.Failure(str(problem), allow_retries=False) from problem
+    _describe(context, healed, grid.due(now, 0))
+
+
+def _describe(context: dg.AssetExecutionContext, healed: Healed, due: int) -> None:
+    """Tell the whole story once, on the run's last minute, and a line on every other one.
+
+    What is kept for ever is kept small: a session's run writes 390 of these events.
+    """
+    coverage = metadata.of_coverage(healed.ledger, due)
+    context.add_asset_metadata({name: coverage[name] for name in metadata.COVERAGE_LINES})
+    context.add_asset_metadata(
+        {**coverage, **metadata.of_heal(healed), "heat map": metadata.picture(healed.ledger, due)},
+        partition_key=context.partition_keys[-1],
+    )
+    if healed.refused or healed.failed:
+        context.log.warning(
+            f"{healed.refused} answers were refused and {healed.failed} failed; "
+            "coverage says which symbols, and when they are asked again"
+        )

@@ -1,0 +1,156 @@
+"""Who hears of trouble: failed runs at once, standing troubles every few minutes.
+
+Without a target everything here is quiet: the troubles are on the assets' pages.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from stock_platform.defs.minute_bars.sensors import INTERVAL_S
+from stock_platform.defs.resources import LakeResource
+from stock_platform.defs.stream.assets import grid_now, signs_of_life
+from stock_platform.errors import Problem
+from stock_platform.pipelines.alert_rules import Watch
+from stock_platform.serving.alerts import messages
+from stock_platform.serving.alerts.dispatch import (
+    Alert,
+    Kind,
+    Target,
+    Told,
+    resend_failed,
+    send_alert,
+)
+from stock_platform.settings import (
+    AlertSettings,
+    FollowingSettings,
+    MailSettings,
+    ReportSettings,
+    ServingSettings,
+    load,
+)
+
+NO_TARGET = (
+    "nobody is told: set STOCKS_ALERT_MAIL_TO, STOCKS_ALERT_SNS_TOPIC or STOCKS_ALERT_WEBHOOK"
+)
+WILL_RETRY = "dagster/will_retry"
+TICK_S = 40.0
+"""Dagster ends a tick after a minute; what is left is told by the next one."""
+ONCE = timedelta(days=7)
+"""A gap that stays is no news every four hours."""
+REASON_LENGTH_MAX = 1000
+ASSETS_NAMED_MAX = 3
+
+
+def _targets() -> list[Target]:
+    alerts = load(AlertSettings)
+    if not (alerts.alert_mail_to or alerts.alert_sns_topic or alerts.alert_webhook):
+        return []
+    # boto3 and the mail clients are loaded once somebody is to be told.
+    from stock_platform.serving.alerts.channels import open_targets
+
+    return open_targets(alerts, load(ServingSettings), load(MailSettings))
+
+
+def _window(alert: Alert) -> timedelta:
+    window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
+    lasting = alert.kind in {Kind.REFUSED_GAP, Kind.EXHAUSTED_GAP}
+    return max(window, ONCE) if lasting else window
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=INTERVAL_S, default_status=dg.DefaultSensorStatus.RUNNING
+)
+def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
+    """Runs that failed and that nobody will retry: an alert with a link to the run."""
+    # Whatever is returned ends the tick before the next failed run: say it in the log.
+    run = context.dagster_run
+    if run.tags.get(WILL_RETRY) == "true":
+        context.log.info(f"Dagster will retry run {run.run_id}")
+        return
+    targets = _targets()
+    if not targets:
+        context.log.info(NO_TARGET)
+        return
+    alert = messages.failed_run(
+        name_of(run),
+        run.run_id,
+        reason_of(context),
+        dagster_url=load(AlertSettings).dagster_url,
+    )
+    told = send_alert(alert, targets, lake.store(), clock=_now, window=_window(alert))
+    context.log.info(f"told: {told}")
+
+
+def name_of(run: dg.DagsterRun) -> str:
+    """Name what ran: the job, or the assets of a run that no job of ours defines."""
+    if not run.job_name.startswith("__") or not run.asset_selection:
+        return run.job_name
+    names = sorted(key.to_user_string() for key in run.asset_selection)
+    more = len(names) - ASSETS_NAMED_MAX
+    shown = ", ".join(names[:ASSETS_NAMED_MAX])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def reason_of(context: dg.RunFailureSensorContext) -> str:
+    """Say which steps failed and why, without stack traces."""
+    reasons = [
+        f"{event.step_key}: {error.cause.message if error.cause else error.message}".strip()
+        for event in context.get_step_failure_events()
+        if (error := event.step_failure_data.error) is not None
+    ]
+    told = "\n".join(reasons) or context.failure_event.message or "no reason was recorded"
+    return told[:REASON_LENGTH_MAX]
+
+
+@dg.sensor(
+    minimum_interval_seconds=INTERVAL_S * 10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def standing_troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SkipReason:
+    """Hopeless gaps, a silent stream, a late report, stale data; then what failed to arrive."""
+    try:
+        targets = _targets()
+    except Problem as problem:
+        context.log.error(str(problem))
+        return dg.SkipReason(str(problem))
+    if not targets:
+        return dg.SkipReason(NO_TARGET)
+    store, until = lake.store(), time.monotonic() + TICK_S
+    sent = list[str]()
+    for alert in _troubles(context, lake):
+        if time.monotonic() > until:
+            break
+        told = send_alert(alert, targets, store, clock=_now, window=_window(alert))
+        sent += [f"{alert.kind} {alert.key}"] if told.sent else []
+    again = Told()
+    if time.monotonic() < until:
+        window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
+        again = resend_failed(targets, store, clock=_now, window=window)
+    told_now = [*sent, *again.sent]
+    return dg.SkipReason("told: " + "; ".join(told_now) if told_now else "no trouble to tell")
+
+
+def _troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> Iterator[Alert]:
+    """Give what each look finds; one that cannot look does not keep the others from it."""
+    knowledge, now = lake.knowledge(), _now()
+    url = load(AlertSettings).dagster_url
+    watch = Watch(knowledge, now, load(FollowingSettings), url)
+    mails = load(MailSettings).mail_transport != "none" and load(ReportSettings).report_to
+    looks = [
+        lambda: watch.stream(signs_of_life(knowledge, now), grid_now(knowledge, now)),
+        watch.stale,
+        *([watch.report] if mails else []),
+        watch.gaps,
+    ]
+    for look in looks:
+        try:
+            yield from look()
+        except Problem as problem:
+            context.log.error(str(problem))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

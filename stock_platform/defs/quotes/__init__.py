@@ -1,0 +1,1 @@
+"""Polled quotes: assets, schedules and requests."""

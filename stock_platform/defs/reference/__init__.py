@@ -1,0 +1,1 @@
+"""Symbols, splits and dividends."""

@@ -1,0 +1,154 @@
+"""`reference/*`: listed symbols as of a date, splits and dividends."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from stock_platform.components import metadata
+from stock_platform.components.partitions import NEW_YORK
+from stock_platform.defs.resources import LakeResource, ProvidersResource
+from stock_platform.domain.reference import (
+    DIVIDENDS,
+    DIVIDENDS_KEY,
+    SPLITS,
+    SPLITS_KEY,
+    SYMBOLS,
+    SYMBOLS_KEY,
+)
+from stock_platform.lake import read, write
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.write import Published
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.providers.registry import NOT_CONFIGURED, Providers, is_configured
+from stock_platform.providers.sources import ReferenceSource
+
+MARGIN = timedelta(days=400)
+"""Corporate actions are fetched from this long before the first session, for adjustment."""
+
+
+def _asset_of(schema: pl.Schema, key: tuple[str, ...], name: str) -> dict[str, Any]:
+    return {
+        "key": ["reference", name],
+        "group_name": "reference",
+        "kinds": {"polars", "parquet"},
+        "owners": metadata.OWNERS,
+        "metadata": metadata.columns(schema, key),
+        "pool": "provider_rest",
+    }
+
+
+@dg.asset(**_asset_of(SYMBOLS, SYMBOLS_KEY, "symbols"))
+def symbols(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
+    """One row is a symbol listed on the day a snapshot was taken.
+
+    Materializing takes a snapshot of the newest session, and once one of the first
+    session of the history, so that delisted symbols are expected where they traded.
+    """
+    knowledge = lake.knowledge()
+    sessions = knowledge.sessions(datetime.now(UTC))
+    with providers.open() as opened:
+        taken = take_snapshots(knowledge, _source(opened), [sessions[0], sessions[-1]])
+    newest = taken[-1]
+    return dg.MaterializeResult(
+        metadata=metadata.of_publication(newest) | {"snapshots taken": len(taken)}
+    )
+
+
+def take_snapshots(
+    knowledge: Knowledge, source: ReferenceSource, days: list[date]
+) -> list[Published]:
+    """Keep the symbols listed on each of `days`; all but the last are taken only once."""
+    store = knowledge.store
+    known = read.sessions_present(store, "reference_symbols")
+    wanted = [day for day in dict.fromkeys(days) if day == days[-1] or day not in known]
+    return [
+        write.publish_table(
+            store,
+            "reference_symbols",
+            day,
+            source.symbols(day).with_columns(pl.lit(day).alias("as_of")),
+            key=SYMBOLS_KEY,
+            mode="replace",
+        )
+        for day in wanted
+    ]
+
+
+@dg.asset(**_asset_of(SPLITS, SPLITS_KEY, "splits"))
+def splits(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
+    """One row is a split: `split_from` old shares became `split_to` new ones.
+
+    Prices in the lake stay as traded; the adjusted views of SQL are computed from this.
+    """
+    with providers.open() as opened:
+        first, last = _span(lake.knowledge())
+        rows = _source(opened).splits(first, last)
+    return _published(lake.store(), "splits", rows, SPLITS_KEY)
+
+
+@dg.asset(**_asset_of(DIVIDENDS, DIVIDENDS_KEY, "dividends"))
+def dividends(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
+    """One row is a cash dividend, per share as declared."""
+    with providers.open() as opened:
+        first, last = _span(lake.knowledge())
+        rows = _source(opened).dividends(first, last)
+    return _published(lake.store(), "dividends", rows, DIVIDENDS_KEY)
+
+
+reference_job = dg.define_asset_job(
+    "reference_data", selection=dg.AssetSelection.groups("reference")
+)
+
+
+@dg.schedule(
+    job=reference_job,
+    cron_schedule="0 8 * * 1-5",
+    execution_timezone="America/New_York",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def every_morning() -> dg.RunRequest | dg.SkipReason:
+    """Reference data before the open of every weekday."""
+    return dg.RunRequest() if is_configured() else dg.SkipReason(NOT_CONFIGURED)
+
+
+@dg.sensor(
+    job=reference_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def reference_data_is_absent(
+    context: dg.SensorEvaluationContext, lake: LakeResource
+) -> dg.RunRequest | dg.SkipReason:
+    """A new lake: fetch reference data at once instead of tomorrow morning."""
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
+    if read.sessions_present(lake.store(), "reference_symbols"):
+        return dg.SkipReason("reference data is there; every_morning keeps it fresh")
+    # One try an hour: without a key this can not succeed, and a run says so clearly.
+    hour = datetime.now(UTC).strftime("%Y-%m-%dT%H")
+    return dg.RunRequest(run_key=f"reference_data:{hour}")
+
+
+def _span(knowledge: Knowledge) -> tuple[date, date]:
+    today = datetime.now(NEW_YORK).date()
+    first, _ = knowledge.market.span(today)
+    return first - MARGIN, today
+
+
+def _source(providers: Providers) -> ReferenceSource:
+    if not providers.reference:
+        raise dg.Failure(
+            "no provider of reference data is configured: set MASSIVE_API_KEY, or run "
+            "`stocks simulate` and export what it prints",
+            allow_retries=False,
+        )
+    return providers.reference[0]
+
+
+def _published(
+    store: Store, table: str, rows: pl.DataFrame, key: tuple[str, ...]
+) -> dg.MaterializeResult:
+    published = write.publish_table(store, table, None, rows, key=key)
+    return dg.MaterializeResult(metadata=metadata.of_publication(published))

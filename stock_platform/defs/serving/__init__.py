@@ -1,0 +1,1 @@
+"""Serving stores and the weekly report."""

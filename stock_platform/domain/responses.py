@@ -1,0 +1,102 @@
+"""What a provider said about an interval: bars, refusals, and what it proves.
+
+Answers are kept (see lake/), so that "this minute is empty" can be re-derived
+at any time from who said so, when, and about which minutes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import polars as pl
+
+from stock_platform.domain import bars as bar
+from stock_platform.domain.revision import Revision
+
+EVERY_SYMBOL = "*"
+
+ANSWERS = pl.Schema(
+    {
+        "provider": pl.String(),
+        "symbol": pl.String(),
+        "first": bar.INSTANT,
+        "last": bar.INSTANT,
+        "revision": pl.String(),
+        "outcome": pl.String(),
+        "bars": pl.Int64(),
+        "detail": pl.String(),
+        "asked_at": bar.INSTANT,
+    }
+)
+"""One row per answer; symbol `*` means every listed symbol; first and last are minute
+starts, inclusive; outcome is `ok`, `refused`, `failed` or `rejected` (with `detail`). A
+rejected row takes one minute back out of an ok answer: its bar came, but broken."""
+
+_NO_BARS = pl.DataFrame(schema=bar.MINUTE_BARS)
+_NOTHING_REJECTED = pl.DataFrame(schema=bar.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's word on the minutes `first` to `last` (starts, inclusive, UTC).
+
+    `symbols` None speaks of every symbol the provider lists. `outcome` ok with
+    revision above live proves every covered minute without a bar empty.
+    """
+
+    provider: str
+    session: date
+    symbols: tuple[str, ...] | None
+    first: datetime
+    last: datetime
+    asked_at: datetime
+    revision: Revision
+    outcome: str = "ok"
+    detail: str = ""
+    bars: pl.DataFrame = field(default_factory=_NO_BARS.clone)
+    rejected: pl.DataFrame = field(default_factory=_NOTHING_REJECTED.clone)
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """Give the rows of `ANSWERS` that record this answer."""
+        counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
+        asked = (EVERY_SYMBOL,) if self.symbols is None else self.symbols
+        said = [
+            self._row(symbol, (self.first, self.last), self.outcome, self.detail)
+            | {"bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0)}
+            for symbol in asked
+        ]
+        broken = [
+            self._row(symbol, minutes, "rejected", reason)
+            for symbol, minutes, reason in self.broken()
+        ]
+        return said + broken
+
+    def broken(self) -> list[tuple[str, tuple[datetime, datetime], str]]:
+        """Give (symbol, minutes, reason) of every bar that came but could not be right.
+
+        A bar whose minute could not be read may have been any of those answered for.
+        """
+        if not self.rejected.height:
+            return []
+        rows = self.rejected.filter(pl.col("symbol").is_not_null())
+        # Off the minute is one way of being broken: it speaks of the minute it lies in.
+        minute = pl.col("at").dt.truncate("1m")
+        rows = rows.select("symbol", minute, "reason").unique(maintain_order=True)
+        return [
+            (symbol, (self.first, self.last) if at is None else (at, at), reason)
+            for symbol, at, reason in rows.iter_rows()
+        ]
+
+    def _row(
+        self, symbol: str, minutes: tuple[datetime, datetime], outcome: str, detail: str
+    ) -> dict[str, object]:
+        return {
+            "provider": self.provider,
+            "symbol": symbol,
+            "first": minutes[0],
+            "last": minutes[1],
+            "revision": self.revision.value,
+            "outcome": outcome,
+            "bars": 0,
+            "detail": detail,
+            "asked_at": self.asked_at,
+        }

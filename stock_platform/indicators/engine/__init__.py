@@ -1,0 +1,1 @@
+"""The engine that computes indicators over sorted columns."""

@@ -1,0 +1,76 @@
+"""Plain comparisons of one bar with those before it: the columns of the daily update."""
+
+import numpy as np
+
+from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.indicator import DAILY, MINUTE, Arrays, Column, Indicator
+from stock_platform.indicators.library import talib_functions as talib
+
+
+def rolling_average(period: int = 5) -> Indicator:
+    """Average the last `period` closes under the name the daily table uses."""
+
+    def compute(bars: Bars) -> Arrays:
+        return (talib.SMA(bars.close, period),)
+
+    return Indicator(
+        "rolling_avg",
+        f"{period}-day average",
+        (Column("rolling_avg", "price", f"mean of the last {period} closes"),),
+        compute,
+        warmup=period - 1,
+        lookback=period - 1,
+        timeframes=DAILY,
+    )
+
+
+def daily_change() -> Indicator:
+    """Give the change from the previous session's close in percent."""
+    return _change("daily_pct_change", "Daily change", DAILY)
+
+
+def bar_change() -> Indicator:
+    """Give the change from the previous bar's close in percent."""
+    return _change("pct_change", "Change", MINUTE)
+
+
+def gap() -> Indicator:
+    """Give the open against the previous session's close in percent."""
+
+    def compute(bars: Bars) -> Arrays:
+        return (_percent(bars.open, bars.close),)
+
+    return Indicator(
+        "gap_pct",
+        "Opening gap",
+        (Column("gap_pct", "percent", "(open / previous close - 1) * 100"),),
+        compute,
+        warmup=1,
+        lookback=1,
+        timeframes=DAILY,
+    )
+
+
+def _change(name: str, title: str, timeframes: frozenset) -> Indicator:
+    def compute(bars: Bars) -> Arrays:
+        return (_percent(bars.close, bars.close),)
+
+    return Indicator(
+        name,
+        title,
+        (Column(name, "percent", "(close / previous close - 1) * 100"),),
+        compute,
+        warmup=1,
+        lookback=1,
+        timeframes=timeframes,
+    )
+
+
+def _percent(now: np.ndarray, close: np.ndarray) -> np.ndarray:
+    changed = np.empty(len(now))
+    changed[0] = np.nan
+    later = changed[1:]
+    np.divide(now[1:], close[:-1], out=later)
+    later -= 1.0
+    later *= 100.0
+    return changed

@@ -1,0 +1,184 @@
+"""Keep the coverage ledgers: one object per session, changed by compare-and-swap.
+
+An object's totals are in its metadata too, written together with the rows: a
+year of sessions is surveyed by reading the ends of 252 files.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.coverage import COUNTS, COVERAGE, Ledger, runs
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.errors import Transient
+from stock_platform.lake import parquet, tables
+from stock_platform.lake.object_store import Conflict, Store
+from stock_platform.lake.write import CONFLICTS_MAX
+
+SUMMARIES = pl.Schema(
+    {
+        "session": pl.Date(),
+        "width": pl.Int32(),
+        "due": pl.Int32(),
+        "symbols": pl.Int64(),
+        **{name: pl.Int64() for name in COUNTS},
+        "attempts_max": pl.Int64(),
+        "next_retry_at": INSTANT,
+        "checked_at": INSTANT,
+        "verified_at": INSTANT,
+    }
+)
+"""One row per session that has a ledger: its grid's width, the end of the slots counted, sums
+over the symbols, the earliest next_retry_at, and the earliest verified_at (null while any
+symbol was never verified)."""
+
+RANGES = pl.Schema(
+    {"session": pl.Date(), "symbol": pl.String(), "first": pl.Int32(), "last": pl.Int32()}
+)
+"""One row per run of missing minutes: slots `first` to `last`, both included."""
+
+_WIDTH = "stocks.grid_width"
+_SUMMARY = "stocks.summary"
+_READERS = 8
+_FOOTER = 65_536
+"""More than the metadata of an object of two row groups (4 kB measured)."""
+
+
+def load(store: Store, grid: MinuteGrid) -> Ledger | None:
+    """Give a session's ledger; None when there is none for a grid of this width.
+
+    A ledger kept with regular hours says nothing of the extended ones: after
+    the setting changes it is derived anew.
+    """
+    found = store.get(tables.data("coverage", grid.session))
+    return _decode(grid, found[0]) if found else None
+
+
+def update(
+    store: Store,
+    grid: MinuteGrid,
+    change: Callable[[Ledger | None], Ledger],
+    *,
+    due: int | None = None,
+) -> Ledger:
+    """Apply `change` to the stored ledger and keep the result; give it.
+
+    `change` may be called again on a newer ledger when another writer was
+    first, so it only depends on its argument. `due` is the end of the slots
+    the counts speak of; by default the minutes over at the ledger's
+    `checked_at`, or all of them.
+    """
+    path = tables.data("coverage", grid.session)
+    for _ in range(CONFLICTS_MAX):
+        found = store.get(path)
+        ledger = change(_decode(grid, found[0]) if found else None)
+        if due is None and ledger.checked_at is not None:
+            end = grid.due(ledger.checked_at, 0)
+        else:
+            end = due
+        data = _encode(grid, ledger.to_frame(end), grid.end if end is None else end)
+        if found and found[0] == data:
+            return ledger
+        try:
+            store.replace(path, data, found[1] if found else None)
+        except Conflict:
+            continue
+        return ledger
+    raise Transient(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+
+
+def summaries(store: Store, sessions: Iterable[date]) -> pl.DataFrame:
+    """Give a row of `SUMMARIES` for every one of `sessions` that has a ledger, in their order."""
+    asked = list(sessions)
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = list(readers.map(lambda session: _summary(store, session), asked))
+    rows = [
+        {"session": session, **known}
+        for session, known in zip(asked, found, strict=True)
+        if known is not None
+    ]
+    instants = [name for name, dtype in SUMMARIES.items() if dtype == INSTANT]
+    text = pl.Schema({**SUMMARIES, **{name: pl.Int64() for name in instants}})
+    frame = pl.DataFrame(rows, schema=text)
+    return frame.with_columns(pl.from_epoch(name, "us") for name in instants).with_columns(
+        pl.col(name).dt.replace_time_zone("UTC") for name in instants
+    )
+
+
+def missing_ranges(store: Store, grids: Iterable[MinuteGrid]) -> pl.DataFrame:
+    """Give every run of missing minutes of many sessions as a frame of `RANGES`.
+
+    Sessions without a ledger of their grid's width give no row. Only minutes
+    due when the ledger was kept count.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = list(readers.map(lambda grid: _ranges(store, grid), grids))
+    return pl.concat([pl.DataFrame(schema=RANGES), *found])
+
+
+def _encode(grid: MinuteGrid, frame: pl.DataFrame, due: int) -> bytes:
+    verified = frame["verified_at"]
+    instants = {
+        "next_retry_at": frame["next_retry_at"].dt.epoch("us").min(),
+        "checked_at": frame["checked_at"].dt.epoch("us").max(),
+        "verified_at": None if verified.null_count() else verified.dt.epoch("us").min(),
+    }
+    summary = {
+        "width": grid.width,
+        "due": due,
+        "symbols": frame.height,
+        **{name: int(frame[name].sum()) for name in COUNTS},
+        "attempts_max": frame["attempts"].max(),
+        **instants,
+    }
+    notes = {_WIDTH: str(grid.width), _SUMMARY: json.dumps(summary)}
+    return parquet.encode("coverage", frame, **notes)
+
+
+def _summary(store: Store, session: date) -> dict[str, int | None] | None:
+    path = tables.data("coverage", session)
+    end = store.tail(path, _FOOTER)
+    if end is None:
+        return None
+    notes = parquet.notes(end)
+    parquet.check_version(path, notes)
+    return json.loads(notes[_SUMMARY])
+
+
+def _ranges(store: Store, grid: MinuteGrid) -> pl.DataFrame:
+    path = tables.data("coverage", grid.session)
+    found = store.get(path)
+    notes = parquet.notes(found[0]) if found else {}
+    if found is None or notes.get(_WIDTH) != str(grid.width):
+        return pl.DataFrame(schema=RANGES)
+    bits = ("observed_bits", "empty_bits", "silent_bits")
+    rows = parquet.decode(path, found[0], COVERAGE, columns=["symbol", "missing", *bits])
+    rows = rows.filter(pl.col("missing") > 0)
+    size = (grid.width + 7) // 8
+    packed = [np.frombuffer(b"".join(rows[name]), np.uint8).reshape(-1, size) for name in bits]
+    # The states are combined as whole bytes; only what is missing is spread out to minutes.
+    slots = np.arange(grid.width)
+    due = (slots >= grid.first) & (slots < json.loads(notes[_SUMMARY])["due"])
+    missing = np.packbits(due) & ~(packed[0] | packed[1] | packed[2])
+    row, first, last = runs(np.unpackbits(missing, axis=1, count=grid.width).astype(bool))
+    return pl.DataFrame(
+        {
+            "session": pl.repeat(grid.session, len(row), eager=True),
+            "symbol": rows["symbol"].gather(row),
+            "first": first,
+            "last": last,
+        },
+        schema_overrides=RANGES,
+    )
+
+
+def _decode(grid: MinuteGrid, data: bytes) -> Ledger | None:
+    path = tables.data("coverage", grid.session)
+    if parquet.notes(data).get(_WIDTH) != str(grid.width):
+        return None
+    return Ledger.from_frame(grid, parquet.decode(path, data, COVERAGE))

@@ -1,0 +1,193 @@
+"""The lake in a local folder: flock, temporary file, fsync, rename.
+
+A file system has no conditional write, so a lock stands for it: whoever
+replaces an object holds the lock of its stripe while comparing the version and
+renaming. Readers take no lock; a rename is atomic and an open file stays whole.
+"""
+
+import fcntl
+import os
+import time
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from stock_platform.lake.object_store import Conflict, Entry, Version, checked
+
+LOCKS_MAX = 256
+"""Lock files are stripes over all objects, so their number is bounded."""
+STALE_AFTER_S = 3600
+"""A temporary file this old belongs to a writer that died."""
+
+# Names with a leading dot are outside every glob of every engine, and of `list`.
+_LOCKS = ".locks"
+_UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStore:
+    """A folder as a store. Every process may have its own; the locks are the system's."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "DiskStore":
+        """Open a folder, making it when missing, and clear away what dead writers left."""
+        store = cls(Path(folder).expanduser().absolute())
+        for name in (_LOCKS, _UNFINISHED):
+            (store.folder / name).mkdir(parents=True, exist_ok=True)
+        stale = time.time() - STALE_AFTER_S
+        for left in (store.folder / _UNFINISHED).iterdir():
+            if left.stat().st_mtime < stale:
+                left.unlink(missing_ok=True)
+        return store
+
+    @property
+    def root(self) -> str:
+        return str(self.folder)
+
+    def uri(self, path: str) -> str:
+        return str(self.folder / checked(path))
+
+    def get(self, path: str) -> tuple[bytes, Version] | None:
+        try:
+            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+                return file.readall(), _version(os.fstat(file.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def tail(self, path: str, size: int) -> bytes | None:
+        try:
+            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+                return file.readall()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+        try:
+            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+                if _version(os.fstat(file.fileno())) == expected:
+                    return os.pread(file.fileno(), size, start)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        raise Conflict(f"{path} was replaced while it was read")
+
+    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+        target = self.folder / checked(path)
+        unfinished = self.folder / _UNFINISHED / f"{uuid4().hex}.tmp"
+        try:
+            # The slow part, writing to the platter, happens before the lock is taken.
+            with unfinished.open("xb", buffering=0) as file:
+                _write(file.fileno(), data)
+                os.fsync(file.fileno())
+            _make_folder(target.parent)
+            with self._locked(path):
+                found = _stat(target)
+                if (_version(found) if found else None) != expected:
+                    raise Conflict(f"{path} was replaced by another writer")
+                # Strictly rising times make (time, size, inode) a version even when the
+                # system gives a freed inode to the next file within one tick of its clock.
+                now = max(time.time_ns(), found.st_mtime_ns + 1 if found else 0)
+                os.utime(unfinished, ns=(now, now))
+                version = _version(unfinished.stat())
+                unfinished.replace(target)
+                _sync_folder(target.parent)
+                return version
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def create(self, path: str, data: bytes) -> bool:
+        if (self.folder / checked(path)).exists():
+            return False
+        try:
+            self.replace(path, data, None)
+        except Conflict:
+            return False
+        return True
+
+    def folders(self, prefix: str) -> list[str]:
+        inside = checked(prefix) if prefix else ""
+        return sorted(item.name for item in self._scan(inside) if item.is_dir())
+
+    def delete(self, paths: list[str]) -> None:
+        for path in paths:
+            with self._locked(path):
+                (self.folder / checked(path)).unlink(missing_ok=True)
+
+    def _scan(self, inside: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.folder / inside) as items:
+                return [item for item in items if not item.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    @contextmanager
+    def _locked(self, path: str) -> Generator[None]:
+        stripe = zlib.crc32(path.encode()) % LOCKS_MAX
+        lock = self.folder / _LOCKS / f"{stripe:02x}"
+        # A new descriptor each time: flock belongs to it, so threads exclude each other too.
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def list(self, prefix: str) -> list[Entry]:
+        found: list[Entry] = []
+        folders = [checked(prefix)] if prefix else [""]
+        while folders:
+            inside = folders.pop()
+            for item in self._scan(inside):
+                path = f"{inside}/{item.name}" if inside else item.name
+                try:
+                    if item.is_dir():
+                        folders.append(path)
+                    else:
+                        found.append(_entry(path, item.stat()))
+                except FileNotFoundError:
+                    continue  # deleted while we looked: the listing after it
+        return sorted(found, key=lambda entry: entry.path)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _version(stat: os.stat_result) -> Version:
+    return Version(f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}")
+
+
+def _entry(path: str, stat: os.stat_result) -> Entry:
+    modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+    return Entry(path, stat.st_size, modified_at, _version(stat))
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

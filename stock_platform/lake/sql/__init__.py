@@ -1,0 +1,1 @@
+"""SQL over one snapshot of the lake."""

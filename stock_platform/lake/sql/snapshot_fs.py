@@ -1,0 +1,79 @@
+"""A read-only file system over a store, every object pinned to the version first listed.
+
+DuckDB reads S3 lakes through it (its own S3 extension has to be downloaded):
+each ranged GET carries If-Match, so a query sees one version of an object or
+fails and is asked again, and nothing can be written.
+"""
+
+import re
+from datetime import datetime
+from typing import Any
+
+import fsspec
+from fsspec.spec import AbstractBufferedFile
+
+from stock_platform.lake.object_store import Entry, Store
+
+READ_AHEAD = 262_144
+"""Bytes fetched beyond what was asked for: footers and small columns come in one request."""
+
+
+PROTOCOL = "lake"
+
+
+class PinnedFiles(fsspec.AbstractFileSystem):
+    """The objects of one listing, by their paths in the lake."""
+
+    protocol = PROTOCOL
+    root = "lake://objects"
+    cachable = False
+
+    def __init__(self, store: Store, held: dict[str, Entry]) -> None:
+        super().__init__()
+        self._store = store
+        self._held = held
+
+    def glob(self, path: str, maxdepth: int | None = None, **_: Any) -> list[str]:
+        """Give the pinned objects a pattern of `*` names, sorted."""
+        pattern = re.escape(self._inside(path)).replace(r"\*", "[^/]*")
+        return [f"objects/{name}" for name in sorted(self._held) if re.fullmatch(pattern, name)]
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Give size and type; raise FileNotFoundError for what was not listed."""
+        entry = self._held.get(self._inside(path))
+        if entry is None:
+            raise FileNotFoundError(path)
+        return {"name": path, "size": entry.size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        """Give the time of the pinned version."""
+        return self._held[self._inside(path)].modified_at
+
+    def _open(  # noqa: PLR0917 - as fsspec calls it
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,  # noqa: FBT001, FBT002 - as fsspec calls it
+        cache_options: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> "_PinnedFile":
+        if mode != "rb":
+            raise PermissionError("the lake is read-only here")
+        options: dict[str, Any] = {"block_size": READ_AHEAD, "cache_type": "readahead"}
+        return _PinnedFile(self, path, mode, size=self.info(path)["size"], **options)
+
+    def fetch(self, path: str, start: int, end: int) -> bytes:
+        """Read a range of the pinned version."""
+        name = self._inside(path)
+        return self._store.piece(name, start, end - start, self._held[name].version)
+
+    @staticmethod
+    def _inside(path: str) -> str:
+        return path.removeprefix("lake://").removeprefix("objects/")
+
+
+class _PinnedFile(AbstractBufferedFile):
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        files: PinnedFiles = self.fs
+        return files.fetch(self.path, start, end)

@@ -1,0 +1,146 @@
+"""The only place that knows a path.
+
+    minute_bars/session=2026-11-19/data.parquet           coverage, raw_quotes, ... alike
+    minute_bars_live/session=2026-11-19/0931-sidecar.parquet
+    daily_bars/year=2026/data.parquet
+    answers/session=2026-11-19/{digest}.parquet           quarantine/on=2026-11-20/{digest}.parquet
+    stream_log/session=2026-11-19/{writer}.parquet
+    splits/data.parquet
+
+Whoever reads a table uses `*/data.parquet` or `*/*.parquet`; nothing else in the
+lake ends in `.parquet`, and unfinished files are outside every glob.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import polars as pl
+
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, REJECTED
+from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import COVERAGE
+from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
+from stock_platform.domain.reference import (
+    DIVIDENDS,
+    DIVIDENDS_KEY,
+    SPLITS,
+    SPLITS_KEY,
+    SYMBOLS,
+    SYMBOLS_KEY,
+)
+from stock_platform.domain.responses import ANSWERS
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.healing.daily import DAILY_ANSWERS, DAILY_ANSWERS_KEY
+from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION
+
+SCHEMA_VERSION = 1
+"""Written into every object; raised by a change that an older release would misread."""
+
+Split = Literal["session", "year", "on", ""]
+Partition = date | int | None
+"""A session or day, a year, or None for a table that is one object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table the platform itself writes: its columns, its key and how it is cut up."""
+
+    name: str
+    schema: pl.Schema
+    key: tuple[str, ...]
+    split: Split
+    parts: bool = False
+    """Many immutable parts per partition instead of one `data.parquet`."""
+
+
+_BAR_KEY = ("symbol", "minute")
+_TABLES = (
+    Table("minute_bars", MINUTE_BARS, _BAR_KEY, "session"),
+    Table("minute_bars_live", MINUTE_BARS, _BAR_KEY, "session", parts=True),
+    Table("daily_bars", DAILY_BARS, ("symbol", "session"), "year"),
+    Table("daily_answers", DAILY_ANSWERS, DAILY_ANSWERS_KEY, "year"),
+    Table("raw_quotes", RAW_QUOTES, QUOTE_KEY, "session"),
+    Table("coverage", COVERAGE, ("symbol",), "session"),
+    Table("answers", ANSWERS, tuple(ANSWERS), "session", parts=True),
+    Table("stream_log", CONNECTIONS, ("writer", "connection", "channel"), "session", parts=True),
+    Table("quarantine", REJECTED, tuple(REJECTED), "on", parts=True),
+    Table("bar_differences", DIFFERENCES, _BAR_KEY, "session"),
+    Table("bar_reconciliation", RECONCILIATION, ("symbol",), "session"),
+    Table("reference_symbols", SYMBOLS, SYMBOLS_KEY, "session"),
+    Table("splits", SPLITS, SPLITS_KEY, ""),
+    Table("dividends", DIVIDENDS, DIVIDENDS_KEY, ""),
+)
+TABLES = {table.name: table for table in _TABLES}
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_WRITER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_LABEL = re.compile(r"([01]\d|2[0-3])[0-5]\d")
+
+
+def folder(table: str, partition: Partition) -> str:
+    """Name the folder of one partition of a table."""
+    if not _NAME.fullmatch(table):
+        raise Permanent(f"a table's name is lower case with underscores, found {table[:80]!a}")
+    if partition is None:
+        return table
+    if isinstance(partition, int):
+        return f"{table}/year={partition:04d}"
+    known = TABLES.get(table)
+    return f"{table}/{known.split if known else 'session'}={partition.isoformat()}"
+
+
+def data(table: str, partition: Partition) -> str:
+    """Name the one object of a partition that is replaced as a whole."""
+    if (known := TABLES.get(table)) and not _fits(known.split, partition):
+        raise Permanent(f"{table} is kept by {known.split or 'nothing'}, found {partition!r}")
+    return f"{folder(table, partition)}/data.parquet"
+
+
+def live_part(session: date, label: str, writer: str, digest: str = "") -> str:
+    """Name the part of one live minute; `label` is its New York wall clock as HHMM."""
+    if not _LABEL.fullmatch(label):
+        raise Malformed(f"a minute's label is HHMM, found {label[:20]!a}")
+    suffix = f"-{digest}" if digest else ""
+    return f"{folder('minute_bars_live', session)}/{label}-{_writer(writer)}{suffix}.parquet"
+
+
+def connections(session: date, writer: str) -> str:
+    """Name the object in which one sidecar keeps its connections of a session."""
+    return f"{folder('stream_log', session)}/{_writer(writer)}.parquet"
+
+
+def part(table: str, partition: date, digest: str) -> str:
+    """Name an immutable part by its content."""
+    return f"{folder(table, partition)}/{digest}.parquet"
+
+
+def trial(token: str) -> str:
+    """Name the object with which `stocks doctor` tries a store; no reader's glob finds it."""
+    return f"doctor-{token}.txt"
+
+
+def partition_of(name: str) -> Partition:
+    """Read the name of a partition's folder back; raise `Malformed` for anything else."""
+    kind, _, value = name.partition("=")
+    try:
+        if kind == "year":
+            return int(value)
+        if kind in {"session", "on"}:
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise Malformed(f"not the folder of a partition: {name[:80]!a}")
+
+
+def _fits(split: Split, partition: Partition) -> bool:
+    if split == "year":
+        return isinstance(partition, int)
+    return (partition is None) if not split else isinstance(partition, date)
+
+
+def _writer(name: str) -> str:
+    if not _WRITER.fullmatch(name):
+        raise Malformed(f"a writer's name holds letters, digits and _.- only, found {name[:80]!a}")
+    return name

@@ -1,0 +1,235 @@
+"""Write tables: read, merge, compare and swap; skip the write when nothing is new.
+
+Merging is commutative and idempotent, so a writer that loses the race reads
+again and merges again, and whoever repeats a step changes nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+
+import polars as pl
+
+from stock_platform.domain import bars as bar
+from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
+from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.errors import Permanent, Transient
+from stock_platform.lake import parquet, tables
+from stock_platform.lake.object_store import Conflict, Store, Version
+from stock_platform.lake.quarantine import keep
+
+CONFLICTS_MAX = 50
+"""Each conflict means that another writer succeeded; this many in a row is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one publication did to one object."""
+
+    table: str
+    partition: tables.Partition
+    rows: int
+    added: int
+    changed: int
+    """Rows whose values differ from before; a later time of observation alone does not count."""
+    written: bool
+    uri: str
+    sha256: str
+    """Of the object's bytes; the same again when nothing was written."""
+    revisions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One object, its key, the columns it must have (None: any) and how to merge into it."""
+
+    table: str
+    partition: tables.Partition
+    key: tuple[str, ...]
+    schema: pl.Schema | None
+    merge: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def publish_minute_bars(store: Store, session: date, bars: pl.DataFrame) -> Published:
+    """Merge bars of one session into the lake, the best revision of each winning.
+
+    Raises `Permanent` when a row belongs to another session or the columns are
+    not those of `MINUTE_BARS`. Safe to repeat and to run beside others.
+    """
+    parquet.require("minute_bars to publish", bars, bar.MINUTE_BARS)
+    require_session(bars, session)
+    return _publish(
+        store, "minute_bars", session, lambda stored: bar.merge(bar.MINUTE_BARS, stored, bars)
+    )
+
+
+def publish_daily_bars(store: Store, bars: pl.DataFrame) -> list[Published]:
+    """Merge daily bars into the objects of their years, oldest year first."""
+    parquet.require("daily_bars to publish", bars, bar.DAILY_BARS)
+    if bars["session"].null_count():
+        raise Permanent("daily_bars to publish: a row has no session")
+    years = bars["session"].dt.year().unique().sort().to_list()
+    return [_publish_year(store, year, bars) for year in years]
+
+
+def _publish_year(store: Store, year: int, bars: pl.DataFrame) -> Published:
+    rows = bars.filter(pl.col("session").dt.year() == year)
+    return _publish(
+        store, "daily_bars", year, lambda stored: bar.merge(bar.DAILY_BARS, stored, rows)
+    )
+
+
+def publish_quotes(store: Store, session: date, quotes: pl.DataFrame) -> Published:
+    """Merge polled quotes of one session; of one key the first observation stays."""
+    parquet.require("raw_quotes to publish", quotes, RAW_QUOTES)
+    require_session(quotes, session)
+    return _publish(store, "raw_quotes", session, lambda stored: merge_quotes(stored, quotes))
+
+
+def publish_table(
+    store: Store,
+    table: str,
+    partition: tables.Partition,
+    frame: pl.DataFrame,
+    *,
+    key: Sequence[str],
+    mode: Literal["merge", "replace"] = "merge",
+) -> Published:
+    """Merge (or, with `replace`, put) keyed rows into one object of any table.
+
+    Of one key the row observed last wins (by `observed_at` where there is
+    one), the incoming row on a tie. A column the stored object lacks is added;
+    a column of another type raises `Permanent`.
+    """
+    if table in tables.TABLES:
+        parquet.require(f"{table} to publish", frame, tables.TABLES[table].schema)
+    if frame.select(pl.any_horizontal(pl.col(list(key)).is_null().any()).any()).item():
+        raise Permanent(f"{table} to publish: a row has no {' or '.join(key)}")
+
+    def merge(stored: pl.DataFrame) -> pl.DataFrame:
+        kept = stored if mode == "merge" and stored.width else frame.clear()
+        return _merge_keyed(table, list(key), kept, frame)
+
+    return _replace(store, _Target(table, partition, tuple(key), None, merge))
+
+
+def quarantine(store: Store, rejected: pl.DataFrame) -> int:
+    """Keep rejected rows under the day they were first seen; give how many were new.
+
+    A row refused again on the same day, alone or among others, adds nothing.
+    """
+    parquet.require("rows to quarantine", rejected, bar.REJECTED)
+    return keep(store, rejected)
+
+
+def _publish(
+    store: Store,
+    table: str,
+    partition: tables.Partition,
+    merge: Callable[[pl.DataFrame], pl.DataFrame],
+) -> Published:
+    known = tables.TABLES[table]
+    return _replace(store, _Target(table, partition, known.key, known.schema, merge))
+
+
+def _replace(store: Store, target: _Target) -> Published:
+    path = tables.data(target.table, target.partition)
+    for _ in range(CONFLICTS_MAX):
+        found = store.get(path)
+        stored = _stored(path, found, target.schema)
+        merged = target.merge(stored)
+        added, changed = _count_changes(list(target.key), stored, merged)
+        # Fewer rows come from a replacement, more columns from a table that grew.
+        written = bool(added or changed) or stored.shape != merged.shape
+        data = parquet.encode(target.table, merged) if found is None or written else found[0]
+        if written:
+            try:
+                store.replace(path, data, found[1] if found else None)
+            except Conflict:
+                continue
+        return Published(
+            target.table,
+            target.partition,
+            merged.height,
+            added,
+            changed,
+            written,
+            store.uri(path),
+            hashlib.sha256(data).hexdigest(),
+            _revisions(merged),
+        )
+    raise Transient(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+
+
+def _stored(
+    path: str, found: tuple[bytes, Version] | None, schema: pl.Schema | None
+) -> pl.DataFrame:
+    if found is None:
+        return pl.DataFrame(schema=schema)
+    return parquet.decode(path, found[0], schema)
+
+
+def _count_changes(key: list[str], stored: pl.DataFrame, merged: pl.DataFrame) -> tuple[int, int]:
+    """Count keys only `merged` has, and keys whose values differ but for `observed_at`."""
+    if not stored.height:
+        return merged.height, 0
+    if stored.height == merged.height and stored.select(key).equals(merged.select(key)):
+        before, after = stored, merged
+    else:
+        after = merged.join(stored.select(key), on=key, how="semi", maintain_order="left")
+        before = stored.join(merged.select(key), on=key, how="semi", maintain_order="left")
+    values = [name for name in before.columns if name not in {*key, "observed_at"}]
+    differs = pl.select(
+        pl.any_horizontal(before[name].ne_missing(after[name]) for name in values).sum().alias("n")
+    )
+    return merged.height - after.height, int(differs["n"][0] or 0)
+
+
+def _merge_keyed(
+    table: str, key: list[str], stored: pl.DataFrame, incoming: pl.DataFrame
+) -> pl.DataFrame:
+    for name in set(stored.columns) & set(incoming.columns):
+        if stored.schema[name] != incoming.schema[name]:
+            raise Permanent(
+                f"{table} has the wrong columns: {name} is {incoming.schema[name]}, "
+                f"stored as {stored.schema[name]}"
+            )
+    rows = pl.concat([stored, incoming], how="diagonal")
+    if _rising(rows, key):
+        # A whole session that is replaced is in order already: sorting would copy it twice.
+        return rows
+    time = ["observed_at"] if "observed_at" in rows.columns else []
+    rows = rows.sort([*key, *time], maintain_order=True)
+    last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in key)
+    return rows.filter(last.fill_null(value=True))
+
+
+def _rising(rows: pl.DataFrame, key: list[str]) -> bool:
+    """Say whether each row's key is above that of the row before it."""
+    above, same = pl.lit(value=False), pl.lit(value=True)
+    for name in key:
+        before = pl.col(name).shift()
+        above = above | (same & (pl.col(name) > before))
+        same = same & (pl.col(name) == before)
+    return bool(rows.select(above.slice(1).all()).item())
+
+
+def require_session(rows: pl.DataFrame, session: date) -> None:
+    begins = datetime.combine(session, time(), NEW_YORK).astimezone(UTC)
+    ends = datetime.combine(session + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
+    inside = pl.col("minute").is_between(begins, ends, closed="left").fill_null(value=False)
+    wrong = rows.filter(~inside | pl.col("symbol").is_null())
+    if wrong.height:
+        symbol, minute = wrong.select("symbol", "minute").row(0)
+        raise Permanent(
+            f"{wrong.height} rows do not belong to session {session}, "
+            f"the first is {symbol!a} at {minute}"
+        )
+
+
+def _revisions(rows: pl.DataFrame) -> dict[str, int]:
+    if "revision" not in rows.columns:
+        return {}
+    return {str(name): rows for name, rows in rows["revision"].value_counts(sort=True).iter_rows()}

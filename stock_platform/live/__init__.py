@@ -1,1 +1,0 @@
-"""Processors, cache and web service over the live feed."""

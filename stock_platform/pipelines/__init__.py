@@ -1,0 +1,1 @@
+"""What one run does, without Dagster: called by `defs/`, the command line and the public API."""

@@ -1,0 +1,219 @@
+"""Fill daily bars from what is at hand, then from one provider after the other.
+
+Vendors have holes of their own (all symbols of 2017-11-08 in a well-known file):
+what the first provider does not have is asked of the next one, and who was asked
+in vain is kept, so that "nobody has it" is known and not asked for ever. Nothing
+here knows Dagster, so `stocks init` fills with it too.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+
+import polars as pl
+
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import Problem, Refused
+from stock_platform.healing.daily import (
+    DAILY_ANSWERS,
+    DAILY_ANSWERS_KEY,
+    FROM_MINUTES,
+    absent,
+    from_minutes,
+    spans,
+)
+from stock_platform.lake import quarantine, read, write
+from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.heal import Log
+from stock_platform.pipelines.universe import expected_symbols
+from stock_platform.providers.sources import DailyAnswer, DailySource, SessionSource
+from stock_platform.providers.transport.client import utc_now
+
+RETRY_AFTER_S = 3 * 3600.0
+REFUSALS_MAX = 3
+"""In a row: then a plan refuses everybody, and the others need not be asked for."""
+
+_KEY = ["symbol", "session"]
+
+
+@dataclass(slots=True)
+class Filled:
+    """What one fill did."""
+
+    asked_at: datetime
+    expected: int = 0
+    rows: int = 0
+    absent: int = 0
+    """Expected rows that no provider has given; some may be made from minutes."""
+    calls: int = 0
+    rejected: int = 0
+    said: list[pl.DataFrame] = field(default_factory=list)
+
+    def say(self, provider: str, pairs: pl.DataFrame, outcome: str, detail: str = "") -> None:
+        """Remember what a provider said of each (symbol, session)."""
+        rows = pairs.select(
+            *_KEY,
+            pl.lit(provider).alias("provider"),
+            pl.lit(outcome).alias("outcome"),
+            pl.lit(detail[:300]).alias("detail"),
+            pl.lit(self.asked_at).alias("observed_at"),
+        )
+        self.said.append(rows.cast(DAILY_ANSWERS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One call, and the (symbol, session) it is asked for."""
+
+    pairs: pl.DataFrame
+    ask: Callable[[], DailyAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class DailyFill:
+    """Fills daily bars of one lake from its sources, in their order."""
+
+    knowledge: Knowledge
+    sources: list[DailySource]
+    log: Log = lambda line: None
+    clock: Callable[[], datetime] = utc_now
+
+    def fill(self, days: list[date]) -> Filled:
+        """Bring the daily bars of `days` to what minutes and providers know; safe to repeat."""
+        done = Filled(self.clock())
+        expected = self._expected(days)
+        done.expected = expected.height
+        for day in days:
+            self._from_minutes(day)
+        for source in self.sources:
+            missing = self._absent(expected, done.asked_at)
+            if missing.height:
+                self._ask(source, missing, done)
+        self._keep(done)
+        held = self._held(days).join(expected, on=_KEY, how="semi")
+        done.rows = held.height
+        done.absent = expected.height - held.filter(pl.col("provider") != FROM_MINUTES).height
+        return done
+
+    def _expected(self, days: list[date]) -> pl.DataFrame:
+        pairs = [
+            (symbol, day)
+            for day in days
+            for symbol in expected_symbols(self.knowledge.store, day, self.knowledge.market)
+        ]
+        schema = {"symbol": pl.String, "session": pl.Date}
+        return pl.DataFrame(pairs, schema=schema, orient="row")
+
+    def _absent(self, expected: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        days = expected["session"].unique().sort().to_list()
+        return absent(
+            expected,
+            self._held(days),
+            self._answers(days),
+            [source.name for source in self.sources],
+            now=now,
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+    def _held(self, days: Sequence[date]) -> pl.DataFrame:
+        years = {day.year for day in days}
+        first, last = min(years, default=1), max(years, default=0)
+        rows = read.daily_bars(self.knowledge.store, first, last)
+        return rows.filter(pl.col("session").is_in(days))
+
+    def _answers(self, days: Iterable[date]) -> pl.DataFrame:
+        years = sorted({day.year for day in days})
+        found = [read.table(self.knowledge.store, "daily_answers", year) for year in years]
+        return pl.concat([pl.DataFrame(schema=DAILY_ANSWERS), *found])
+
+    def _from_minutes(self, day: date) -> None:
+        bars = read.minute_bars(self.knowledge.store, day)
+        if bars.height:
+            regular = Calendar(overrides=self.knowledge.calendar.overrides).grid(day)
+            write.publish_daily_bars(self.knowledge.store, from_minutes(bars, regular))
+
+    def _ask(self, source: DailySource, missing: pl.DataFrame, done: Filled) -> None:
+        """Ask one source by session where that is fewer calls, else or if refused by symbol."""
+        days = missing["session"].unique().sort().to_list()
+        by_symbol = spans(missing)
+        # A file holds a whole session: for one symbol it costs as much as for all.
+        in_files = isinstance(source, SessionSource)
+        if in_files or len(days) <= len(by_symbol):
+            asked = [
+                _Question(missing.filter(pl.col("session") == day), partial(source.daily_bars, day))
+                for day in days
+            ]
+            said_before = len(done.said)
+            if not self._in_turn(source, asked, done) or in_files:
+                return
+            # Asked again by symbol: only that answer counts.
+            del done.said[said_before:]
+        asked = [
+            _Question(
+                missing.filter(pl.col("symbol") == span.symbol),
+                partial(source.daily_bars_of, span.symbol, span.first, span.last),
+            )
+            for span in by_symbol
+        ]
+        self._in_turn(source, asked, done)
+
+    def _in_turn(self, source: DailySource, asked: Sequence[_Question], done: Filled) -> bool:
+        """Ask until the plan seems to refuse everything; give whether it did."""
+        asked = asked[: self.knowledge.healing.calls_max]
+        refusals_max = min(REFUSALS_MAX, len(asked))
+        refusals = 0
+        for number, question in enumerate(asked):
+            try:
+                answer = question.ask()
+            except Refused as problem:
+                refusals += 1
+                done.say(source.name, question.pairs, "refused", str(problem))
+                if refusals == refusals_max:
+                    self.log(f"{source.name}: refused: {problem}")
+                    for unasked in asked[number + 1 :]:
+                        done.say(source.name, unasked.pairs, "refused", str(problem))
+                    return True
+            except Problem as problem:
+                refusals = 0
+                self.log(f"{source.name}: failed: {problem}")
+                done.say(source.name, question.pairs, "failed", str(problem))
+            else:
+                refusals = 0
+                self._take(source, answer, question.pairs, done)
+            finally:
+                done.calls += 1
+        return False
+
+    def _take(
+        self, source: DailySource, answer: DailyAnswer, pairs: pl.DataFrame, done: Filled
+    ) -> None:
+        store = self.knowledge.store
+        wanted = answer.bars.join(pairs, on=_KEY, how="semi")
+        if wanted.height:
+            write.publish_daily_bars(store, wanted)
+        ours = answer.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
+        done.rejected += quarantine.keep(store, ours)
+        broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
+        told = pl.col("session").is_between(answer.first, answer.last)
+        done.say(source.name, pairs.filter(~told), "failed", "the session has not closed")
+        left = pairs.filter(told).join(answer.bars, on=_KEY, how="anti")
+        done.say(source.name, left.join(broken, on=_KEY, how="semi"), "rejected", "see quarantine")
+        nothing = left.join(broken, on=_KEY, how="anti")
+        if answer.revision.rank >= Revision.FINAL.rank:
+            done.say(source.name, nothing, "absent")
+        else:
+            # What is not there on the evening of the session may come with its final record.
+            done.say(source.name, nothing, "failed", "asked before the record was final")
+
+    def _keep(self, done: Filled) -> None:
+        rows = pl.concat([pl.DataFrame(schema=DAILY_ANSWERS), *done.said])
+        for (year,), part in rows.group_by(pl.col("session").dt.year()):
+            write.publish_table(
+                self.knowledge.store,
+                "daily_answers",
+                int(str(year)),
+                part,
+                key=DAILY_ANSWERS_KEY,
+            )

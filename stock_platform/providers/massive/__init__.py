@@ -1,0 +1,1 @@
+"""Massive (formerly Polygon.io): REST and flat files."""

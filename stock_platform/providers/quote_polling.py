@@ -1,0 +1,187 @@
+"""One round of polling: ask groups of symbols, keep what came, say what did not.
+
+One symbol's trouble must not cost the others theirs; trouble that is everybody's
+(a wrong key, a plan without quotes, a provider that is down) must not be asked
+for 8,000 times. So groups are asked a handful at a time, and a handful without a
+single answer ends the round.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import polars as pl
+
+from stock_platform.domain import bars
+from stock_platform.domain import quotes as quote
+from stock_platform.domain import symbols as symbol
+from stock_platform.domain.rejections import refuse
+from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.transport.client import NotThere
+
+PRICES = ("price", "open", "high", "low", "previous_close", "bid", "ask")
+
+Group = tuple[str, ...]
+Item = TypeVar("Item")
+RawQuote = dict[str, object]
+"""One quote as read: symbol, `PRICES` as text, quoted_at, and `wrong` where a parser knows why."""
+
+
+@dataclass(slots=True)
+class _Round:
+    quotes: list[RawQuote] = field(default_factory=list)
+    answered: int = 0
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    delay_s: float | None = None
+    worst: Problem | None = None
+
+
+def poll(
+    ask: Callable[[Group], list[RawQuote]],
+    symbols: Sequence[str],
+    *,
+    provider: str,
+    minute: datetime,
+    asked_at: datetime,
+    group: int = 1,
+    at_once: int = 8,
+) -> QuoteAnswer:
+    """Ask for `symbols` in groups, `at_once` of them in parallel.
+
+    Raises a `Permanent` of any group, and any other problem when nobody got an
+    answer: then it concerns the whole round.
+    """
+    wanted = list(dict.fromkeys(symbols))
+    found = _Round()
+    groups = list(_in_parts(wanted, group))
+    with ThreadPoolExecutor(at_once) as pool:
+        for handful in _in_parts(groups, at_once):
+            for asked, outcome in zip(handful, pool.map(_caught(ask), handful), strict=True):
+                _note(found, asked, outcome)
+            if found.worst is not None and not found.answered:
+                raise found.worst
+    quotes, rejected = sift_quotes(
+        found.quotes, provider=provider, minute=minute, observed_at=asked_at
+    )
+    seen = {row["symbol"] for row in found.quotes} | {*found.refused, *found.failed}
+    return QuoteAnswer(
+        provider,
+        minute,
+        asked_at,
+        quotes,
+        rejected,
+        refused=tuple(found.refused),
+        absent=tuple(name for name in wanted if name not in seen),
+        failed=tuple(found.failed),
+        delay_s=found.delay_s,
+        detail=str(found.worst or ""),
+    )
+
+
+def sift_quotes(
+    rows: list[RawQuote], *, provider: str, minute: datetime, observed_at: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split raw quotes into `RAW_QUOTES` and refused ones; an optional price of 0 is none."""
+    raw = pl.DataFrame(
+        [
+            {name: row.get(name) for name in ("symbol", *PRICES, "quoted_at", "wrong")}
+            for row in rows
+        ],
+        schema={
+            "symbol": pl.String(),
+            **dict.fromkeys(PRICES, pl.String()),
+            "quoted_at": bars.INSTANT,
+            "wrong": pl.String(),
+        },
+    ).with_columns(
+        minute=pl.lit(minute).cast(bars.INSTANT),
+        provider=pl.lit(provider),
+        observed_at=pl.lit(observed_at).cast(bars.INSTANT),
+    )
+    judged = raw.with_columns(pl.coalesce("wrong", _reason()).alias("wrong"))
+    good = judged.filter(pl.col("wrong").is_null()).with_columns(
+        pl.when(_number(name) != 0).then(pl.col(name)).alias(name) for name in PRICES
+    )
+    bad = judged.filter(pl.col("wrong").is_not_null())
+    refused = [
+        refuse(part.drop("wrong"), str(reason), dataset="raw_quotes", at=pl.col("minute"))
+        for (reason,), part in bad.group_by("wrong", maintain_order=True)
+    ]
+    kept = quote.merge_quotes(good)
+    return kept, pl.concat([pl.DataFrame(schema=bars.REJECTED), *refused])
+
+
+def _reason() -> pl.Expr:
+    doubled = pl.col("symbol").str.contains("..", literal=True) | pl.col("symbol").str.contains(
+        "//", literal=True
+    )
+    is_symbol = (pl.col("symbol").str.contains(symbol.PATTERN) & ~doubled).fill_null(value=False)
+    chain = (
+        pl.when(~is_symbol)
+        .then(pl.lit("the symbol is not acceptable"))
+        .when(pl.col("price").is_null())
+        .then(pl.lit("price is missing"))
+    )
+    for name in PRICES:
+        value, given = _number(name), pl.col(name).is_not_null()
+        chain = (
+            chain.when(given & ~value.is_finite().fill_null(value=False))
+            .then(pl.lit(f"{name} is not a number"))
+            .when(value < 0)
+            .then(pl.lit(f"{name} is negative"))
+            .when(value > bars.PRICE_MAX)
+            .then(pl.lit(f"{name} is absurdly large"))
+        )
+    # Below half a millionth a price is nothing once it is stored.
+    return (
+        chain.when(_number("price") < 0.0000005)
+        .then(pl.lit("price is not positive"))
+        .when((_number("high") > 0) & (_number("high") < _number("low")))
+        .then(pl.lit("high is below low"))
+        .otherwise(None)
+    )
+
+
+def _number(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64, strict=False)
+
+
+def _caught(
+    ask: Callable[[Group], list[RawQuote]],
+) -> Callable[[Group], list[RawQuote] | Problem]:
+    def asked(group: Group) -> list[RawQuote] | Problem:
+        try:
+            return ask(group)
+        except Problem as problem:
+            return problem
+
+    return asked
+
+
+def _note(found: _Round, asked: Group, outcome: list[RawQuote] | Problem) -> None:
+    if not isinstance(outcome, Problem):
+        found.answered += 1
+        found.quotes += outcome
+        return
+    found.worst = outcome
+    if isinstance(outcome, NotThere):
+        # A symbol's address may be missing; when nobody's is there, the round says so.
+        return
+    if isinstance(outcome, Permanent):
+        raise outcome
+    if isinstance(outcome, Malformed) and len(asked) == 1:
+        # The data is wrong: keep it with its reason and go on with the others.
+        found.quotes.append({"symbol": asked[0], "wrong": str(outcome)})
+    else:
+        (found.refused if isinstance(outcome, Refused) else found.failed).extend(asked)
+    if isinstance(outcome, Transient) and outcome.delay_s is not None:
+        found.delay_s = max(found.delay_s or 0.0, outcome.delay_s)
+
+
+def _in_parts(items: Sequence[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])

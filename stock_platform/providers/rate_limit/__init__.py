@@ -1,0 +1,1 @@
+"""Request budgets shared between processes."""

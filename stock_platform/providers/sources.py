@@ -1,0 +1,198 @@
+"""What every source of market data promises, whatever its vendor.
+
+A source answers or raises exactly one of `Transient`, `Permanent`, `Malformed`,
+`Refused` (domain.problems). It never returns a partial answer as a whole one:
+an answer covers all it says it covers, and rows that can not be right are in
+`rejected` with their reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
+
+import polars as pl
+
+from stock_platform.domain import bars as bar
+from stock_platform.domain import quotes as quote
+from stock_platform.domain.responses import Answer
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.sessions import MinuteGrid
+from stock_platform.errors import Malformed, Permanent, Problem, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class DailyAnswer:
+    """A provider's word on the sessions `first` to `last`, both included.
+
+    `symbols` None speaks of every symbol the provider lists. A session or symbol
+    that is absent from `bars` did not trade, says the provider.
+    """
+
+    provider: str
+    first: date
+    last: date
+    symbols: tuple[str, ...] | None
+    asked_at: datetime
+    revision: Revision
+    bars: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.DAILY_BARS))
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteAnswer:
+    """What one round of polling brought; every symbol asked for is in exactly one place.
+
+    `quotes` is a frame of `RAW_QUOTES`, `rejected` holds answers that can not be
+    right, `absent` symbols were not in the answer, `refused` are not in the plan
+    and `failed` may be asked again later (`delay_s` when the provider named one).
+    """
+
+    provider: str
+    minute: datetime
+    asked_at: datetime
+    quotes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=quote.RAW_QUOTES))
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+    refused: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    delay_s: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A day on which an exchange is closed or closes early, as announced."""
+
+    day: date
+    exchange: str
+    name: str
+    closed: bool
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketStatus:
+    """Whether the market trades now (`open`, `closed`, `extended-hours`) and what is announced."""
+
+    provider: str
+    market: str
+    said_at: datetime
+    upcoming: tuple[Closure, ...] = ()
+
+
+@runtime_checkable
+class MinuteBarSource(Protocol):
+    """Answers for a range of minutes of one symbol."""
+
+    @property
+    def name(self) -> str: ...
+
+    def minute_bars(self, symbol: str, session: date, first: datetime, last: datetime) -> Answer:
+        """Ask for the minutes `first` to `last` (starts, inclusive) of `session`.
+
+        The answer's own `last` is earlier when the provider can not know the
+        newest minutes yet (still running, or a delayed plan).
+        """
+        ...
+
+
+@runtime_checkable
+class SessionSource(Protocol):
+    """Answers for every symbol of a past session at once."""
+
+    @property
+    def name(self) -> str: ...
+
+    def session_minute_bars(self, session: date, grid: MinuteGrid) -> Answer:
+        """Give the expected minutes of `grid` for all symbols; `Transient` before publication."""
+        ...
+
+    def fingerprint(self, session: date) -> str | None:
+        """Give a text that changes when the session is published anew; None: not published."""
+        ...
+
+
+@runtime_checkable
+class DailySource(Protocol):
+    """Answers for daily bars, as traded."""
+
+    @property
+    def name(self) -> str: ...
+
+    def daily_bars(self, session: date) -> DailyAnswer:
+        """Give one session of all symbols."""
+        ...
+
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
+        """Give the sessions `first` to `last` of one symbol."""
+        ...
+
+
+@runtime_checkable
+class QuoteSource(Protocol):
+    """Answers with the present quotes of symbols."""
+
+    @property
+    def name(self) -> str: ...
+
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+        """Ask for the quotes of `symbols` now and stamp them with `minute`.
+
+        Raises only what concerns the whole round, such as a wrong key.
+        """
+        ...
+
+
+@runtime_checkable
+class ReferenceSource(Protocol):
+    """Answers with listed symbols, corporate actions and the state of the market."""
+
+    @property
+    def name(self) -> str: ...
+
+    def symbols(self, on: date) -> pl.DataFrame:
+        """Give the symbols listed on a day, in `domain.reference.SYMBOLS`."""
+        ...
+
+    def splits(self, first: date, last: date) -> pl.DataFrame:
+        """Give the splits executed on `first` to `last`, in `domain.reference.SPLITS`."""
+        ...
+
+    def dividends(self, first: date, last: date) -> pl.DataFrame:
+        """Give the dividends with an ex-date on `first` to `last`, in `DIVIDENDS`."""
+        ...
+
+    def market_status(self) -> MarketStatus:
+        """Say whether the market trades now and which closures are announced."""
+        ...
+
+
+def failed_answer(
+    provider: str,
+    session: date,
+    symbols: tuple[str, ...] | None,
+    *,
+    first: datetime,
+    last: datetime,
+    asked_at: datetime,
+    problem: Problem,
+) -> Answer:
+    """Put a problem into the form in which answers are recorded; it proves nothing empty."""
+    return Answer(
+        provider,
+        session,
+        symbols,
+        first,
+        last,
+        asked_at,
+        Revision.REST,
+        outcome="refused" if isinstance(problem, Refused) else "failed",
+        detail=f"{_kind(problem)}: {problem}",
+    )
+
+
+def _kind(problem: Problem) -> str:
+    kinds = {Refused: "refused", Permanent: "permanent", Malformed: "malformed"}
+    return next((name for kind, name in kinds.items() if isinstance(problem, kind)), "transient")

@@ -1,0 +1,48 @@
+"""Read an HTTP body to its end, or know that it was not the end.
+
+httpx2 takes a gzip stream that stops in the middle for a whole one, so it is
+inflated here, where the missing trailer is seen and an answer that inflates
+without bound is stopped.
+"""
+
+import time
+import zlib
+from collections.abc import Iterable
+
+from stock_platform.errors import Malformed, Transient
+
+_GZIP = 31
+"""zlib's window bits for a gzip header and trailer."""
+
+
+def read_whole(
+    chunks: Iterable[bytes], *, encoding: str, bytes_max: int, timeout_s: float
+) -> bytes:
+    """Join (and inflate) `chunks`; raise `Transient` when they end early or drag on.
+
+    Raises `Malformed` for more than `bytes_max` bytes and for encodings nobody asked for.
+    """
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
+        raise Malformed(f"expected gzip or plain text, found encoding {encoding[:20]!a}")
+    inflate = zlib.decompressobj(_GZIP) if "gzip" in encoding else None
+    deadline = time.monotonic() + timeout_s
+    parts: list[bytes] = []
+    room = bytes_max
+    for chunk in chunks:
+        part = _inflated(inflate, chunk, room + 1) if inflate else chunk
+        room -= len(part)
+        parts.append(part)
+        if room < 0:
+            raise Malformed(f"expected at most {bytes_max} bytes, found more")
+        if time.monotonic() > deadline:
+            raise Transient(f"the body did not end within {timeout_s:.0f} s")
+    if inflate and not inflate.eof:
+        raise Transient("the gzip body ends early")
+    return b"".join(parts)
+
+
+def _inflated(inflate: "zlib._Decompress", chunk: bytes, bytes_max: int) -> bytes:
+    try:
+        return inflate.decompress(chunk, bytes_max)
+    except zlib.error:
+        raise Transient("the gzip body is damaged") from None

@@ -1,0 +1,239 @@
+"""Tell people of trouble: once per window, on every channel, from however many processes.
+
+What was told is one small object per alert and target in the lake, changed only
+by compare-and-swap: `sending` before a target is called, then `sent` or `failed`.
+A process that dies in between leaves `sending`, which holds for `LEASE` only, so
+an alert may come twice after a crash but is never lost with its sender.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+import stamina
+import structlog
+
+from stock_platform.errors import Malformed, Problem, Transient
+from stock_platform.lake.object_store import Conflict, Store, Version
+
+log = structlog.get_logger()
+
+ATTEMPTS_MAX = 3
+"""Tries at one target in one call; `resend_failed` comes back later."""
+DELAY_S_MAX = 10.0
+LEASE = timedelta(minutes=5)
+"""Longer than every try at one target together."""
+GIVE_UP_AFTER = timedelta(days=1)
+"""A failed alert older than this is no news any more."""
+KEEP = timedelta(days=30)
+FOLDER = "alerts"
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    FAILED_RUN = "failed_run"
+    REFUSED_GAP = "refused_gap"
+    EXHAUSTED_GAP = "exhausted_gap"
+    SILENT_STREAM = "silent_stream"
+    LATE_REPORT = "late_report"
+    STALE_DATA = "stale_data"
+
+
+class Severity(StrEnum):
+    """How soon somebody should look."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One trouble. `key` says whose it is: the same kind and key is told once per window."""
+
+    kind: Kind
+    key: str
+    title: str
+    text: str
+    link: str = ""
+    severity: Severity = Severity.ERROR
+
+
+class Target(Protocol):
+    """Somewhere an alert goes."""
+
+    @property
+    def name(self) -> str:
+        """Name the target in the lake: lower-case letters."""
+        ...
+
+    def send(self, alert: Alert) -> None:
+        """Hand the alert over; any `Problem` means that it may not have arrived."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one alert, by target name."""
+
+    sent: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    """Told within the window, or being told by another process right now."""
+    failed: tuple[str, ...] = ()
+
+
+class _Record(msgspec.Struct, frozen=True):
+    state: str
+    token: str
+    alert: Alert
+    first_at: datetime
+    changed_at: datetime
+    detail: str = ""
+
+
+def send_alert(
+    alert: Alert,
+    targets: Sequence[Target],
+    store: Store,
+    *,
+    clock: Callable[[], datetime],
+    window: timedelta,
+) -> Told:
+    """Tell every target that was not told of the same kind and key within `window`.
+
+    Safe to repeat and to run in several processes at once. A target that fails is
+    logged, does not stop the others, and is tried again by the next call or by
+    `resend_failed`.
+    """
+    outcomes = {
+        target.name: _tell(alert, target, store, clock=clock, window=window) for target in targets
+    }
+    return Told(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
+
+
+def resend_failed(
+    targets: Sequence[Target], store: Store, *, clock: Callable[[], datetime], window: timedelta
+) -> Told:
+    """Try again what did not arrive within the last day, and forget what is long past.
+
+    For a tick of its own: an alert that is raised only once, such as a failed
+    run, has nobody else who would repeat it.
+    """
+    by_name = {target.name: target for target in targets}
+    outcomes: dict[str, str] = {}
+    for entry in store.list(FOLDER):
+        found = _read(store, entry.path)
+        if found is None:
+            continue
+        record, now = found[0], clock()
+        if now - record.changed_at > KEEP:
+            store.delete([entry.path])
+            continue
+        target = by_name.get(entry.path.rsplit("/", 1)[-1].removesuffix(".json"))
+        if target and _unfinished(record, now) and now - record.first_at < GIVE_UP_AFTER:
+            outcome = _tell(record.alert, target, store, clock=clock, window=window)
+            outcomes[f"{target.name} {record.alert.kind} {record.alert.key}"] = outcome
+    return Told(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
+
+
+def _tell(
+    alert: Alert,
+    target: Target,
+    store: Store,
+    *,
+    clock: Callable[[], datetime],
+    window: timedelta,
+) -> str:
+    path = _path(alert, target)
+    try:
+        claimed = _claim(store, path, alert, now=clock(), window=window)
+    except Problem as problem:
+        # Without a record nobody can know whether this was told: better twice than never.
+        log.error("alert_not_recorded", kind=alert.kind, problem=str(problem))
+        return _deliver(alert, target)[0]
+    if claimed is None:
+        return "known"
+    record, version = claimed
+    state, detail = _deliver(alert, target)
+    settled = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
+    try:
+        store.replace(path, msgspec.json.encode(settled), version)
+    except Problem as problem:
+        log.warning("alert_not_settled", kind=alert.kind, target=target.name, problem=str(problem))
+    return state
+
+
+def _claim(
+    store: Store, path: str, alert: Alert, *, now: datetime, window: timedelta
+) -> tuple[_Record, Version] | None:
+    """Take the right to tell; None when it was told or is being told."""
+    found = _read(store, path)
+    first_at = now
+    if found:
+        held = found[0]
+        if held.state == "sent" and now - held.changed_at < window:
+            return None
+        if held.state == "sending" and not _unfinished(held, now):
+            return None
+        first_at = held.first_at if held.state != "sent" else now
+    record = _Record("sending", uuid4().hex, alert, first_at, now)
+    try:
+        version = store.replace(path, msgspec.json.encode(record), found[1] if found else None)
+    except Conflict:
+        # On S3 the conflict may be with our own first copy, whose answer was lost.
+        found = _read(store, path)
+        return found if found and found[0].token == record.token else None
+    return record, version
+
+
+def _deliver(alert: Alert, target: Target) -> tuple[str, str]:
+    try:
+        for attempt in stamina.retry_context(
+            on=_delay_of, attempts=ATTEMPTS_MAX, timeout=None, wait_initial=0.2, wait_jitter=0.2
+        ):
+            with attempt:
+                target.send(alert)
+    except Problem as problem:
+        detail = str(problem)
+    except Exception as error:  # a bug in one target must not silence the others
+        detail = type(error).__name__
+    else:
+        return "sent", ""
+    log.error("alert_not_sent", kind=alert.kind, target=target.name, problem=detail)
+    return "failed", detail
+
+
+def _delay_of(error: Exception) -> bool | float:
+    if not isinstance(error, Transient):
+        return False
+    return True if error.delay_s is None else min(error.delay_s, DELAY_S_MAX)
+
+
+def _unfinished(record: _Record, now: datetime) -> bool:
+    """Whether the last try failed, or its sender must be dead."""
+    died = record.state == "sending" and now - record.changed_at >= LEASE
+    return died or record.state == "failed"
+
+
+def _read(store: Store, path: str) -> tuple[_Record, Version] | None:
+    found = store.get(path)
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(found[0], type=_Record), found[1]
+    except msgspec.DecodeError as error:
+        raise Malformed(f"{path} is not the record of an alert: {error}") from None
+
+
+def _path(alert: Alert, target: Target) -> str:
+    # The key may hold anything, a symbol or a run's name: only its digest becomes a path.
+    digest = hashlib.sha256(f"{alert.kind}\0{alert.key}".encode()).hexdigest()[:32]
+    return f"{FOLDER}/{digest}/{target.name}.json"
+
+
+def _named(outcomes: dict[str, str], outcome: str) -> tuple[str, ...]:
+    return tuple(name for name, each in outcomes.items() if each == outcome)

@@ -1,0 +1,1 @@
+"""The table `stock_data` in Postgres or SQLite."""

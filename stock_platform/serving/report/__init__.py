@@ -1,0 +1,1 @@
+"""The weekly report: build, render, deliver."""

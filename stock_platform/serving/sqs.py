@@ -1,0 +1,205 @@
+"""The SQS queue of quote requests: taking, giving back, burying with a reason.
+
+A message is `{"symbol": "GOOG"}`. SQS delivers at least once, so every step
+here may happen twice; none of them loses a message.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from stock_platform.domain.symbols import Symbol, parse_symbol
+from stock_platform.errors import Malformed, Permanent
+from stock_platform.serving.aws import open_client, translated, until_done
+from stock_platform.settings import QueueSettings, ServingSettings
+
+BATCH = 10
+"""The bound of every SQS batch call."""
+RECEIVES_AFTER_MAX = 100
+"""So far beyond our own bound SQS itself buries a message: one that kills its reader each time."""
+DELAY_S_MAX = 43_200
+REASON_LENGTH_MAX = 500
+
+
+class _Body(msgspec.Struct):
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A taken message; it comes back after the visibility time unless deleted."""
+
+    id: str
+    receipt: str
+    body: str
+    sent_at: datetime
+    receives: int
+
+    @property
+    def minute(self) -> datetime:
+        """The minute it asks about: that of its sending, the same at every delivery."""
+        return self.sent_at.replace(second=0, microsecond=0)
+
+    def symbol(self) -> Symbol:
+        """Read the symbol out of the body; `Malformed` saying what is wrong with it."""
+        try:
+            return parse_symbol(msgspec.json.decode(self.body, type=_Body).symbol)
+        except msgspec.DecodeError as error:
+            raise Malformed(f'expected {{"symbol": ...}}: {error}') from None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteQueue:
+    """The queue and its dead letters; safe to share between threads and processes."""
+
+    client: Any
+    url: str
+    dead_url: str
+    visibility_s: int = 120
+    receives_max: int = 5
+
+    @classmethod
+    def open(cls, queues: QueueSettings, aws: ServingSettings) -> "QuoteQueue":
+        """Find both queues by name or URL; `Permanent` when one does not exist."""
+        client = open_client(aws, "sqs")
+        return cls(
+            client,
+            _url(client, queues.quote_queue),
+            _url(client, queues.quote_dead_letters),
+            queues.quote_visibility_s,
+            queues.quote_receives_max,
+        )
+
+    def take(self, wait_s: int = 1) -> list[Message]:
+        """Take up to ten messages, waiting for the first; none means the queue is empty now.
+
+        Without any wait SQS asks a part of its servers only and may miss messages.
+        """
+        with translated("SQS: take quote requests"):
+            answer = self.client.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=BATCH,
+                VisibilityTimeout=self.visibility_s,
+                WaitTimeSeconds=wait_s,
+                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+            )
+        return [_message(raw) for raw in answer.get("Messages", [])]
+
+    def waiting(self) -> int:
+        """Give about how many requests wait to be taken."""
+        with translated("SQS: look at the queue"):
+            told = self.client.get_queue_attributes(
+                QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+        return int(told["Attributes"]["ApproximateNumberOfMessages"])
+
+    def delete(self, messages: Sequence[Message]) -> int:
+        """Delete messages; give how many stay (they come back, and are harmless)."""
+        return self._batch("delete_message_batch", messages)
+
+    def give_back(self, messages: Sequence[Message], delay_s: float = 0.0) -> None:
+        """Let others take the messages after `delay_s`."""
+        self.hold(messages, min(round(delay_s), DELAY_S_MAX))
+
+    def hold(self, messages: Sequence[Message], seconds: int) -> None:
+        """Keep the messages from others for `seconds` from now."""
+        self._batch("change_message_visibility_batch", messages, VisibilityTimeout=seconds)
+
+    def bury(self, message: Message, reason: str) -> None:
+        """Move a message to the dead letters, with `reason` and its id as attributes.
+
+        First there, then gone here: killed in between, it is buried twice but never lost.
+        """
+        with translated("SQS: bury a quote request"):
+            self.client.send_message(
+                QueueUrl=self.dead_url,
+                MessageBody=message.body,
+                MessageAttributes={
+                    "reason": _text(_printable(reason)),
+                    "origin": _text(message.id),
+                    "sent_at": _text(message.sent_at.isoformat()),
+                },
+            )
+        self.delete([message])
+
+    def enqueue(self, symbols: Sequence[str]) -> int:
+        """Send one request for each different symbol; give how many were sent.
+
+        Only what SQS did not take is sent again; `Transient` when some are left.
+        A symbol that cannot be one raises `Malformed` before anything is sent.
+        """
+        bodies = [
+            msgspec.json.encode({"symbol": parse_symbol(symbol)}).decode()
+            for symbol in dict.fromkeys(symbols)
+        ]
+        until_done("SQS: enqueue quote requests", bodies, self._send, chunk=BATCH)
+        return len(bodies)
+
+    def _send(self, bodies: list[str]) -> list[str]:
+        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+        with translated("SQS: enqueue quote requests"):
+            answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
+        failed = answer.get("Failed", [])
+        if ours := [each["Code"] for each in failed if each.get("SenderFault")]:
+            raise Permanent(f"SQS: enqueue quote requests: {ours[0]}")
+        return [bodies[int(each["Id"])] for each in failed]
+
+    def _batch(self, call: str, messages: Sequence[Message], **values: int) -> int:
+        """Make a batch call over any number of messages; give for how many it failed."""
+        failed = 0
+        for start in range(0, len(messages), BATCH):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": message.receipt} | values
+                for n, message in enumerate(messages[start : start + BATCH])
+            ]
+            with translated(f"SQS: {call.replace('_', ' ')}"):
+                answer = getattr(self.client, call)(QueueUrl=self.url, Entries=entries)
+            failed += len(answer.get("Failed", []))
+        return failed
+
+
+def create_queues(queues: QueueSettings, aws: ServingSettings) -> None:
+    """Make both queues where they are missing (local use); safe to repeat."""
+    client = open_client(aws, "sqs")
+    with translated("SQS: create the queues"):
+        dead = client.create_queue(QueueName=queues.quote_dead_letters)["QueueUrl"]
+        arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        redrive = {
+            "deadLetterTargetArn": arn["Attributes"]["QueueArn"],
+            "maxReceiveCount": queues.quote_receives_max + RECEIVES_AFTER_MAX,
+        }
+        client.create_queue(
+            QueueName=queues.quote_queue,
+            Attributes={"RedrivePolicy": msgspec.json.encode(redrive).decode()},
+        )
+
+
+def _url(client: Any, queue: str) -> str:
+    if queue.startswith(("https://", "http://")):
+        return queue
+    with translated(f"SQS: find the queue {queue}"):
+        return client.get_queue_url(QueueName=queue)["QueueUrl"]
+
+
+def _message(raw: dict[str, Any]) -> Message:
+    told = raw.get("Attributes", {})
+    return Message(
+        raw["MessageId"],
+        raw["ReceiptHandle"],
+        raw["Body"],
+        datetime.fromtimestamp(int(told["SentTimestamp"]) / 1000, UTC),
+        int(told.get("ApproximateReceiveCount", 1)),
+    )
+
+
+def _text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
+
+
+def _printable(reason: str) -> str:
+    # SQS refuses a message whose attribute holds control characters or is empty.
+    plain = reason[:REASON_LENGTH_MAX].encode("ascii", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else "?" for c in plain) or "no reason was given"

@@ -1,0 +1,48 @@
+"""Every environment variable the platform reads, typed, one class per concern.
+
+Nothing else reads the environment.
+"""
+
+from stock_platform.settings.alerts import AlertSettings
+from stock_platform.settings.base import load
+from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
+from stock_platform.settings.healing import FollowingSettings, HealingSettings
+from stock_platform.settings.lake import LakeSettings
+from stock_platform.settings.market import IndicatorSettings, MarketSettings
+from stock_platform.settings.providers import (
+    FinnhubSettings,
+    MassiveSettings,
+    RapidSettings,
+    RequestSettings,
+)
+from stock_platform.settings.serving import (
+    MailSettings,
+    PostgresSettings,
+    QueueSettings,
+    ReportSettings,
+    ServingSettings,
+)
+from stock_platform.settings.stream import RedisSettings, StreamSettings
+
+__all__ = [
+    "AlertSettings",
+    "DagsterSettings",
+    "FinnhubSettings",
+    "FollowingSettings",
+    "HealingSettings",
+    "IndicatorSettings",
+    "LakeSettings",
+    "MailSettings",
+    "MarketSettings",
+    "MassiveSettings",
+    "PostgresSettings",
+    "QueueSettings",
+    "RapidSettings",
+    "RedisSettings",
+    "ReportSettings",
+    "RequestSettings",
+    "ServingSettings",
+    "SidecarSettings",
+    "StreamSettings",
+    "load",
+]

@@ -1,0 +1,22 @@
+"""Who receives alerts, and how often."""
+
+from pydantic import Field, SecretStr
+
+from stock_platform.settings.base import StocksSettings
+
+
+class AlertSettings(StocksSettings):
+    """Who hears of trouble, and how often."""
+
+    alert_window_minutes: float = Field(
+        240.0, gt=0, description="the same trouble is told once in this time"
+    )
+    alert_mail_to: tuple[str, ...] = Field((), description="JSON list of addresses; empty: none")
+    alert_sns_topic: str = Field("", description="ARN of an SNS topic; empty: none")
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), description="URL taking Slack's form of JSON; empty: none"
+    )
+    alert_timeout_s: float = Field(10.0, gt=0, le=30, description="of one attempt at the webhook")
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="where people open Dagster; links point there"
+    )

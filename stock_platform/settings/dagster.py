@@ -1,0 +1,33 @@
+"""What Dagster itself reads, and where its assets find the sidecar."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DagsterSettings(BaseSettings):
+    """What Dagster itself reads; named here so that it is documented and examined."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DAGSTER_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    home: Path | None = Field(
+        None, description="folder of Dagster's instance, an absolute path; `make dev` uses .dagster"
+    )
+
+
+class SidecarSettings(BaseSettings):
+    """Where the assets find the sidecar: its health by HTTP, or its journal on this machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    sidecar_url: str = Field(
+        "",
+        validation_alias=AliasChoices("STOCKS_SIDECAR_URL"),
+        description="e.g. http://sidecar:9464; empty: looked for by JOURNAL_DIR",
+    )
+    journal_dir: Path = Field(Path("./data/journal"), description="of a sidecar on this machine")

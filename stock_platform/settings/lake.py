@@ -1,0 +1,17 @@
+"""Where the lake is."""
+
+from pydantic import Field, SecretStr
+
+from stock_platform.settings.base import StocksSettings
+
+
+class LakeSettings(StocksSettings):
+    """Where the lake is."""
+
+    lake: str = Field("./data", description="a folder, or s3://bucket/prefix")
+    s3_endpoint: str = Field(
+        "", description="S3 endpoint other than AWS's, e.g. http://127.0.0.1:5000"
+    )
+    s3_region: str = Field("us-east-1", description="region of the lake's bucket")
+    s3_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")

@@ -1,0 +1,1 @@
+"""The market behind the simulated vendors: synthetic or replayed."""

@@ -1,0 +1,141 @@
+"""What a simulated market is: the truth of every session, and how vendors derive a day from it."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Protocol
+
+import polars as pl
+
+from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.sessions import NEW_YORK, Calendar
+
+TRUTH = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "minute": INSTANT,
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "vwap": pl.Float64(),
+        "volume": pl.Float64(),
+        "transactions": pl.Int64(),
+    }
+)
+"""One row per minute that traded, as the record stands after the close; sorted by key.
+Nullable: vwap, transactions (recorded files do not have them)."""
+
+SENT = pl.Schema(
+    {**TRUTH, "accumulated": pl.Float64(), "day_vwap": pl.Float64(), "sent_at": INSTANT}
+)
+"""One row per bar message of the live feed, in the order sent. A (symbol, minute) occurs
+twice when the bar was sent again; `accumulated` and `day_vwap` are the day so far."""
+
+
+DAY_COLUMNS = ["symbol", "session", *list(TRUTH)[2:]]
+
+LISTINGS = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "name": pl.String(),
+        "type": pl.String(),
+        "exchange": pl.String(),
+        "listed_on": pl.Date(),
+        "delisted_on": pl.Date(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`split_from` old shares became `split_to` new ones before trading on `executed_on`."""
+
+    symbol: str
+    executed_on: date
+    split_from: float
+    split_to: float
+
+    @property
+    def ratio(self) -> float:
+        return self.split_to / self.split_from
+
+
+@dataclass(frozen=True, slots=True)
+class Dividend:
+    symbol: str
+    ex_on: date
+    paid_on: date
+    amount: float
+    frequency: int = 4
+
+
+class Market(Protocol):
+    """The truth behind every simulated vendor. Sessions do not depend on each other."""
+
+    @property
+    def calendar(self) -> Calendar: ...
+
+    @property
+    def sessions(self) -> tuple[date, ...]: ...
+
+    def listings(self) -> pl.DataFrame:
+        """Give every security that ever was, as `LISTINGS`, by symbol."""
+        ...
+
+    def minute_bars(self, session: date) -> pl.DataFrame:
+        """Give the final bars of a session as `TRUTH`; empty for a session it does not have."""
+        ...
+
+    def live_bars(self, session: date) -> pl.DataFrame:
+        """Give the bar messages of a session as `SENT`, before any scripted loss."""
+        ...
+
+    def daily_bars(self, session: date) -> pl.DataFrame:
+        """Give one row per symbol that traded in regular hours, as `DAY_COLUMNS`."""
+        ...
+
+    def bars_of(self, symbol: str, session: date) -> pl.DataFrame:
+        """Give one symbol's rows of `minute_bars`."""
+        ...
+
+    def splits(self) -> tuple[Split, ...]: ...
+
+    def dividends(self) -> tuple[Dividend, ...]: ...
+
+
+def listed(market: Market, on: date) -> list[str]:
+    """Give the symbols listed on a day, sorted."""
+    rows = market.listings().filter(
+        (pl.col("listed_on").is_null() | (pl.col("listed_on") <= on))
+        & (pl.col("delisted_on").is_null() | (pl.col("delisted_on") > on))
+    )
+    return rows["symbol"].to_list()
+
+
+def regular_hours(calendar: Calendar, session: date) -> tuple[datetime, datetime]:
+    """Give the instants the regular session opens and closes, whatever the calendar's grid."""
+    grid = Calendar(extended=False, overrides=calendar.overrides).grid(session)
+    return grid.opens_at, grid.closes_at
+
+
+def daily_of(bars: pl.DataFrame, session: date, calendar: Calendar) -> pl.DataFrame:
+    """Make daily bars as vendors do: prices of regular hours, volume of all hours."""
+    opens, closes = regular_hours(calendar, session)
+    regular = (pl.col("minute") >= opens) & (pl.col("minute") < closes)
+    weighted = (pl.col("vwap") * pl.col("volume")).sum() / pl.col("volume").sum()
+    days = bars.group_by("symbol", maintain_order=True).agg(
+        pl.lit(session).alias("session"),
+        pl.col("open").filter(regular).first(),
+        pl.col("high").filter(regular).max(),
+        pl.col("low").filter(regular).min(),
+        pl.col("close").filter(regular).last(),
+        weighted.round(4).alias("vwap"),
+        pl.col("volume").sum().round(6),
+        pl.when(pl.col("transactions").count() > 0).then(pl.col("transactions").sum()),
+    )
+    return days.filter(pl.col("open").is_not_null()).select(DAY_COLUMNS)
+
+
+def at_new_york(day: date, clock: time) -> datetime:
+    """Give the instant of a New York wall-clock time, in UTC."""
+    return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)

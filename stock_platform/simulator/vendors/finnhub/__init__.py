@@ -1,0 +1,1 @@
+"""Finnhub's REST API and WebSocket."""

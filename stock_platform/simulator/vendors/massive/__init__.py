@@ -1,0 +1,1 @@
+"""Massive's REST API and WebSocket feed."""

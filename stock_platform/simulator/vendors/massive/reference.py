@@ -1,0 +1,304 @@
+"""Massive's reference data: tickers, details, splits, dividends, market status."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import polars as pl
+
+from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
+from stock_platform.simulator.http import Ask, Reply, from_cursor, to_cursor, to_json
+from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.market.market import Dividend, Split, at_new_york
+from stock_platform.simulator.vendors.massive.responses import (
+    bad_request,
+    dated,
+    listing,
+    not_found,
+    request_id,
+)
+
+_HOLIDAYS_AHEAD = timedelta(days=400)
+# Which of high/low (h), open/close (o) and volume (v) a trade of the condition changes.
+CONDITIONS = (
+    (0, "Regular Sale", "hov"),
+    (2, "Average Price Trade", "v"),
+    (7, "Cash Sale", "v"),
+    (8, "Closing Prints", "hov"),
+    (10, "Derivatively Priced", "hv"),
+    (12, "Form T", "v"),
+    (14, "Intermarket Sweep", "hov"),
+    (15, "Market Center Official Close", ""),
+    (16, "Market Center Official Open", ""),
+    (37, "Odd Lot Trade", "v"),
+    (41, "Trade Thru Exempt", "hov"),
+    (52, "Contingent Trade", "v"),
+)
+_COMPARISONS: dict[str, Callable[[str, str], bool]] = {
+    "": lambda value, bound: value == bound,
+    ".gte": lambda value, bound: value >= bound,
+    ".gt": lambda value, bound: value > bound,
+    ".lte": lambda value, bound: value <= bound,
+    ".lt": lambda value, bound: value < bound,
+    ".any_of": lambda value, bound: value in bound.split(","),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference endpoints over one book."""
+
+    book: Book
+    status: str = "OK"
+
+    def tickers(self, ask: Ask) -> Reply:
+        """Answer one page of the securities that are (or are no longer) listed on `date`."""
+        ask = from_cursor(ask)
+        on = dated(ask.query.get("date", "")) or self.book.clock.today()
+        active = ask.flag("active", default=True)
+        gone = pl.col("delisted_on").is_not_null() & (pl.col("delisted_on") <= on)
+        begun = pl.col("listed_on").is_null() | (pl.col("listed_on") <= on)
+        rows = self.book.market.listings().filter(begun & (~gone if active else gone))
+        items = [
+            _ticker(row, on, active=active)
+            for row in rows.iter_rows(named=True)
+            if self._wanted(ask, row)
+        ]
+        return self._page(ask, items, key="ticker", default=100, most=1000)
+
+    def details(self, ask: Ask, symbol: str) -> Reply:
+        on = dated(ask.query.get("date", "")) or self.book.clock.today()
+        rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
+        if not rows:
+            return not_found()
+        listed_on = rows[0]["listed_on"]
+        details = _ticker(rows[0], on, active=True) | {
+            "list_date": str(listed_on) if listed_on else None,
+            "round_lot": 100,
+            "share_class_shares_outstanding": 1_000_000_000,
+            "weighted_shares_outstanding": 1_000_000_000,
+        }
+        answer = {"results": details, "status": self.status, "request_id": request_id(symbol)}
+        return to_json(answer)
+
+    def events(self, ask: Ask, symbol: str) -> Reply:
+        """Answer the changes of name; the simulated ones never change theirs."""
+        rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
+        if not rows:
+            return not_found()
+        first = {"type": "ticker_change", "date": str(rows[0]["listed_on"])}
+        events = [{**first, "ticker_change": {"ticker": symbol}}]
+        results = {"name": rows[0]["name"], "events": events}
+        return to_json(
+            {"results": results, "status": self.status, "request_id": request_id(symbol)}
+        )
+
+    def types(self, ask: Ask) -> Reply:
+        kinds = (("CS", "Common Stock"), ("ETF", "Exchange Traded Fund"))
+        return listing(
+            [
+                {"code": code, "description": text, "asset_class": "stocks", "locale": "us"}
+                for code, text in kinds
+            ]
+        )
+
+    def exchanges(self, ask: Ask) -> Reply:
+        named = ((10, "New York Stock Exchange", "XNYS"), (12, "Nasdaq", "XNAS"))
+        return listing(
+            [
+                {
+                    "id": number,
+                    "type": "exchange",
+                    "asset_class": "stocks",
+                    "locale": "us",
+                    "name": name,
+                    "mic": mic,
+                    "operating_mic": mic,
+                }
+                for number, name, mic in named
+            ]
+        )
+
+    def conditions(self, ask: Ask) -> Reply:
+        """Answer which fields of a bar a trade of each condition may change."""
+        return listing([_condition(*rule) for rule in CONDITIONS])
+
+    def splits(self, ask: Ask) -> Reply:
+        """Answer `/v3/reference/splits` and, with the type named, `/stocks/v1/splits`."""
+        ask = from_cursor(ask)
+        modern = ask.path.startswith("/stocks/")
+        items = [_split(split, modern=modern) for split in self.book.market.splits()]
+        matching = [item for item in items if _matches(ask, item, ("ticker", "execution_date"))]
+        most = 5000 if modern else 1000
+        return self._page(ask, matching, key="execution_date", default=100, most=most)
+
+    def dividends(self, ask: Ask) -> Reply:
+        ask = from_cursor(ask)
+        modern = ask.path.startswith("/stocks/")
+        items = [_dividend(dividend, modern=modern) for dividend in self.book.market.dividends()]
+        dates = ("ticker", "ex_dividend_date", "record_date", "pay_date", "declaration_date")
+        matching = [item for item in items if _matches(ask, item, dates)]
+        most = 5000 if modern else 1000
+        return self._page(ask, matching, key="ex_dividend_date", default=100, most=most)
+
+    def status_now(self, ask: Ask) -> Reply:
+        """Answer whether the market is open at the simulation's time."""
+        now = self.book.clock.now()
+        local = now.astimezone(NEW_YORK)
+        state, early, after = market_state(self.book.market.calendar, now)
+        return to_json(
+            {
+                "market": state,
+                "earlyHours": early,
+                "afterHours": after,
+                "serverTime": local.isoformat(timespec="seconds"),
+                "exchanges": dict.fromkeys(("nyse", "nasdaq", "otc"), state),
+                "currencies": {"fx": "open", "crypto": "open"},
+                "indicesGroups": {"s_and_p": state, "nasdaq": state},
+            }
+        )
+
+    def status_upcoming(self, ask: Ask) -> Reply:
+        """Answer the bare array of coming holidays and early closes, one row per exchange."""
+        calendar = self.book.market.calendar
+        today = self.book.clock.today()
+        regular = Calendar(overrides=calendar.overrides)
+        rows: list[dict[str, object]] = []
+        days: list[tuple[date, MinuteGrid | None]] = [
+            (day, None) for day in regular.closed_days(today, today + _HOLIDAYS_AHEAD)
+        ]
+        for session in regular.sessions(today, today + _HOLIDAYS_AHEAD):
+            grid = regular.grid(session)
+            if grid.end < regular.width:
+                days.append((session, grid))
+        for day, grid in sorted(days, key=lambda item: item[0]):
+            row: dict[str, object] = {"date": str(day), "name": "Holiday"}
+            row["status"] = "closed" if grid is None else "early-close"
+            if grid is not None:
+                row |= {"open": _iso(grid.opens_at), "close": _iso(grid.closes_at)}
+            rows += [{"exchange": exchange, **row} for exchange in ("NYSE", "NASDAQ")]
+        return to_json(rows)
+
+    def _wanted(self, ask: Ask, row: dict[str, object]) -> bool:
+        symbol = str(row["symbol"])
+        search = ask.query.get("search", "").lower()
+        return (
+            _matches(ask, {"ticker": symbol}, ("ticker",))
+            and ask.query.get("type", row["type"]) == row["type"]
+            and ask.query.get("exchange", row["exchange"]) == row["exchange"]
+            and ask.query.get("market", "stocks") == "stocks"
+            and search in f"{symbol} {row['name']}".lower()
+        )
+
+    def _page(
+        self, ask: Ask, items: list[dict[str, object]], *, key: str, default: int, most: int
+    ) -> Reply:
+        limit = ask.query.get("limit", str(default))
+        if not limit.isdigit() or not 0 < int(limit) <= most:
+            return bad_request(f"limit must be 1 to {most}")
+        wanted = ask.query.get("sort", key)
+        field, _, direction = wanted.partition(".")
+        descending = (direction or ask.query.get("order", "asc")) == "desc"
+        items = sorted(items, key=lambda item: str(item.get(field, "")), reverse=descending)
+        start = int(ask.query.get("page_marker", "0"))
+        page = items[start : start + int(limit)]
+        next_url = ""
+        if start + int(limit) < len(items):
+            kept = {k: v for k, v in ask.query.items() if k not in {"cursor", "apiKey"}}
+            cursor = to_cursor({**kept, "page_marker": str(start + int(limit))})
+            next_url = f"{ask.root}{ask.path}?cursor={cursor}"
+        return listing(page, status=self.status, next_url=next_url)
+
+
+def market_state(calendar: Calendar, now: datetime) -> tuple[str, bool, bool]:
+    """Give open, closed or extended-hours, and whether it is before or after regular hours."""
+    day = now.astimezone(NEW_YORK).date()
+    if not calendar.is_session(day):
+        return "closed", False, False
+    regular = Calendar(overrides=calendar.overrides).grid(day)
+    whole = Calendar(extended=True, overrides=calendar.overrides).grid(day)
+    if regular.opens_at <= now < regular.closes_at:
+        return "open", False, False
+    if not whole.opens_at <= now < whole.closes_at:
+        return "closed", False, False
+    return "extended-hours", now < regular.opens_at, now >= regular.closes_at
+
+
+def _matches(ask: Ask, item: dict[str, object], fields: tuple[str, ...]) -> bool:
+    return all(
+        compare(str(item.get(field)), ask.query[field + suffix])
+        for field in fields
+        for suffix, compare in _COMPARISONS.items()
+        if field + suffix in ask.query
+    )
+
+
+def _ticker(row: dict[str, object], on: date, *, active: bool) -> dict[str, object]:
+    delisted = row["delisted_on"]
+    item: dict[str, object] = {
+        "ticker": row["symbol"],
+        "name": row["name"],
+        "market": "stocks",
+        "locale": "us",
+        "primary_exchange": row["exchange"],
+        "type": row["type"],
+        "active": active,
+        "currency_name": "usd",
+        "last_updated_utc": f"{on}T00:00:00Z",
+    }
+    if isinstance(delisted, date) and delisted <= on:
+        item["delisted_utc"] = _iso(at_new_york(delisted, time(0)))
+    return item
+
+
+def _split(split: Split, *, modern: bool) -> dict[str, object]:
+    item: dict[str, object] = {
+        "id": request_id("split", split.symbol, split.executed_on),
+        "ticker": split.symbol,
+        "execution_date": str(split.executed_on),
+        "split_from": split.split_from,
+        "split_to": split.split_to,
+    }
+    if modern:
+        forward = split.split_to > split.split_from
+        item["adjustment_type"] = "forward_split" if forward else "reverse_split"
+        item["historical_adjustment_factor"] = split.split_from / split.split_to
+    return item
+
+
+def _dividend(dividend: Dividend, *, modern: bool) -> dict[str, object]:
+    item: dict[str, object] = {
+        "id": request_id("dividend", dividend.symbol, dividend.ex_on),
+        "ticker": dividend.symbol,
+        "cash_amount": dividend.amount,
+        "currency": "USD",
+        "declaration_date": str(dividend.ex_on - timedelta(days=30)),
+        "ex_dividend_date": str(dividend.ex_on),
+        "record_date": str(dividend.ex_on),
+        "pay_date": str(dividend.paid_on),
+        "frequency": dividend.frequency,
+    }
+    item["distribution_type" if modern else "dividend_type"] = "recurring" if modern else "CD"
+    if modern:
+        item |= {"split_adjusted_cash_amount": dividend.amount, "historical_adjustment_factor": 1.0}
+    return item
+
+
+def _condition(number: int, name: str, updates: str) -> dict[str, object]:
+    rules = {
+        "updates_high_low": "h" in updates,
+        "updates_open_close": "o" in updates,
+        "updates_volume": "v" in updates,
+    }
+    return {
+        "id": number,
+        "type": "sale_condition",
+        "name": name,
+        "asset_class": "stocks",
+        "data_types": ["trade"],
+        "update_rules": {"consolidated": rules, "market_center": rules},
+    }
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

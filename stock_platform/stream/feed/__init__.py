@@ -1,0 +1,1 @@
+"""One WebSocket per host, from the handshake to the journal."""

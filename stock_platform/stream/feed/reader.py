@@ -1,0 +1,176 @@
+"""The reader process: two sockets into one journal, and nothing else.
+
+No Redis, no S3, no parsing beyond handshake and status: it can never be the
+slow consumer the vendor disconnects. Whatever happens behind the journal does
+not reach it.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import signal
+import ssl
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from stock_platform.stream import status
+from stock_platform.stream.feed import gaps
+from stock_platform.stream.feed.connection import Outage
+from stock_platform.stream.feed.session import SECOND, Feed
+from stock_platform.stream.journal import checkpoints
+from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.segments import segments
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.options import ReaderOptions
+from stock_platform.stream.runtime import settle_memory
+
+log = structlog.get_logger(__name__)
+NAME = "reader"
+
+
+class Reader:
+    """Owns the journal and the feeds."""
+
+    def __init__(self, options: ReaderOptions) -> None:
+        self.options = options
+        self._last_frames = _last_frames(options.journal)
+        self.journal = Journal(
+            options.journal,
+            segment_bytes=options.segment_bytes,
+            bytes_max=options.journal_bytes_max,
+            policy=options.full_policy,
+        )
+        self.trust = ssl.create_default_context(cafile=options.trust) if options.trust else None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._feeds = [Feed(n, feed, self) for n, feed in enumerate(options.feeds)]
+
+    @property
+    def frames(self) -> int:
+        """How many messages were received so far."""
+        return sum(feed.counts.frames for feed in self._feeds)
+
+    def last_known(self, feed: int) -> Outage | None:
+        """Give the outage that began when an earlier reader of this journal died."""
+        found = self._last_frames.get(feed)
+        return Outage(found[0], found[1], "the reader was stopped") if found else None
+
+    def market_open(self, now: float, margin_s: float) -> bool:
+        """Whether the market has been open for `margin_s` and still is."""
+        return any(opens + margin_s < now < closes for opens, closes in self.options.hours)
+
+    async def room(self) -> None:
+        """Wait until the journal takes data again; `_report` looks once a second."""
+        if self.journal.full:
+            self._room.clear()
+        await self._room.wait()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until told to stop; then close the sockets and sync."""
+        tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
+        tasks += [asyncio.create_task(self._sync()), asyncio.create_task(self._report())]
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.journal.close()
+        self._save_status(stopped=True)
+        for task in done - {stopping}:
+            task.result()
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.sync_s)
+            await asyncio.to_thread(self.journal.sync)
+
+    async def _report(self) -> None:
+        while True:
+            passed = checkpoints.released_offsets(self.journal.folder, self.options.tailers)
+            before = min(passed.values(), default=self.journal.end)
+            # Deleting a segment takes milliseconds in which nothing would be read.
+            await asyncio.to_thread(self.journal.release, before)
+            if not self.journal.full:
+                self._room.set()
+            self._save_status(stopped=False)
+            await asyncio.sleep(SECOND)
+
+    def _save_status(self, *, stopped: bool) -> None:
+        counts = self.journal.counts
+        status.save(
+            self.journal.folder,
+            NAME,
+            {
+                "stopped": stopped,
+                "journal_end": self.journal.end,
+                "journal_bytes": self.journal.held,
+                "journal_full": self.journal.full,
+                "journal_refused": counts.refused,
+                "journal_segments_dropped": counts.segments_dropped,
+                "journal_bytes_dropped": counts.bytes_dropped,
+                "journal_write_errors": counts.write_errors,
+                "torn_bytes": self.journal.torn_bytes,
+                "feeds": {feed.name: feed.status() for feed in self._feeds},
+            },
+        )
+
+
+class _Alive(msgspec.Struct):
+    event: str
+    streaming: bool = False
+    heard_at_us: int = 0
+
+
+def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
+    """Give, per feed, when it was last heard and the last event's time (0: unknown).
+
+    A quiet feed may have no frame in the newest segments, which a busy one fills in
+    seconds; but each says every second that it is alive.
+    """
+    found = segments(folder)[-2:]
+    if not found:
+        return {}
+    tail = Tail(folder, found[0].base)
+    last: dict[int, tuple[float, int]] = {}
+    for records in iter(tail.read, []):
+        for record in records:
+            before = last.get(record.feed, (0.0, 0))
+            if record.kind == Kind.DATA:
+                times = gaps.event_times_ms(record.frames()[-1])
+                last[record.feed] = (record.received_at_us / 1e6, max(times, default=before[1]))
+            elif heard := _heard_at(record.payload):
+                last[record.feed] = (max(heard, before[0]), before[1])
+    tail.close()
+    return last
+
+
+def _heard_at(payload: bytes) -> float:
+    try:
+        said = msgspec.json.decode(payload, type=_Alive)
+    except msgspec.MsgspecError:
+        return 0.0
+    return said.heard_at_us / 1e6 if said.event == "alive" and said.streaming else 0.0
+
+
+def run_reader(options: ReaderOptions) -> None:
+    """Be the reader process until SIGTERM or the death of the supervisor."""
+    status.configure_logs(debug=options.debug)
+    reader = Reader(options)
+    settle_memory()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        parent = multiprocessing.parent_process()
+        if parent:
+            # The sentinel becomes readable when the supervisor dies, however it dies.
+            loop.add_reader(parent.sentinel, stop.set)
+        await reader.run(stop)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main())

@@ -1,0 +1,1 @@
+"""The journal: append-only segments and the positions of their consumers."""

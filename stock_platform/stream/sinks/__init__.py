@@ -1,0 +1,1 @@
+"""Consumers of the journal: Redis, the lake and the archive."""

@@ -1,0 +1,1 @@
+"""The archive: every event once, as objects on S3."""

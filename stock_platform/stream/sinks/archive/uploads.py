@@ -1,0 +1,177 @@
+"""Bring archive objects to the store, each in a thread, each step repeatable.
+
+A step may be repeated after a crash or an answer that got lost; whether it had
+worked is found out from the store itself (length and origin of what is there).
+"""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from stock_platform.errors import Transient
+from stock_platform.stream.sinks.archive.state import ArchiveObject, ArchiveState, Naming
+from stock_platform.stream.sinks.archive.store import ArchiveStore, Taken, UploadGone
+
+log = structlog.get_logger(__name__)
+THREADS = 2
+RETRY_S = 0.5
+RETRY_MAX_S = 15.0
+SEQ_MAX = 999_999
+
+
+@dataclass(slots=True)
+class _Trip:
+    """One object's way: the step under way, and when the next may be tried."""
+
+    future: "Future[None] | None" = None
+    tries: int = 0
+    next_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Moves the objects of `state` forward; `advance` is called often and never waits."""
+
+    store: ArchiveStore
+    naming: Naming
+    state: ArchiveState
+    spool: Path
+    use_marker: bool
+    trouble: str = ""
+    completed: int = 0
+    uploaded_bytes: int = 0
+    _trips: dict[int, _Trip] = field(default_factory=dict)
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
+    )
+
+    def advance(self, remembered: int) -> list[ArchiveObject]:
+        """Start what can be started; give the objects that are now complete.
+
+        An object is completed only after its sealing was saved in a checkpoint
+        of a generation up to `remembered`: a crash then repeats the very same object.
+        """
+        done = []
+        for thing in self.state.objects:
+            trip = self._trips.setdefault(id(thing), _Trip())
+            if trip.future is not None:
+                if not trip.future.done():
+                    continue
+                if self._ended(trip) and thing.sealed < 0:
+                    done.append(thing)
+                    del self._trips[id(thing)]
+                    continue
+            if time.monotonic() >= trip.next_at and self._has_work(thing, remembered):
+                trip.future = self._threads.submit(self._step, thing, remembered, trip.tries)
+        return done
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
+
+    def _has_work(self, thing: ArchiveObject, remembered: int) -> bool:
+        if self.use_marker and not thing.marked:
+            return True
+        if 0 < thing.sealed <= remembered:
+            return True
+        return any(not part.etag for part in thing.parts) and not thing.sealed
+
+    def _ended(self, trip: _Trip) -> bool:
+        ended, trip.future = trip.future, None
+        error = ended.exception() if ended else None
+        if error is None:
+            trip.tries, self.trouble = 0, ""
+            return True
+        if not isinstance(error, Transient):
+            raise error
+        trip.tries += 1
+        trip.next_at = time.monotonic() + min(RETRY_MAX_S, RETRY_S * 2 ** min(trip.tries, 10))
+        if str(error) != self.trouble:
+            log.warning("archive_waits", reason=str(error))
+        self.trouble = str(error)
+        return False
+
+    def _step(self, thing: ArchiveObject, remembered: int, tries: int) -> None:
+        if self.use_marker and not thing.marked:
+            self.store.put_marker(self.naming.marker(thing))
+            thing.marked = True
+        final = 0 < thing.sealed <= remembered
+        try:
+            if tries and self._was_done(thing):
+                self._completed(thing)
+                return
+            small = thing.sealed > 0 and len(thing.parts) == 1 and not thing.upload_id
+            if small and final:
+                key = self.naming.key(thing)
+                self.store.put(key, thing.part_path(self.spool, 1), self._origin(thing))
+                self.uploaded_bytes += thing.total_bytes
+            elif thing.parts and not small:
+                self._upload_parts(thing)
+                if final:
+                    self.store.complete(self.naming.key(thing), thing.upload_id, thing.parts)
+        except Taken:
+            if not self._is_ours(thing):
+                self._rename(thing)
+                raise Transient("the key was taken by another archive: trying the next") from None
+        except UploadGone as error:
+            if not (final and self._is_ours(thing)):
+                self._forget_upload(thing)
+                raise Transient(f"the upload must be made again: {error}") from error
+        if final:
+            self._completed(thing)
+
+    def _was_done(self, thing: ArchiveObject) -> bool:
+        """Look, after a failure, whether it had worked after all or the upload is gone."""
+        if thing.sealed > 0 and self._is_ours(thing):
+            return True
+        if thing.upload_id:
+            self.store.check(self.naming.key(thing), thing.upload_id)
+        return False
+
+    def _completed(self, thing: ArchiveObject) -> None:
+        # Said before looking, so that of two that end together at least one sees no other.
+        thing.sealed = -1
+        others = [
+            other
+            for other in self.state.objects
+            if other.sealed >= 0 and (other.channel, other.window) == (thing.channel, thing.window)
+        ]
+        if self.use_marker and not others:
+            self.store.delete(self.naming.marker(thing))
+        self.completed += 1
+
+    def _upload_parts(self, thing: ArchiveObject) -> None:
+        if not thing.upload_id:
+            while self.store.find(self.naming.key(thing)) and not self._is_ours(thing):
+                self._rename(thing)
+            thing.upload_id = self.store.begin(self.naming.key(thing), self._origin(thing))
+        for part in list(thing.parts):
+            if not part.etag:
+                path = thing.part_path(self.spool, part.number)
+                key = self.naming.key(thing)
+                part.etag = self.store.upload(key, thing.upload_id, part.number, path)
+                self.uploaded_bytes += part.bytes
+
+    def _is_ours(self, thing: ArchiveObject) -> bool:
+        found = self.store.find(self.naming.key(thing))
+        ours = found is not None and found.origin == self._origin(thing)
+        return ours and found is not None and found.bytes == thing.total_bytes
+
+    def _rename(self, thing: ArchiveObject) -> None:
+        self._forget_upload(thing)
+        thing.seq = self.state.take_seq(thing.channel, thing.window)
+        if thing.seq > SEQ_MAX:
+            raise Transient(f"no free name for channel {thing.channel} in its window")
+
+    def _forget_upload(self, thing: ArchiveObject) -> None:
+        if thing.upload_id:
+            self.store.abort(self.naming.key(thing), thing.upload_id)
+        thing.upload_id = ""
+        for part in thing.parts:
+            part.etag = ""
+
+    def _origin(self, thing: ArchiveObject) -> str:
+        return f"{self.state.journal}/{thing.first_offset}"

@@ -1,0 +1,217 @@
+"""Minute bars from the stream into the lake: one immutable part per closed minute.
+
+A late trade makes the feed send the same minute again; the newest sending
+wins. When the minute's part is already in the lake, the resend goes into a
+further part: the lake names parts so that the same bars again are the same part
+and other bars never collide.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from stock_platform.domain.bars import MINUTE_BARS, REJECTED, sift
+from stock_platform.domain.revision import Revision
+from stock_platform.domain.sessions import NEW_YORK, Calendar
+from stock_platform.lake.object_store import Store
+from stock_platform.lake.stream_parts import write_connections, write_live_minute
+from stock_platform.lake.write import quarantine
+from stock_platform.stream.sinks.connections import ConnectionLog
+
+PROVIDER = "massive_stream"
+DATASET = "minute_bars_live"
+MINUTE = timedelta(minutes=1)
+RESENDS_WAIT = timedelta(minutes=3)
+DAYS_KNOWN_MAX = 64
+_RAW = {
+    "symbol": pl.String(),
+    **dict.fromkeys(("open", "high", "low", "close", "vwap", "volume"), pl.String()),
+    "provider": pl.String(),
+    "revision": pl.String(),
+    "minute": MINUTE_BARS["minute"],
+    "observed_at": MINUTE_BARS["observed_at"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMinute:
+    """One part that is now in the lake."""
+
+    session: date
+    minute: datetime
+    bars: int
+    uri: str
+
+
+class MinuteWriter:
+    """Holds the bars of minutes not yet written and writes them when they close.
+
+    `connections` may be fed by the caller; its intervals are stored by
+    `write_connections`. Everything is safe to repeat.
+    """
+
+    def __init__(self, store: Store, calendar: Calendar, writer: str) -> None:
+        self.connections = ConnectionLog(writer)
+        self.rejected = 0
+        self._store = store
+        self._calendar = calendar
+        self._writer = writer
+        self._open: dict[datetime, dict[str, dict[str, object]]] = {}
+        self._unplaced: list[dict[str, object]] = []
+        self._newest = datetime(1970, 1, 1, tzinfo=UTC)
+        self._sessions: dict[date, bool] = {}
+
+    @property
+    def held(self) -> int:
+        """How many bars wait for their minute to close."""
+        return sum(len(bars) for bars in self._open.values()) + len(self._unplaced)
+
+    def add(self, event: Mapping[str, object], received_at: datetime) -> None:
+        """Take an AM event as the feed sent it; the later arrival replaces the earlier.
+
+        `dv` (decimal text) is preferred to `v` (whole shares). What is no bar
+        goes to quarantine with its reason at the next `close_before`.
+        """
+        bar = _to_row(event, received_at)
+        minute = bar["minute"]
+        if isinstance(minute, datetime) and self._is_session(_session(minute)):
+            self._open.setdefault(minute, {})[str(bar["symbol"])] = bar
+        else:
+            self._unplaced.append(bar)
+
+    @property
+    def minutes_held(self) -> Collection[datetime]:
+        """The minutes of which bars wait, re-sent ones of written minutes included."""
+        return self._open.keys()
+
+    def close_before(
+        self, instant: datetime, *, resends_wait: timedelta = RESENDS_WAIT
+    ) -> list[WrittenMinute]:
+        """Write every minute that ended at or before `instant`, oldest first.
+
+        A minute is forgotten only once it is written: after an error the call
+        may simply be repeated.
+        """
+        closed = [minute for minute in sorted(self._open) if minute + MINUTE <= instant]
+        groups = self._grouped(closed, waits=instant < self._newest + resends_wait)
+        part_of = {minute: part for part, minutes in enumerate(groups) for minute in minutes}
+        # All at once: a replay closes many minutes, and a frame costs more than its rows.
+        bars = self._sift([bar for minute in part_of for bar in self._open[minute].values()])
+        part = pl.col("minute").replace_strict(part_of, return_dtype=pl.Int64)
+        parts = bars.with_columns(part.alias("part")).partition_by("part", as_dict=True)
+        written: list[WrittenMinute] = []
+        for number, minutes in enumerate(groups):
+            if (number,) in parts:
+                written.append(self._write(minutes[-1], parts[number,].drop("part")))
+            for minute in minutes:
+                del self._open[minute]
+            self._newest = max(self._newest, minutes[-1])
+        if self._unplaced:
+            self._refuse(self._unplaced)
+            self._unplaced = []
+        return written
+
+    def _grouped(self, closed: list[datetime], *, waits: bool) -> list[list[datetime]]:
+        """Put bars re-sent for minutes already written beside the next minute that closes.
+
+        On a part of their own they would make thousands of parts a session; they wait
+        for it at most `RESENDS_WAIT`. The minute that names the part comes last, and
+        minutes of two sessions never share one.
+        """
+        groups = [[minute] for minute in closed if minute > self._newest]
+        late: dict[date, list[datetime]] = {}
+        for minute in closed:
+            if minute <= self._newest:
+                late.setdefault(_session(minute), []).append(minute)
+        if groups:
+            groups[0][:0] = late.pop(_session(groups[0][0]), [])
+        elif waits:
+            return []
+        return [*late.values(), *groups]
+
+    def write_connections(self) -> None:
+        """Store what is new of the connection intervals; the lake unites it with the old."""
+        for session, frame in self.connections.take_changed():
+            write_connections(self._store, session, self._writer, frame)
+
+    def _is_session(self, day: date) -> bool:
+        # The calendar is asked once a day, not once a bar: an answer costs 100 us.
+        if day not in self._sessions:
+            if len(self._sessions) >= DAYS_KNOWN_MAX:
+                self._sessions.clear()
+            self._sessions[day] = self._calendar.is_session(day)
+        return self._sessions[day]
+
+    def _write(self, minute: datetime, bars: pl.DataFrame) -> WrittenMinute:
+        label = minute.astimezone(NEW_YORK).strftime("%H%M")
+        session = _session(minute)
+        uri = write_live_minute(self._store, session, label, self._writer, bars)
+        return WrittenMinute(session, minute, bars.height, uri)
+
+    def _sift(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+        if sifted.rejected.height:
+            self._quarantine(sifted.rejected)
+        return sifted.bars
+
+    def _refuse(self, rows: list[dict[str, object]]) -> None:
+        # A well-formed bar of a day without a session passes `sift`: name that reason here.
+        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+        closed = sifted.bars.select(
+            pl.lit(DATASET).alias("dataset"),
+            "provider",
+            "symbol",
+            pl.col("minute").alias("at"),
+            pl.lit("the exchange was closed that day").alias("reason"),
+            pl.Series(
+                "record",
+                [str(row)[:2000] for row in sifted.bars.drop("observed_at").iter_rows(named=True)],
+                dtype=pl.String,
+            ),
+            "observed_at",
+        ).cast(REJECTED)
+        self._quarantine(pl.concat([sifted.rejected, closed]))
+
+    def _quarantine(self, rejected: pl.DataFrame) -> None:
+        self.rejected += rejected.height
+        quarantine(self._store, rejected)
+
+
+def _to_row(event: Mapping[str, object], received_at: datetime) -> dict[str, object]:
+    start = event.get("s")
+    volume = event.get("dv")
+    return {
+        "symbol": _text(event.get("sym")),
+        "open": _text(event.get("o")),
+        "high": _text(event.get("h")),
+        "low": _text(event.get("l")),
+        "close": _text(event.get("c")),
+        "vwap": _text(event.get("vw")),
+        "volume": _text(event.get("v") if volume is None else volume),
+        "provider": PROVIDER,
+        "revision": Revision.LIVE.value,
+        "minute": _instant(start),
+        "observed_at": received_at,
+    }
+
+
+def _to_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    columns = {name: [row[name] for row in rows] for name in _RAW}
+    return pl.DataFrame(columns, schema=_RAW)
+
+
+def _text(value: object) -> str | None:
+    # The text of a float is its shortest exact form: 114.128 stays 114.128 as a decimal.
+    return None if value is None else str(value)
+
+
+def _instant(milliseconds: object) -> datetime | None:
+    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < 4_102_444_800_000:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _session(minute: datetime) -> date:
+    return minute.astimezone(NEW_YORK).date()

@@ -1,0 +1,147 @@
+"""`stocks replay`: archived NDJSON back through the same tailers.
+
+Redis gets the newest values and the lake the minute bars, exactly as from the
+feed; the archive itself is left alone. May be repeated: nothing changes.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import boto3
+import msgspec
+import zstandard
+
+from stock_platform.errors import Permanent
+from stock_platform.lake.object_store import open_store
+from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
+from stock_platform.stream.journal.consumer import Tailer, Work
+from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.plan import latest_options, writer
+from stock_platform.stream.sinks.archive.lines import without_ingest_time
+from stock_platform.stream.sinks.lake_bars import Bars, BarsOptions
+from stock_platform.stream.sinks.redis_latest import Latest
+from stock_platform.stream.sinks.redis_store import open_sink
+
+BATCH_LINES = 500
+SEGMENT_BYTES = 64 * 1024 * 1024
+REALTIME = frozenset({"AM", "FMV"})
+SUFFIXES = (".ndjson", ".ndjson.zst")
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was fed back."""
+
+    objects: int = 0
+    events: int = 0
+    written: int = 0
+    bars: int = 0
+
+
+class _Stamped(msgspec.Struct):
+    ingestTs: int = 0
+    ev: str = ""
+
+
+def replay(source: str, settings: StreamSettings | None = None) -> Replayed:
+    """Feed a file, a folder or `s3://bucket/prefix` back, object by object."""
+    settings = settings or load(StreamSettings)
+    done = Replayed()
+    for stream in _objects(source, settings):
+        with TemporaryDirectory(prefix="stocks-replay-") as folder, stream:
+            journal = Path(folder)
+            done.events += _to_journal(stream, journal)
+            _through_tailers(journal, settings, done)
+        done.objects += 1
+    if not done.objects:
+        raise Permanent(f"no object ending in {' or '.join(SUFFIXES)} at {source}")
+    return done
+
+
+def _objects(source: str, settings: StreamSettings) -> Iterator[BinaryIO]:
+    url = urlsplit(source)
+    if url.scheme == "s3":
+        yield from _from_s3(url.netloc, url.path.strip("/"), settings)
+        return
+    path = Path(source)
+    paths = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for found in paths:
+        if found.is_file() and found.name.endswith(SUFFIXES):
+            yield _plain(found.open("rb"), found.name)
+
+
+def _from_s3(bucket: str, prefix: str, settings: StreamSettings) -> Iterator[BinaryIO]:
+    client: Any = boto3.client(
+        "s3", region_name=settings.aws_region, endpoint_url=settings.s3_endpoint_url or None
+    )
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            if item["Key"].endswith(SUFFIXES):
+                # Onto disk first: a slow tailer must not keep an HTTP connection open.
+                with TemporaryFile() as spooled:
+                    client.download_fileobj(bucket, item["Key"], spooled)
+                    spooled.seek(0)
+                    yield _plain(cast("BinaryIO", spooled), item["Key"])
+
+
+def _plain(stream: BinaryIO, name: str) -> BinaryIO:
+    if not name.endswith(".zst"):
+        return stream
+    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", reader)))
+
+
+def _to_journal(stream: BinaryIO, folder: Path) -> int:
+    journal = Journal(folder, segment_bytes=SEGMENT_BYTES, bytes_max=1 << 50, policy="pause")
+    count = 0
+    batch: list[bytes] = []
+    for line in stream:
+        if not line.strip():
+            continue
+        batch.append(line)
+        count += 1
+        if len(batch) >= BATCH_LINES:
+            _append(journal, batch)
+            batch = []
+    if batch:
+        _append(journal, batch)
+    journal.close()
+    return count
+
+
+def _append(journal: Journal, lines: list[bytes]) -> None:
+    try:
+        first = msgspec.json.decode(lines[0], type=_Stamped)
+    except msgspec.MsgspecError:
+        first = _Stamped()
+    frame = b"[" + b",".join(map(without_ingest_time, lines)) + b"]"
+    feed = 0 if first.ev in REALTIME else 1
+    if not journal.append_frames(feed, 1, [frame], first.ingestTs * 1000):
+        raise Permanent("the disk has no room for the replay")
+
+
+def _through_tailers(journal: Path, settings: StreamSettings, done: Replayed) -> None:
+    options = latest_options(settings, journal)
+    sink = open_sink(options.redis_url, options.redis_token, publish=options.publish)
+    latest = Latest(options, sink)
+    _drain(journal, latest)
+    sink.close()
+    done.written += int(str(latest.status()["written"]))
+    if settings.stream_to_lake:
+        lake = load(LakeSettings)
+        market = load(MarketSettings)
+        told = BarsOptions(journal, lake, market, writer("replay"), ("realtime", "delayed"), False)
+        bars = Bars(told, open_store(lake))
+        _drain(journal, bars)
+        done.bars += int(str(bars.status()["bars"]))
+
+
+def _drain(journal: Path, work: Work) -> None:
+    tailer = Tailer(journal, work)
+    tailer.stop()
+    tailer.run(lambda: True)
