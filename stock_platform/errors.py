@@ -6,11 +6,11 @@ query, a header or a whole payload.
 """
 
 
-class Problem(Exception):
+class PlatformError(Exception):
     """Any trouble with the outside world; see the four kinds below."""
 
 
-class Transient(Problem):
+class TransientError(PlatformError):
     """Worth asking again, after `delay_s` when the other side named a delay."""
 
     def __init__(self, message: str, *, delay_s: float | None = None) -> None:
@@ -18,13 +18,13 @@ class Transient(Problem):
         self.delay_s = delay_s
 
 
-class Permanent(Problem):
+class PermanentError(PlatformError):
     """Asking again cannot help: wrong key, wrong request, a bug of ours."""
 
 
-class Malformed(Problem):
+class InvalidDataError(PlatformError):
     """The data is wrong: keep it, quarantine it, go on."""
 
 
-class Refused(Problem):
+class NotEntitledError(PlatformError):
     """The provider will not give this (plan, entitlement): alarm, never "empty"."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 
 app = typer.Typer(
     name="stocks",
@@ -151,10 +151,6 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     try:
         app()
-    except Problem as problem:
+    except PlatformError as problem:
         typer.echo(f"stocks: {problem}", err=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

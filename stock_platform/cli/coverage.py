@@ -10,7 +10,7 @@ from rich.table import Table
 from stock_platform.cli.terminal import console
 from stock_platform.domain.coverage import COUNTS, Ledger, runs
 from stock_platform.domain.symbols import parse_symbol
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import Knowledge
 from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
@@ -43,7 +43,7 @@ def coverage_rows(
     """Give a row per session; raise `Permanent` for a session or symbol nobody expects."""
     expected = knowledge.sessions(now)
     if session is not None and session not in expected:
-        raise Permanent(
+        raise PermanentError(
             f"{session} is not a session the lake should hold "
             f"({expected[0]} to {expected[-1]}; see STOCKS_FIRST_SESSION)"
         )

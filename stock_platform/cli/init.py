@@ -15,7 +15,7 @@ from stock_platform.cli.terminal import console
 from stock_platform.defs.reference.assets import MARGIN, take_snapshots
 from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS_KEY
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Permanent, Problem
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.scheduling import latest_verification
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read, write
@@ -78,7 +78,7 @@ def _sessions(knowledge: Knowledge, count: int, now: datetime) -> list[date]:
         first = max(first, knowledge.market.first_session)
     sessions = knowledge.calendar.sessions(first, last)
     if not sessions:
-        raise Permanent(f"no session to load between {first} and {last}")
+        raise PermanentError(f"no session to load between {first} and {last}")
     return sessions
 
 
@@ -115,7 +115,7 @@ def _settle(progress: Progress, healer: Healer, session: date, now: datetime) ->
     )
     try:
         ledger = healer.settle(grid, now=now, since=since or grid.closes_at).ledger
-    except Problem as problem:
+    except PlatformError as problem:
         progress.console.print(f"[red]{session}: {problem}[/]")
         ledger = knowledge.ledger(grid)
     return ledger.totals()["missing"]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from stock_platform.errors import Problem, Transient
+from stock_platform.errors import PlatformError, TransientError
 
 LATER = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 """For steps that talk to a service: it may be restarting."""
@@ -16,7 +16,7 @@ def permanent_is_final() -> Generator[None]:
     """Let transient problems through to the retry policy; fail for good with any other."""
     try:
         yield
-    except Transient:
+    except TransientError:
         raise
-    except Problem as problem:
+    except PlatformError as problem:
         raise dg.Failure(str(problem), allow_retries=False) from problem

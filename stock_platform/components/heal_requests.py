@@ -9,7 +9,7 @@ import msgspec
 
 from stock_platform.components.partitions import calendar, key_of
 from stock_platform.defs.minute_bars.assets import HEAL_RANGE, HEAL_SESSION
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.healing.retry import Backoff
 from stock_platform.healing.scheduling import Asked, Need, decide
 from stock_platform.settings import HealingSettings
@@ -54,7 +54,7 @@ def collect(
     for session in sessions:
         try:
             need = need_of(session)
-        except Problem as problem:
+        except PlatformError as problem:
             troubles.append(f"{session}: {problem}")
         else:
             needs += [need] if need else []

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.settings import DagsterSettings, load
 
 
@@ -18,7 +18,7 @@ def describe_instance() -> str:
     """
     home = load(DagsterSettings).home
     if home is None or not (home / "dagster.yaml").is_file():
-        raise Permanent(f"there is no dagster.yaml in {home}")
+        raise PermanentError(f"there is no dagster.yaml in {home}")
     try:
         with dg.DagsterInstance.from_config(str(home)) as instance:
             runs = instance.get_runs_count()
@@ -26,7 +26,7 @@ def describe_instance() -> str:
             statuses = instance.get_daemon_statuses()
     except Exception as error:
         # Dagster raises whatever its storage does, and that may quote a database's address.
-        raise Permanent(f"the instance cannot be opened: {type(error).__name__}") from None
+        raise PermanentError(f"the instance cannot be opened: {type(error).__name__}") from None
     still = sorted(name for name, status in statuses.items() if not status.healthy)
     daemons = f"not alive: {', '.join(still)}" if still else "every daemon is alive"
     return f"{storage} with {runs} runs; {daemons}"

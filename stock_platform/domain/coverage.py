@@ -16,7 +16,7 @@ import polars as pl
 
 from stock_platform.domain.bars import INSTANT
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 BITMAPS = ("observed", "empty", "silent", "refused", "asked", "healed")
 """Stored per symbol. `asked`: a source of record answered for the minute once it was over,
@@ -229,7 +229,7 @@ def unpack(column: pl.Series, width: int) -> np.ndarray:
     blank = bytes(size)
     joined = b"".join(raw or blank for raw in column.to_list())
     if column.bin.size().drop_nulls().is_in([0, size]).not_().any():
-        raise Malformed(f"{column.name} is not of {width} minutes")
+        raise InvalidDataError(f"{column.name} is not of {width} minutes")
     packed = np.frombuffer(joined, dtype=np.uint8).reshape(len(column), size)
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from stock_platform.domain import xnys
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 NEW_YORK = ZoneInfo("America/New_York")
 _OPEN = time(9, 30)
@@ -56,7 +56,7 @@ class MinuteGrid:
         """Give the slot of an instant; raise `Malformed` when it is off the grid."""
         slot = (minute - self.starts_at) // timedelta(minutes=1)
         if not 0 <= slot < self.width:
-            raise Malformed(f"{minute:%Y-%m-%d %H:%M} UTC is not a minute of {self.session}")
+            raise InvalidDataError(f"{minute:%Y-%m-%d %H:%M} UTC is not a minute of {self.session}")
         return slot
 
     def due(self, now: datetime, grace_s: float) -> int:
@@ -83,9 +83,11 @@ class Overrides:
                 for day, clock in dict[Any, Any](content.pop("early_closes", None) or {}).items()
             }
         except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-            raise Malformed(f"calendar overrides {path}: {error}") from error
+            raise InvalidDataError(f"calendar overrides {path}: {error}") from error
         if content:
-            raise Malformed(f"calendar overrides {path}: unknown {sorted(map(str, content))}")
+            raise InvalidDataError(
+                f"calendar overrides {path}: unknown {sorted(map(str, content))}"
+            )
         return cls(closed, early)
 
 
@@ -119,7 +121,9 @@ class Calendar:
     def sessions(self, first: date, last: date) -> list[date]:
         """Give the sessions from `first` to `last`, both included."""
         if max(first, last) > xnys.LAST:
-            raise Malformed(f"the calendar is kept until {xnys.LAST}: `make calendar` extends it")
+            raise InvalidDataError(
+                f"the calendar is kept until {xnys.LAST}: `make calendar` extends it"
+            )
         days = _session_dates()
         found = days[bisect_left(days, first) : bisect_right(days, last)]
         return [day for day in found if day not in self.overrides.closed]
@@ -136,7 +140,7 @@ class Calendar:
     def grid(self, session: date) -> MinuteGrid:
         """Give the minute grid of a session; raise `Malformed` when it is none."""
         if not self.is_session(session):
-            raise Malformed(f"{session} is not a session of XNYS")
+            raise InvalidDataError(f"{session} is not a session of XNYS")
         opens, closes = _special_hours().get(session, (_OPEN, _NORMAL_CLOSE))
         close = self.overrides.early_closes.get(session, closes)
         if not self.extended:
@@ -169,13 +173,13 @@ class Calendar:
         for day in reversed(self.sessions(today - timedelta(days=14), today)):
             if self.grid(day).closes_at <= now:
                 return day
-        raise Malformed(f"no session has closed in the 14 days before {today}")
+        raise InvalidDataError(f"no session has closed in the 14 days before {today}")
 
     def previous(self, session: date, count: int = 1) -> date:
         """Give the session `count` (at least 1) sessions before `session`."""
         span = self.sessions(session - timedelta(days=count * 2 + 14), session - timedelta(days=1))
         if not 1 <= count <= len(span):
-            raise Malformed(f"no session is {count} sessions before {session}")
+            raise InvalidDataError(f"no session is {count} sessions before {session}")
         return span[-count]
 
 

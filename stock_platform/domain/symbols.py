@@ -9,7 +9,7 @@ file system that ignores case they must still be two files.
 import re
 from typing import NewType
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 Symbol = NewType("Symbol", str)
 
@@ -29,11 +29,11 @@ _DEVICES = frozenset(
 def parse_symbol(text: str) -> Symbol:
     """Accept `text` as a symbol unchanged, or raise `Malformed` saying why not."""
     if not text:
-        raise Malformed("a symbol is a non-empty text")
+        raise InvalidDataError("a symbol is a non-empty text")
     if len(text) > LENGTH_MAX:
-        raise Malformed(f"a symbol has at most {LENGTH_MAX} characters, found {len(text)}")
+        raise InvalidDataError(f"a symbol has at most {LENGTH_MAX} characters, found {len(text)}")
     if not _FORM.fullmatch(text) or ".." in text or "//" in text:
-        raise Malformed(
+        raise InvalidDataError(
             f"a symbol starts with a letter or digit and holds letters, digits "
             f"and ./:^=+*#$_- only, found {text!a}"
         )
@@ -55,5 +55,5 @@ def from_path(name: str) -> Symbol:
     text = re.sub(r"%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
     symbol = parse_symbol(text)
     if to_path(symbol) != name:
-        raise Malformed(f"not a symbol's path name: {name[:80]!a}")
+        raise InvalidDataError(f"not a symbol's path name: {name[:80]!a}")
     return symbol

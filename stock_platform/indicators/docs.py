@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.indicators.indicator import Indicator
 from stock_platform.indicators.registry import builtin
 
@@ -44,7 +44,7 @@ def updated(document: str, indicators: Sequence[Indicator]) -> str:
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise Malformed(f"the document has no {BEGIN} and {END}")
+        raise InvalidDataError(f"the document has no {BEGIN} and {END}")
     return f"{head}{BEGIN}\n\n{section(indicators)}\n\n{END}{tail}"
 
 

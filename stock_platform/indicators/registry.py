@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 import polars as pl
 
 from stock_platform.domain.bars import INSTANT
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Indicator, Timeframe
 from stock_platform.indicators.library import momentum, returns, trend, volatility, volume
 
@@ -72,7 +72,9 @@ def choose(
     labels = {i.name: {i.name, *(column.name for column in i.columns)} for i in fitting}
     unknown = set(names).difference(*labels.values())
     if unknown:
-        raise Malformed(f"no {timeframe} indicator {sorted(unknown)}; there are {sorted(labels)}")
+        raise InvalidDataError(
+            f"no {timeframe} indicator {sorted(unknown)}; there are {sorted(labels)}"
+        )
     return [indicator for indicator in fitting if labels[indicator.name] & set(names)]
 
 
@@ -110,9 +112,9 @@ def _loaded(entry: EntryPoint) -> list[Indicator]:
         given = given if isinstance(given, Indicator) else given()
         found = [given] if isinstance(given, Indicator) else list(given)
     except Exception as error:
-        raise Permanent(f"indicator entry point {entry.name!r}: {error}") from error
+        raise PermanentError(f"indicator entry point {entry.name!r}: {error}") from error
     if not found or not all(isinstance(indicator, Indicator) for indicator in found):
-        raise Permanent(f"indicator entry point {entry.name!r} gives no Indicator")
+        raise PermanentError(f"indicator entry point {entry.name!r} gives no Indicator")
     return found
 
 
@@ -127,5 +129,5 @@ def _refuse_repeats(columns: Sequence[tuple[str, str]]) -> None:
     owner: dict[str, str] = dict.fromkeys(("symbol", "session", "minute", "last"), "the key")
     for column, name in columns:
         if column in owner:
-            raise Malformed(f"{name} and {owner[column]} both write {column!r}")
+            raise InvalidDataError(f"{name} and {owner[column]} both write {column!r}")
         owner[column] = name

@@ -11,7 +11,7 @@ from datetime import date
 
 import polars as pl
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import Store
 
@@ -40,7 +40,7 @@ def read_parts(store: Store, table: str, partition: date) -> tuple[pl.DataFrame,
         # A part that a fold deleted meanwhile is in the fold, which the next listing shows.
         if len(found) == len(paths):
             return parquet.decode_all(found, schema), paths
-    raise Transient(f"parts of {table} of {partition} kept vanishing while they were read")
+    raise TransientError(f"parts of {table} of {partition} kept vanishing while they were read")
 
 
 def fold(store: Store, table: str, partition: date, *, same: Sequence[str]) -> int:

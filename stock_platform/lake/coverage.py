@@ -15,7 +15,7 @@ import polars as pl
 from stock_platform.domain.bars import INSTANT
 from stock_platform.domain.coverage import COUNTS, COVERAGE, Ledger, runs
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import Conflict, Store
 from stock_platform.lake.write import CONFLICTS_MAX
@@ -89,7 +89,7 @@ def update(
         except Conflict:
             continue
         return ledger
-    raise Transient(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
 
 
 def summaries(store: Store, sessions: Iterable[date]) -> pl.DataFrame:

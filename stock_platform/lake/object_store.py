@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import NewType, Protocol
 from urllib.parse import urlsplit
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.settings import LakeSettings
 
 Version = NewType("Version", str)
 """Names one state of one object; opaque, compared only by the store that gave it."""
 
 
-class Conflict(Transient):
+class Conflict(TransientError):
     """Somebody else replaced the object since it was read: read it again, merge again."""
 
 
@@ -89,7 +89,9 @@ def open_store(settings: LakeSettings) -> Store:
         return DiskStore.open(settings.lake)
     url = urlsplit(settings.lake)
     if url.scheme != "s3" or not url.netloc:
-        raise Permanent(f"STOCKS_LAKE is a folder or s3://bucket/prefix, found {settings.lake!a}")
+        raise PermanentError(
+            f"STOCKS_LAKE is a folder or s3://bucket/prefix, found {settings.lake!a}"
+        )
     from stock_platform.lake.s3 import S3Lake
 
     return S3Lake.open(settings, bucket=url.netloc, prefix=url.path.strip("/"))
@@ -99,5 +101,5 @@ def checked(path: str) -> str:
     """Give `path` back when it stays inside the lake; raise `Permanent` when it does not."""
     parts = path.split("/")
     if not path or any(part in {"", ".", ".."} or part.startswith(".") for part in parts):
-        raise Permanent(f"not a path inside the lake: {path[:120]!a}")
+        raise PermanentError(f"not a path inside the lake: {path[:120]!a}")
     return path

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import polars as pl
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake.tables import SCHEMA_VERSION
 
 ROW_GROUP = 32_768
@@ -57,7 +57,7 @@ def decode_all(parts: Sequence[tuple[str, bytes]], schema: pl.Schema) -> pl.Data
         rows = pl.read_parquet([data for _, data in parts])
     except pl.exceptions.SchemaError as error:
         names = f"{parts[0][0]} and {len(parts) - 1} others"
-        raise Permanent(f"{names} differ in their columns: {str(error)[:200]}") from None
+        raise PermanentError(f"{names} differ in their columns: {str(error)[:200]}") from None
     require(parts[0][0], rows, schema)
     return rows.select(list(schema))
 
@@ -67,16 +67,18 @@ def notes(data: bytes) -> dict[str, str]:
     try:
         return pl.read_parquet_metadata(data)
     except pl.exceptions.ComputeError as error:
-        raise Malformed(f"an object of the lake is not Parquet: {str(error)[:200]}") from None
+        raise InvalidDataError(
+            f"an object of the lake is not Parquet: {str(error)[:200]}"
+        ) from None
 
 
 def check_version(path: str, found: dict[str, str]) -> None:
     """Refuse an object that a newer release wrote, or that is not one of ours."""
     text = found.get(_VERSION, "")
     if not text.isdigit():
-        raise Permanent(f"{path} has no schema version: it was not written by this platform")
+        raise PermanentError(f"{path} has no schema version: it was not written by this platform")
     if int(text) > SCHEMA_VERSION:
-        raise Permanent(
+        raise PermanentError(
             f"{path} has schema version {text}, this release reads up to {SCHEMA_VERSION}: "
             f"use a newer stock_platform"
         )
@@ -90,4 +92,4 @@ def require(what: str, frame: pl.DataFrame, schema: pl.Schema) -> None:
         if frame.schema.get(name) != schema.get(name)
     ]
     if wrong:
-        raise Permanent(f"{what} has the wrong columns: " + "; ".join(wrong))
+        raise PermanentError(f"{what} has the wrong columns: " + "; ".join(wrong))

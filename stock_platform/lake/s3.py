@@ -14,7 +14,7 @@ from datetime import timedelta
 from obstore import exceptions
 from obstore.store import S3Store
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.object_store import Conflict, Entry, Version, checked
 from stock_platform.settings import LakeSettings
 
@@ -100,7 +100,7 @@ class S3Lake:
                     return False
                 continue
             return True
-        raise Transient(f"S3 PUT {path} failed: {RETRIES_MAX} conflicts and no object")
+        raise TransientError(f"S3 PUT {path} failed: {RETRIES_MAX} conflicts and no object")
 
     def folders(self, prefix: str) -> list[str]:
         with _translated("LIST", prefix):
@@ -135,9 +135,9 @@ def _translated(verb: str, path: str) -> Generator[None]:
     except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
         raise Conflict(f"{path} was replaced by another writer") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise Permanent(f"S3 {verb} {path} is not allowed: {_status(error)}") from None
+        raise PermanentError(f"S3 {verb} {path} is not allowed: {_status(error)}") from None
     except (exceptions.BaseError, OSError) as error:
-        raise Transient(f"S3 {verb} {path} failed: {_status(error)}") from None
+        raise TransientError(f"S3 {verb} {path} failed: {_status(error)}") from None
 
 
 def _status(error: Exception) -> str:

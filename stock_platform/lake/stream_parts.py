@@ -7,7 +7,7 @@ import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import Conflict, Entry, Store
 from stock_platform.lake.write import CONFLICTS_MAX, require_session
@@ -65,7 +65,7 @@ def write_connections(store: Store, session: date, writer: str, connections: pl.
         except Conflict:
             continue
         return store.uri(path)
-    raise Transient(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
 
 
 def read_connections(store: Store, session: date) -> pl.DataFrame:

@@ -31,7 +31,7 @@ from stock_platform.domain.reference import (
     SYMBOLS_KEY,
 )
 from stock_platform.domain.responses import ANSWERS
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.healing.daily import DAILY_ANSWERS, DAILY_ANSWERS_KEY
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION
 
@@ -82,7 +82,7 @@ _LABEL = re.compile(r"([01]\d|2[0-3])[0-5]\d")
 def folder(table: str, partition: Partition) -> str:
     """Name the folder of one partition of a table."""
     if not _NAME.fullmatch(table):
-        raise Permanent(f"a table's name is lower case with underscores, found {table[:80]!a}")
+        raise PermanentError(f"a table's name is lower case with underscores, found {table[:80]!a}")
     if partition is None:
         return table
     if isinstance(partition, int):
@@ -94,14 +94,14 @@ def folder(table: str, partition: Partition) -> str:
 def data(table: str, partition: Partition) -> str:
     """Name the one object of a partition that is replaced as a whole."""
     if (known := TABLES.get(table)) and not _fits(known.split, partition):
-        raise Permanent(f"{table} is kept by {known.split or 'nothing'}, found {partition!r}")
+        raise PermanentError(f"{table} is kept by {known.split or 'nothing'}, found {partition!r}")
     return f"{folder(table, partition)}/data.parquet"
 
 
 def live_part(session: date, label: str, writer: str, digest: str = "") -> str:
     """Name the part of one live minute; `label` is its New York wall clock as HHMM."""
     if not _LABEL.fullmatch(label):
-        raise Malformed(f"a minute's label is HHMM, found {label[:20]!a}")
+        raise InvalidDataError(f"a minute's label is HHMM, found {label[:20]!a}")
     suffix = f"-{digest}" if digest else ""
     return f"{folder('minute_bars_live', session)}/{label}-{_writer(writer)}{suffix}.parquet"
 
@@ -131,7 +131,7 @@ def partition_of(name: str) -> Partition:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise Malformed(f"not the folder of a partition: {name[:80]!a}")
+    raise InvalidDataError(f"not the folder of a partition: {name[:80]!a}")
 
 
 def _fits(split: Split, partition: Partition) -> bool:
@@ -142,5 +142,7 @@ def _fits(split: Split, partition: Partition) -> bool:
 
 def _writer(name: str) -> str:
     if not _WRITER.fullmatch(name):
-        raise Malformed(f"a writer's name holds letters, digits and _.- only, found {name[:80]!a}")
+        raise InvalidDataError(
+            f"a writer's name holds letters, digits and _.- only, found {name[:80]!a}"
+        )
     return name

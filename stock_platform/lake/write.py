@@ -15,7 +15,7 @@ import polars as pl
 from stock_platform.domain import bars as bar
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import Conflict, Store, Version
 from stock_platform.lake.quarantine import keep
@@ -69,7 +69,7 @@ def publish_daily_bars(store: Store, bars: pl.DataFrame) -> list[Published]:
     """Merge daily bars into the objects of their years, oldest year first."""
     parquet.require("daily_bars to publish", bars, bar.DAILY_BARS)
     if bars["session"].null_count():
-        raise Permanent("daily_bars to publish: a row has no session")
+        raise PermanentError("daily_bars to publish: a row has no session")
     years = bars["session"].dt.year().unique().sort().to_list()
     return [_publish_year(store, year, bars) for year in years]
 
@@ -106,7 +106,7 @@ def publish_table(
     if table in tables.TABLES:
         parquet.require(f"{table} to publish", frame, tables.TABLES[table].schema)
     if frame.select(pl.any_horizontal(pl.col(list(key)).is_null().any()).any()).item():
-        raise Permanent(f"{table} to publish: a row has no {' or '.join(key)}")
+        raise PermanentError(f"{table} to publish: a row has no {' or '.join(key)}")
 
     def merge(stored: pl.DataFrame) -> pl.DataFrame:
         kept = stored if mode == "merge" and stored.width else frame.clear()
@@ -160,7 +160,7 @@ def _replace(store: Store, target: _Target) -> Published:
             hashlib.sha256(data).hexdigest(),
             _revisions(merged),
         )
-    raise Transient(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
 
 
 def _stored(
@@ -192,7 +192,7 @@ def _merge_keyed(
 ) -> pl.DataFrame:
     for name in set(stored.columns) & set(incoming.columns):
         if stored.schema[name] != incoming.schema[name]:
-            raise Permanent(
+            raise PermanentError(
                 f"{table} has the wrong columns: {name} is {incoming.schema[name]}, "
                 f"stored as {stored.schema[name]}"
             )
@@ -223,7 +223,7 @@ def require_session(rows: pl.DataFrame, session: date) -> None:
     wrong = rows.filter(~inside | pl.col("symbol").is_null())
     if wrong.height:
         symbol, minute = wrong.select("symbol", "minute").row(0)
-        raise Permanent(
+        raise PermanentError(
             f"{wrong.height} rows do not belong to session {session}, "
             f"the first is {symbol!a} at {minute}"
         )

@@ -15,7 +15,7 @@ import polars as pl
 
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Problem, Refused
+from stock_platform.errors import NotEntitledError, PlatformError
 from stock_platform.healing.daily import (
     DAILY_ANSWERS,
     DAILY_ANSWERS_KEY,
@@ -167,7 +167,7 @@ class DailyFill:
         for number, question in enumerate(asked):
             try:
                 answer = question.ask()
-            except Refused as problem:
+            except NotEntitledError as problem:
                 refusals += 1
                 done.say(source.name, question.pairs, "refused", str(problem))
                 if refusals == refusals_max:
@@ -175,7 +175,7 @@ class DailyFill:
                     for unasked in asked[number + 1 :]:
                         done.say(source.name, unasked.pairs, "refused", str(problem))
                     return True
-            except Problem as problem:
+            except PlatformError as problem:
                 refusals = 0
                 self.log(f"{source.name}: failed: {problem}")
                 done.say(source.name, question.pairs, "failed", str(problem))

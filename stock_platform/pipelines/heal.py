@@ -17,7 +17,7 @@ import polars as pl
 from stock_platform.domain.coverage import Ledger, to_gaps
 from stock_platform.domain.responses import Answer
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.healing.apply_response import judge
 from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
 from stock_platform.healing.reconciliation import against_answers
@@ -135,7 +135,7 @@ class Healer:
             try:
                 if source.fingerprint(grid.session) is not None:
                     return True
-            except Problem as problem:
+            except PlatformError as problem:
                 self.log(f"{grid.session}: {source.name} can not say what it has: {problem}")
         return False
 
@@ -155,7 +155,7 @@ class Healer:
         for source in self.providers.minute if call.symbol else self.providers.session:
             try:
                 return [*answers, _question(source, grid, call)]
-            except Problem as problem:
+            except PlatformError as problem:
                 self.log(f"{grid.session} {call.symbol or 'all symbols'}: {problem}")
                 answers.append(
                     failed_answer(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Permanent, Problem
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.quotes import rebuild
 from stock_platform.lake import quarantine, read, write
 from stock_platform.lake.write import Published
@@ -79,7 +79,7 @@ def _poll(
             return
         try:
             answer = source.quotes(left, minute)
-        except Problem as problem:
+        except PlatformError as problem:
             troubles.append(f"{source.name}: {problem}")
             log(troubles[-1])
             continue
@@ -87,7 +87,7 @@ def _poll(
         given = set(answer.quotes["symbol"])
         left = [symbol for symbol in left if symbol not in given]
     if len(troubles) == len(providers.quotes):
-        raise Permanent("; ".join(troubles) or NO_QUOTES)
+        raise PermanentError("; ".join(troubles) or NO_QUOTES)
 
 
 def _rebuilt(

@@ -4,7 +4,7 @@ from datetime import date
 
 import polars as pl
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import read
 from stock_platform.lake.object_store import Store
 from stock_platform.settings import MarketSettings
@@ -21,7 +21,7 @@ def expected_symbols(store: Store, session: date, market: MarketSettings) -> lis
     listed = listed_symbols(store, session)
     if market.symbols is None:
         if listed is None:
-            raise Permanent(
+            raise PermanentError(
                 "STOCKS_SYMBOLS is * but reference/symbols is empty: materialize it first"
             )
         return sorted(listed)

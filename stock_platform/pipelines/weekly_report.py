@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.indicators.weekly import Week, weekly_performance
 from stock_platform.lake import read
 from stock_platform.lake.object_store import Conflict, Store
@@ -136,4 +136,4 @@ def keep_page(store: Store, report: WeeklyReport) -> str:
         except Conflict:
             continue
         return store.uri(path)
-    raise Transient(f"{path} was replaced by others {SWAPS_MAX} times in a row")
+    raise TransientError(f"{path} was replaced by others {SWAPS_MAX} times in a row")

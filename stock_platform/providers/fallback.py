@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 import structlog
 
-from stock_platform.errors import Problem, Transient
+from stock_platform.errors import PlatformError, TransientError
 from stock_platform.providers.sources import QuoteAnswer, QuoteSource
 
 log = structlog.get_logger()
@@ -30,12 +30,12 @@ class QuotesInTurn:
 
     def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
         """Ask in turn until every symbol has its quote."""
-        answers, troubles = list[QuoteAnswer](), list[tuple[str, Problem]]()
+        answers, troubles = list[QuoteAnswer](), list[tuple[str, PlatformError]]()
         left = list(symbols)
         for source in self.sources:
             try:
                 answer = source.quotes(left, minute)
-            except Problem as problem:
+            except PlatformError as problem:
                 log.warning("quote_source_in_trouble", provider=source.name, problem=str(problem))
                 troubles.append((source.name, problem))
                 continue
@@ -45,12 +45,14 @@ class QuotesInTurn:
             if not left:
                 break
         if not answers:
-            raise next((p for _, p in troubles if isinstance(p, Transient)), troubles[0][1])
+            raise next((p for _, p in troubles if isinstance(p, TransientError)), troubles[0][1])
         return _joined(answers, troubles, left) if len(answers) + len(troubles) > 1 else answers[0]
 
 
 def _joined(
-    answers: Sequence[QuoteAnswer], troubles: Sequence[tuple[str, Problem]], left: Sequence[str]
+    answers: Sequence[QuoteAnswer],
+    troubles: Sequence[tuple[str, PlatformError]],
+    left: Sequence[str],
 ) -> QuoteAnswer:
     """Give one answer in which every symbol asked for is in one place."""
     rejected = pl.concat([answer.rejected for answer in answers])
@@ -77,8 +79,8 @@ def _joined(
 
 
 def _delays(
-    answers: Sequence[QuoteAnswer], troubles: Sequence[tuple[str, Problem]]
+    answers: Sequence[QuoteAnswer], troubles: Sequence[tuple[str, PlatformError]]
 ) -> Iterator[float]:
     named = [answer.delay_s for answer in answers]
-    named += [problem.delay_s for _, problem in troubles if isinstance(problem, Transient)]
+    named += [problem.delay_s for _, problem in troubles if isinstance(problem, TransientError)]
     return (delay_s for delay_s in named if delay_s is not None)

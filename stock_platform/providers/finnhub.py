@@ -15,7 +15,7 @@ from stock_platform.domain.rejections import midnight, refuse
 from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed, Refused, Transient
+from stock_platform.errors import InvalidDataError, NotEntitledError, TransientError
 from stock_platform.providers.quote_polling import Group, RawQuote, poll
 from stock_platform.providers.sources import DailyAnswer, QuoteAnswer
 from stock_platform.providers.transport import json_values
@@ -65,7 +65,7 @@ class FinnhubQuotes:
 def to_quote(symbol: str, body: dict[str, object]) -> RawQuote:
     """Read one quote; `t` counts seconds."""
     if "c" not in body:
-        raise Malformed(f"{NAME}: expected a quote with c, found {sorted(body)[:8]}")
+        raise InvalidDataError(f"{NAME}: expected a quote with c, found {sorted(body)[:8]}")
     zeros = all(body.get(key) in (None, 0, "0", "0.0") for key in ("c", "h", "l", "o", "pc", "t"))
     return {
         "symbol": symbol,
@@ -97,7 +97,7 @@ class FinnhubCandles:
         known = (asked_at - _MINUTE).replace(second=0, microsecond=0)
         last = min(last, known)
         if last < first:
-            raise Transient(
+            raise TransientError(
                 f"{NAME}: the minutes asked for are not over",
                 delay_s=(first + _MINUTE - asked_at).total_seconds(),
             )
@@ -128,14 +128,16 @@ class FinnhubCandles:
 
     def daily_bars(self, session: date) -> DailyAnswer:
         """Refuse: there is no answer about all symbols at once here."""
-        raise Refused(f"{NAME}: gives daily bars of one symbol at a time, not all of {session}")
+        raise NotEntitledError(
+            f"{NAME}: gives daily bars of one symbol at a time, not all of {session}"
+        )
 
     def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
         """Ask for the sessions `first` to `last`; bars before a later split are refused."""
         asked_at = self._clock()
         last = min(last, self._settling.latest_closed(asked_at))
         if last < first:
-            raise Transient(f"{NAME}: the session {first} has not closed")
+            raise TransientError(f"{NAME}: the session {first} has not closed")
         split_on = self._latest_split(symbol, first, asked_at)
         start, end = (datetime.combine(day, datetime.min.time(), NEW_YORK) for day in (first, last))
         rows = self._candles(
@@ -192,7 +194,7 @@ class FinnhubCandles:
         try:
             return max((date.fromisoformat(str(day)) for day in days), default=None)
         except ValueError:
-            raise Malformed(f"{NAME}: expected splits with an ISO date") from None
+            raise InvalidDataError(f"{NAME}: expected splits with an ISO date") from None
 
 
 def to_columns(body: dict[str, object]) -> dict[str, list[object]]:
@@ -201,11 +203,11 @@ def to_columns(body: dict[str, object]) -> dict[str, list[object]]:
     if body.get("s") == "no_data":
         return {key: [] for key in keys}
     if body.get("s") != "ok":
-        raise Malformed(f"{NAME}: expected s to be ok or no_data")
+        raise InvalidDataError(f"{NAME}: expected s to be ok or no_data")
     columns = {key: body.get(key) for key in keys}
     lists = {key: column for key, column in columns.items() if isinstance(column, list)}
     if len(lists) < len(keys) or len({len(column) for column in lists.values()}) != 1:
-        raise Malformed(f"{NAME}: expected {', '.join(keys)} as lists of equal length")
+        raise InvalidDataError(f"{NAME}: expected {', '.join(keys)} as lists of equal length")
     return lists
 
 

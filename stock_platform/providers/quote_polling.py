@@ -18,7 +18,13 @@ from stock_platform.domain import bars
 from stock_platform.domain import quotes as quote
 from stock_platform.domain import symbols as symbol
 from stock_platform.domain.rejections import refuse
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.sources import QuoteAnswer
 from stock_platform.providers.transport.client import NotThere
 
@@ -37,7 +43,7 @@ class _Round:
     refused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     delay_s: float | None = None
-    worst: Problem | None = None
+    worst: PlatformError | None = None
 
 
 def poll(
@@ -152,18 +158,18 @@ def _number(name: str) -> pl.Expr:
 
 def _caught(
     ask: Callable[[Group], list[RawQuote]],
-) -> Callable[[Group], list[RawQuote] | Problem]:
-    def asked(group: Group) -> list[RawQuote] | Problem:
+) -> Callable[[Group], list[RawQuote] | PlatformError]:
+    def asked(group: Group) -> list[RawQuote] | PlatformError:
         try:
             return ask(group)
-        except Problem as problem:
+        except PlatformError as problem:
             return problem
 
     return asked
 
 
-def _note(found: _Round, asked: Group, outcome: list[RawQuote] | Problem) -> None:
-    if not isinstance(outcome, Problem):
+def _note(found: _Round, asked: Group, outcome: list[RawQuote] | PlatformError) -> None:
+    if not isinstance(outcome, PlatformError):
         found.answered += 1
         found.quotes += outcome
         return
@@ -171,14 +177,14 @@ def _note(found: _Round, asked: Group, outcome: list[RawQuote] | Problem) -> Non
     if isinstance(outcome, NotThere):
         # A symbol's address may be missing; when nobody's is there, the round says so.
         return
-    if isinstance(outcome, Permanent):
+    if isinstance(outcome, PermanentError):
         raise outcome
-    if isinstance(outcome, Malformed) and len(asked) == 1:
+    if isinstance(outcome, InvalidDataError) and len(asked) == 1:
         # The data is wrong: keep it with its reason and go on with the others.
         found.quotes.append({"symbol": asked[0], "wrong": str(outcome)})
     else:
-        (found.refused if isinstance(outcome, Refused) else found.failed).extend(asked)
-    if isinstance(outcome, Transient) and outcome.delay_s is not None:
+        (found.refused if isinstance(outcome, NotEntitledError) else found.failed).extend(asked)
+    if isinstance(outcome, TransientError) and outcome.delay_s is not None:
         found.delay_s = max(found.delay_s or 0.0, outcome.delay_s)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.providers.quote_polling import PRICES, Group, RawQuote, poll
 from stock_platform.providers.sources import QuoteAnswer
 from stock_platform.providers.transport import json_values
@@ -51,15 +51,15 @@ class RapidQuotes:
         """Take the `path` with its placeholder, and the dotted path to the `rows` of an answer."""
         unknown = sorted(set(fields) - _COLUMNS)
         if unknown or "price" not in fields:
-            raise Permanent(
+            raise PermanentError(
                 f"RAPIDAPI_FIELDS: price is needed and only {', '.join(sorted(_COLUMNS))} "
                 f"are known, found {', '.join(sorted(fields))}"
             )
         self._many = "{symbols}" in path
         if not self._many and "{symbol}" not in path:
-            raise Permanent("RAPIDAPI_URL: expected {symbol} or {symbols} in it")
+            raise PermanentError("RAPIDAPI_URL: expected {symbol} or {symbols} in it")
         if self._many and "symbol" not in fields:
-            raise Permanent("RAPIDAPI_FIELDS: symbol is needed where the URL takes {symbols}")
+            raise PermanentError("RAPIDAPI_FIELDS: symbol is needed where the URL takes {symbols}")
         self._http = http
         self._path = path
         self._fields = dict(fields)
@@ -126,7 +126,7 @@ def _unwrapped(value: object) -> object:
         if not isinstance(value, str):
             return value
         value = json_values.decode(value.encode("utf-8", "replace"))
-    raise Malformed(f"{NAME}: expected a quote, found text")
+    raise InvalidDataError(f"{NAME}: expected a quote, found text")
 
 
 def _instant(value: object) -> datetime | None:

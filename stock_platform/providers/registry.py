@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.providers import finnhub, rapidapi, secrets
 from stock_platform.providers.massive import paging
 from stock_platform.providers.massive.bars import MassiveBars
@@ -118,7 +118,7 @@ def open_providers(
         for provider in (opening.massive, opening.flatfiles, opening.finnhub, opening.rapid):
             provider()
         if not opening.opened:
-            raise Permanent(NOT_CONFIGURED)
+            raise PermanentError(NOT_CONFIGURED)
         yield opening.providers
 
 
@@ -196,7 +196,7 @@ class _Opening:
             return
         parts = urlsplit(settings.url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise Permanent("RAPIDAPI_URL: expected https://... with {symbol} in it")
+            raise PermanentError("RAPIDAPI_URL: expected https://... with {symbol} in it")
         keys = {
             "X-RapidAPI-Key": settings.key,
             "X-RapidAPI-Host": settings.host or parts.netloc,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.settings import (
     FinnhubSettings,
     MassiveSettings,
@@ -44,7 +44,7 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    problem: Permanent | Transient
+    problem: PermanentError | TransientError
     try:
         client: Any = boto3.client(
             "secretsmanager",
@@ -59,12 +59,12 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
         text = client.get_secret_value(SecretId=requests.secrets_from)["SecretString"]
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        kind = Transient if code in _RETRYABLE else Permanent
+        kind = TransientError if code in _RETRYABLE else PermanentError
         problem = kind(f"the secret of STOCKS_SECRETS_FROM can not be read: {code}")
     except BotoCoreError as error:
-        problem = Transient(f"AWS Secrets Manager does not answer: {type(error).__name__}")
+        problem = TransientError(f"AWS Secrets Manager does not answer: {type(error).__name__}")
     except KeyError:
-        problem = Permanent("the secret of STOCKS_SECRETS_FROM is binary, expected JSON text")
+        problem = PermanentError("the secret of STOCKS_SECRETS_FROM is binary, expected JSON text")
     else:
         return _read(text)
     raise problem
@@ -87,5 +87,5 @@ def _read(text: str) -> dict[str, SecretStr]:
         values = None
     if not isinstance(values, dict):
         # Outside of the handler: the decoder's exception holds the whole secret.
-        raise Malformed("the secret of STOCKS_SECRETS_FROM is no JSON object")
+        raise InvalidDataError("the secret of STOCKS_SECRETS_FROM is no JSON object")
     return {str(name): SecretStr(str(value)) for name, value in values.items() if value}

@@ -18,7 +18,7 @@ from stock_platform.domain import quotes as quote
 from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Malformed, Permanent, Problem, Refused
+from stock_platform.errors import InvalidDataError, NotEntitledError, PermanentError, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def failed_answer(
     first: datetime,
     last: datetime,
     asked_at: datetime,
-    problem: Problem,
+    problem: PlatformError,
 ) -> Answer:
     """Put a problem into the form in which answers are recorded; it proves nothing empty."""
     return Answer(
@@ -188,11 +188,15 @@ def failed_answer(
         last,
         asked_at,
         Revision.REST,
-        outcome="refused" if isinstance(problem, Refused) else "failed",
+        outcome="refused" if isinstance(problem, NotEntitledError) else "failed",
         detail=f"{_kind(problem)}: {problem}",
     )
 
 
-def _kind(problem: Problem) -> str:
-    kinds = {Refused: "refused", Permanent: "permanent", Malformed: "malformed"}
+def _kind(problem: PlatformError) -> str:
+    kinds = {
+        NotEntitledError: "refused",
+        PermanentError: "permanent",
+        InvalidDataError: "malformed",
+    }
     return next((name for kind, name in kinds.items() if isinstance(problem, kind)), "transient")

@@ -9,7 +9,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.settings import ServingSettings
 
 ATTEMPTS_MAX = 8
@@ -75,7 +75,7 @@ def until_done(
     """
     waiting, again = list(items), list[Item]()
     rounds = stamina.retry_context(
-        on=Transient, attempts=ATTEMPTS_MAX, wait_initial=0.05, wait_max=3.0, wait_jitter=0.05
+        on=TransientError, attempts=ATTEMPTS_MAX, wait_initial=0.05, wait_max=3.0, wait_jitter=0.05
     )
     for attempt in rounds:
         with attempt:
@@ -84,16 +84,16 @@ def until_done(
                 again.extend(call(waiting[:chunk]))
                 del waiting[:chunk]
             if again:
-                raise Transient(f"{what}: {len(again)} of {len(items)} were not taken")
+                raise TransientError(f"{what}: {len(again)} of {len(items)} were not taken")
 
 
-def _problem(what: str, error: Exception) -> Problem:
+def _problem(what: str, error: Exception) -> PlatformError:
     if isinstance(error, NoCredentialsError):
-        return Permanent(f"{what}: no AWS credentials were found")
+        return PermanentError(f"{what}: no AWS credentials were found")
     if not isinstance(error, ClientError):
         # Could not connect, timed out, connection broke: the message would hold the address.
-        return Transient(f"{what}: {type(error).__name__}")
+        return TransientError(f"{what}: {type(error).__name__}")
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     message = f"{what}: {code} (HTTP {status})"
-    return Transient(message) if code in _BUSY or status >= 500 else Permanent(message)
+    return TransientError(message) if code in _BUSY or status >= 500 else PermanentError(message)

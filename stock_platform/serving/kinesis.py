@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from stock_platform.domain.quotes import RAW_QUOTES
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.serving.aws import open_client, translated, until_done
 from stock_platform.settings import ServingSettings
 
@@ -42,7 +42,7 @@ class QuoteStream:
         not take are sent again; `Transient` when some are left in the end.
         """
         if dict(quotes.schema) != dict(RAW_QUOTES):
-            raise Permanent("quotes to stream: expected the columns of RAW_QUOTES")
+            raise PermanentError("quotes to stream: expected the columns of RAW_QUOTES")
         records = [
             {"Data": msgspec.json.encode(row), "PartitionKey": row["symbol"]}
             for row in _texts(quotes).iter_rows(named=True)

@@ -16,7 +16,7 @@ import polars as pl
 import structlog
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed, Problem, Transient
+from stock_platform.errors import InvalidDataError, PlatformError, TransientError
 from stock_platform.providers.sources import QuoteAnswer, QuoteSource
 from stock_platform.serving.sqs import Message, QuoteQueue
 
@@ -114,12 +114,12 @@ def _answer(batch: _Batch, source: QuoteSource, publish: Publish, quarantine: Qu
                 publish(minute.astimezone(NEW_YORK).date(), answer.quotes)
                 batch.done.published_rows += answer.quotes.height
             _settle(batch, asked, answer)
-    except Transient as problem:
+    except TransientError as problem:
         batch.give_back(list(batch.open.values()), str(problem), problem.delay_s)
-    except Malformed as problem:
+    except InvalidDataError as problem:
         # Rubbish instead of an answer says nothing about the symbols asked for.
         batch.give_back(list(batch.open.values()), str(problem), None)
-    except Problem as problem:
+    except PlatformError as problem:
         batch.give_back(list(batch.open.values()), str(problem), None)
         raise
 
@@ -130,7 +130,7 @@ def _readable(batch: _Batch) -> list[tuple[str, Message]]:
     for message in list(batch.open.values()):
         try:
             readable.append((message.symbol(), message))
-        except Malformed as problem:
+        except InvalidDataError as problem:
             batch.bury(message, f"malformed: {problem}")
     return readable
 
@@ -177,7 +177,7 @@ def _held(batch: _Batch) -> Generator[None]:
                 return
             try:
                 batch.queue.hold(list(batch.open.values()), batch.queue.visibility_s)
-            except Problem as problem:
+            except PlatformError as problem:
                 log.warning("quote_requests_not_held", problem=str(problem))
 
     holder = threading.Thread(target=hold, daemon=True)

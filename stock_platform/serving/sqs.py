@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from stock_platform.domain.symbols import Symbol, parse_symbol
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.serving.aws import open_client, translated, until_done
 from stock_platform.settings import QueueSettings, ServingSettings
 
@@ -48,7 +48,7 @@ class Message:
         try:
             return parse_symbol(msgspec.json.decode(self.body, type=_Body).symbol)
         except msgspec.DecodeError as error:
-            raise Malformed(f'expected {{"symbol": ...}}: {error}') from None
+            raise InvalidDataError(f'expected {{"symbol": ...}}: {error}') from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class QuoteQueue:
             answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
         failed = answer.get("Failed", [])
         if ours := [each["Code"] for each in failed if each.get("SenderFault")]:
-            raise Permanent(f"SQS: enqueue quote requests: {ours[0]}")
+            raise PermanentError(f"SQS: enqueue quote requests: {ours[0]}")
         return [bodies[int(each["Id"])] for each in failed]
 
     def _batch(self, call: str, messages: Sequence[Message], **values: int) -> int:

@@ -4,10 +4,10 @@ Nothing else reads the environment.
 """
 
 from stock_platform.settings.alerts import AlertSettings
-from stock_platform.settings.base import load
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
 from stock_platform.settings.healing import FollowingSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
+from stock_platform.settings.loader import load
 from stock_platform.settings.market import IndicatorSettings, MarketSettings
 from stock_platform.settings.providers import (
     FinnhubSettings,

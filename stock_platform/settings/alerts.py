@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from stock_platform.settings.base import StocksSettings
+from stock_platform.settings.loader import StocksSettings
 
 
 class AlertSettings(StocksSettings):

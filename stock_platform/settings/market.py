@@ -9,8 +9,8 @@ from pydantic_settings import NoDecode
 
 from stock_platform.domain.sessions import Calendar, Overrides
 from stock_platform.domain.symbols import Symbol, parse_symbol
-from stock_platform.errors import Malformed
-from stock_platform.settings.base import StocksSettings
+from stock_platform.errors import InvalidDataError
+from stock_platform.settings.loader import StocksSettings
 
 
 class MarketSettings(StocksSettings):
@@ -44,7 +44,7 @@ class MarketSettings(StocksSettings):
             if text.startswith("@"):
                 text = ",".join(Path(text[1:]).read_text().split())
             return tuple(parse_symbol(part.strip()) for part in text.split(",") if part.strip())
-        except (Malformed, OSError) as error:
+        except (InvalidDataError, OSError) as error:
             raise ValueError(str(error)) from error
 
     def calendar(self) -> Calendar:

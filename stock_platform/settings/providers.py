@@ -3,7 +3,7 @@
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from stock_platform.settings.base import StocksSettings
+from stock_platform.settings.loader import StocksSettings
 
 
 class MassiveSettings(StocksSettings):

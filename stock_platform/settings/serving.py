@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from stock_platform.settings.base import StocksSettings
+from stock_platform.settings.loader import StocksSettings
 
 
 class PostgresSettings(StocksSettings):

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_valid
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stock_platform.domain.symbols import Symbol, parse_symbol
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 S3_PARTS_MAX = 10_000
 """S3 takes no more parts in one upload."""
@@ -131,7 +131,7 @@ class StreamSettings(BaseSettings):
             return None
         try:
             symbols = tuple(parse_symbol(part.strip()) for part in value.split(",") if part.strip())
-        except Malformed as error:
+        except InvalidDataError as error:
             raise ValueError(str(error)) from error
         if not symbols:
             raise ValueError("name at least one symbol, or * for all")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.entitlements import Budgets, denial, too_many
 from stock_platform.simulator.faults import Faults, bends, replaces
 from stock_platform.simulator.http import Ask, Reply, Route, to_json
@@ -121,7 +121,7 @@ class Web:
                     self.bucket.changes = convert(changed["flatfiles"], tuple[FlatFile, ...])
                 if "denied" in changed:
                     self.denied = convert(changed["denied"], tuple[Denial, ...])
-            except (Malformed, msgspec.DecodeError, TypeError) as error:
+            except (InvalidDataError, msgspec.DecodeError, TypeError) as error:
                 return to_json({"error": str(error)}, status=400)
             return to_json({"ok": True})
         return self.control(ask) or to_json({"error": "unknown"}, status=404)

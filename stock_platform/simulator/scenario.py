@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 Kind = TypeVar("Kind")
 Vendor = Literal["massive", "flatfiles", "finnhub", "rapidapi"]
@@ -286,7 +286,7 @@ def load_script(source: Script | Path | str | dict[str, Any] | None) -> Script:
         content = yaml.safe_load(source) if isinstance(source, str) else source
         return convert(content or {}, Script)
     except yaml.YAMLError as error:
-        raise Malformed(f"the script is not YAML: {error}") from error
+        raise InvalidDataError(f"the script is not YAML: {error}") from error
 
 
 def convert(content: object, kind: type[Kind]) -> Kind:
@@ -294,7 +294,7 @@ def convert(content: object, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        raise Malformed(f"the script is wrong: {error}") from error
+        raise InvalidDataError(f"the script is wrong: {error}") from error
 
 
 def minute_of_day(clock: WallClock) -> int:
@@ -304,7 +304,7 @@ def minute_of_day(clock: WallClock) -> int:
     try:
         at = time.fromisoformat(clock)
     except ValueError as error:
-        raise Malformed(f"the script has no time of day {clock!r}: {error}") from error
+        raise InvalidDataError(f"the script has no time of day {clock!r}: {error}") from error
     return at.hour * 60 + at.minute
 
 
@@ -313,9 +313,9 @@ def instant_of(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Malformed(f"the script has no instant {text!r}: {error}") from error
+        raise InvalidDataError(f"the script has no instant {text!r}: {error}") from error
     if instant.tzinfo is None:
-        raise Malformed(f"the script's instant {text!r} needs an offset from UTC")
+        raise InvalidDataError(f"the script's instant {text!r} needs an offset from UTC")
     return instant.astimezone(UTC)
 
 

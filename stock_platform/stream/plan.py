@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
 from stock_platform.stream.feed import reader
 from stock_platform.stream.options import FeedOptions, ReaderOptions
@@ -109,7 +109,7 @@ def _listed(today: date) -> list[str]:
     try:
         with open_providers() as providers:
             return sorted(providers.reference[0].symbols(today)["symbol"].to_list())
-    except (Problem, IndexError) as error:
+    except (PlatformError, IndexError) as error:
         # The configured symbols still stream; a start must not depend on another service.
         log.warning("discovery_failed", reason=str(error))
         return []

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.settings import StreamSettings, load
 from stock_platform.stream import status
 from stock_platform.stream.health import HealthServer, Progress
@@ -73,12 +73,12 @@ class Supervisor:
         try:
             settings.journal_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Permanent(f"JOURNAL_DIR: {settings.journal_dir}: {error.strerror}") from None
+            raise PermanentError(f"JOURNAL_DIR: {settings.journal_dir}: {error.strerror}") from None
         try:
             return HealthServer(self.progress, settings.metrics_host, settings.metrics_port)
         except OSError as error:
             where = f"{settings.metrics_host}:{settings.metrics_port}"
-            raise Permanent(f"METRICS_HOST, METRICS_PORT: {where}: {error.strerror}") from None
+            raise PermanentError(f"METRICS_HOST, METRICS_PORT: {where}: {error.strerror}") from None
 
     def _tick(self, now: float) -> None:
         if now >= self._renew_at:
@@ -102,11 +102,11 @@ class Supervisor:
                 return
             # Not held yet, or lapsed while Redis was away: take it if nobody else did.
             held = self._lease.acquire()
-        except Transient as error:
+        except TransientError as error:
             # Nobody else can take the lease from a Redis that is away: go on reading.
             log.warning("lease_unknown", reason=str(error))
             return
-        except Permanent as error:
+        except PermanentError as error:
             log.error("lease_refused", reason=str(error))
             return
         if held:
@@ -147,7 +147,7 @@ class Supervisor:
         try:
             if self.progress.leader:
                 self._lease.release()
-        except Problem as error:
+        except PlatformError as error:
             log.warning("lease_not_released", reason=str(error))
         self._sink.close()
         log.info("sidecar_stopped")
@@ -172,7 +172,7 @@ def stream_command() -> int:
     """Read the settings and be the sidecar; 2 when a setting is missing or wrong."""
     try:
         return run(load(StreamSettings))
-    except Problem as error:
+    except PlatformError as error:
         # Every loop of the sidecar has its own answer to trouble: this is of its start.
         sys.stderr.write(f"{error}\n")
         return WRONG_SETTINGS

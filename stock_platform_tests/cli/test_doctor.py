@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from stock_platform.cli import app
 from stock_platform.cli.doctor import services
 from stock_platform.cli.doctor.check import Examination, examined
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.serving.mail_servers import smtp_server
@@ -72,7 +72,7 @@ def test_an_override_file_that_is_missing_is_named(doctor: Doctor) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones(doctor: Doctor) -> None:
     result = doctor("nonsense")
 
-    assert isinstance(result.exception, Permanent)
+    assert isinstance(result.exception, PermanentError)
     assert "redis" in str(result.exception)
 
 

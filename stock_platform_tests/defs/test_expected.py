@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import write
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.pipelines.universe import expected_symbols
@@ -67,7 +67,7 @@ def test_the_whole_market_is_what_was_listed(
 def test_the_whole_market_without_a_list_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Permanent, match="reference/symbols is empty: materialize it first"):
+    with pytest.raises(PermanentError, match="reference/symbols is empty: materialize it first"):
         expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, "*"))
 
 
@@ -83,5 +83,5 @@ def test_a_watched_symbol_that_was_not_listed_is_not_expected(
 def test_a_watchlist_that_cannot_be_one_is_refused(
     monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    with pytest.raises(Permanent, match="settings are wrong: STOCKS_SYMBOLS: "):
+    with pytest.raises(PermanentError, match="settings are wrong: STOCKS_SYMBOLS: "):
         market(monkeypatch, wrong)

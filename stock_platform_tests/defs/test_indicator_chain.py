@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, sift
 from stock_platform.domain.revision import Revision
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.engine.sessions import with_session
 from stock_platform.indicators.indicator import Timeframe
@@ -286,7 +286,7 @@ def test_a_name_of_one_timeframe_leaves_the_other_out(monkeypatch: pytest.Monkey
 def test_a_name_of_no_indicator_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKS_INDICATORS", '["sma_20", "smma"]')
 
-    with pytest.raises(Malformed, match="smma"):
+    with pytest.raises(InvalidDataError, match="smma"):
         chosen("daily")
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import read
 from stock_platform.pipelines.context import Knowledge
 from stock_platform.pipelines.quotes import take_quotes
@@ -73,7 +73,7 @@ def test_polling_without_a_provider_says_what_to_set(
 ) -> None:
     grid = knowledge.calendar.grid(two_sessions[1])
 
-    with pytest.raises(Permanent, match="FINNHUB_API_KEY"):
+    with pytest.raises(PermanentError, match="FINNHUB_API_KEY"):
         take_quotes(knowledge, _none, grid, range(1), now=grid.minute(0), log=lambda line: None)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.domain.xnys import FIRST, LAST
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform_tests.golden.make_xnys import TARGET, library_days, to_module
 
 
@@ -30,7 +30,7 @@ def test_the_kept_text_is_what_the_installed_library_gives() -> None:
 
 
 def test_a_day_beyond_the_kept_calendar_says_what_to_do() -> None:
-    with pytest.raises(Malformed, match="make calendar"):
+    with pytest.raises(InvalidDataError, match="make calendar"):
         Calendar().sessions(LAST, LAST.replace(year=LAST.year + 1))
 
 

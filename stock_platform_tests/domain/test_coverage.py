@@ -19,7 +19,7 @@ from stock_platform.domain.coverage import (
     unpack,
 )
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform_tests.domain.any_ledger import SYMBOLS, ledgers
 from stock_platform_tests.domain.examples import (
     DAY,
@@ -91,7 +91,7 @@ def test_a_ledger_that_was_read_can_be_changed(ledger: Ledger) -> None:
 def test_a_ledger_of_another_width_is_malformed() -> None:
     frame = Ledger.blank(GRID, ["A"]).to_frame()
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         Ledger.from_frame(EXTENDED.grid(DAY), frame)
 
 

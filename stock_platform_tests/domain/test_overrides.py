@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stock_platform.domain.sessions import Calendar, Overrides
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform_tests.domain.examples import DAY, REGULAR
 
 
@@ -83,7 +83,7 @@ def test_an_empty_file_overrides_nothing(file: Path, text: str) -> None:
 def test_a_wrong_file_is_malformed_and_named(file: Path, text: str) -> None:
     file.write_text(text)
 
-    with pytest.raises(Malformed, match=r"overrides\.yaml"):
+    with pytest.raises(InvalidDataError, match=r"overrides\.yaml"):
         Overrides.from_file(file)
 
 
@@ -91,10 +91,10 @@ def test_a_wrong_file_is_malformed_and_named(file: Path, text: str) -> None:
 def test_a_file_of_bytes_is_malformed(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         Overrides.from_file(file)
 
 
 def test_an_absent_file_is_malformed(file: Path) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         Overrides.from_file(file)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar, to_labels
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform_tests.domain.examples import DAY, EXTENDED, HALF_DAY, REGULAR, at
 from stock_platform_tests.shared_data import SHARED
 
@@ -125,7 +125,7 @@ def test_a_label_is_the_wall_clock_of_its_slot(calendar: Calendar, day: date) ->
 
 @pytest.mark.parametrize("clock", ["14:29", "21:00", "00:00"])
 def test_an_instant_off_the_grid_is_malformed(clock: str) -> None:
-    with pytest.raises(Malformed, match="is not a minute of 2026-11-19"):
+    with pytest.raises(InvalidDataError, match="is not a minute of 2026-11-19"):
         REGULAR.grid(DAY).slot(at(clock))
 
 
@@ -161,7 +161,7 @@ def test_previous_counts_sessions_backwards(day: date, count: int) -> None:
 
 @pytest.mark.parametrize("count", [-1, 0, 2])
 def test_previous_refuses_what_no_calendar_knows(count: int) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         REGULAR.previous(date(1990, 1, 3), count)
 
 
@@ -192,7 +192,7 @@ def test_an_evening_in_new_york_belongs_to_its_own_date() -> None:
 
 @pytest.mark.parametrize("day", [date(2026, 11, 26), date(2026, 11, 21), date(1989, 12, 29)])
 def test_a_day_without_trading_has_no_grid(day: date) -> None:
-    with pytest.raises(Malformed, match="is not a session"):
+    with pytest.raises(InvalidDataError, match="is not a session"):
         REGULAR.grid(day)
 
 

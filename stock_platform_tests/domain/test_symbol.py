@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stock_platform.domain import bars
 from stock_platform.domain.symbols import LENGTH_MAX, Symbol, from_path, parse_symbol, to_path
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform_tests.domain.examples import raw_bars
 
 ALPHABET = "ABCXYZabcxyz0189./:^=+*#$_-"
@@ -21,7 +21,7 @@ DEVICES = ["CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9"]
 def is_accepted(text: str) -> bool:
     try:
         return parse_symbol(text) == text
-    except Malformed:
+    except InvalidDataError:
         return False
 
 
@@ -61,12 +61,12 @@ def test_what_exchanges_write_is_kept_as_it_is(text: str) -> None:
     ],
 )
 def test_what_is_no_symbol_is_malformed(text: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         parse_symbol(text)
 
 
 def test_the_message_about_a_bad_symbol_is_short_and_printable() -> None:
-    with pytest.raises(Malformed) as raised:
+    with pytest.raises(InvalidDataError) as raised:
         parse_symbol("\x1b" * LENGTH_MAX)
 
     assert str(raised.value).isprintable()
@@ -127,7 +127,7 @@ def test_no_path_is_a_device_of_windows(device: str, shape: object) -> None:
 def test_any_file_name_is_a_symbol_or_malformed(name: str) -> None:
     try:
         symbol = from_path(name)
-    except Malformed:
+    except InvalidDataError:
         return
 
     assert to_path(symbol) == name
@@ -135,7 +135,7 @@ def test_any_file_name_is_a_symbol_or_malformed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["BRK.B", "BRK%2eB", "%41APL", "CON", "%", "A%00", "%2E%2E", ""])
 def test_a_name_that_to_path_never_writes_is_malformed(name: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         from_path(name)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.indicators import registry
 from stock_platform.indicators.engine import states as state
 from stock_platform.indicators.engine.compute import Computed, compute
@@ -226,7 +226,7 @@ def test_without_a_state_the_lookback_is_long_enough(indicator: Indicator) -> No
 def test_history_that_reaches_into_the_new_bars_is_refused() -> None:
     bars = random_daily(1, 50, seed=7)
 
-    with pytest.raises(Malformed, match="history must end"):
+    with pytest.raises(InvalidDataError, match="history must end"):
         compute(bars.head(40), DAILY, history=bars.tail(20))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators import registry
 from stock_platform.indicators.engine.compute import compute, in_blocks
 from stock_platform.indicators.indicator import Column, Indicator
@@ -207,14 +207,14 @@ def test_a_number_that_is_none_is_refused(wrong: float | None) -> None:
         .alias("close")
     )
 
-    with pytest.raises(Malformed, match="found 1 others"):
+    with pytest.raises(InvalidDataError, match="found 1 others"):
         compute(bars, DAILY)
 
 
 def test_two_bars_of_one_session_are_refused() -> None:
     bars = random_daily(1, 5, seed=10)
 
-    with pytest.raises(Malformed, match="one bar per symbol and session"):
+    with pytest.raises(InvalidDataError, match="one bar per symbol and session"):
         compute(pl.concat([bars, bars.head(1)]), DAILY)
 
 
@@ -240,7 +240,7 @@ def test_an_indicator_with_results_of_another_length_is_refused(length: int) -> 
         0,
     )
 
-    with pytest.raises(Permanent, match=f"indicator short: {length} results for 5 bars"):
+    with pytest.raises(PermanentError, match=f"indicator short: {length} results for 5 bars"):
         compute(random_daily(1, 5, seed=11), [short])
 
 
@@ -249,5 +249,5 @@ def test_an_indicator_that_fails_is_named() -> None:
         "broken", "Broken", (Column("broken", "ratio", "nothing"),), lambda _: (), 0, 0
     )
 
-    with pytest.raises(Permanent, match="indicator broken"):
+    with pytest.raises(PermanentError, match="indicator broken"):
         compute(random_daily(1, 5, seed=11), [broken])

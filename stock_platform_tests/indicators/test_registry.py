@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators import docs, registry
 from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.indicator import Column, Indicator
@@ -62,13 +62,13 @@ def test_entry_points_are_read_when_they_are_asked_for() -> None:
 
 
 def test_two_indicators_may_not_write_one_column() -> None:
-    with pytest.raises(Malformed, match="sma_20"):
+    with pytest.raises(InvalidDataError, match="sma_20"):
         registry.installed([entry("clashing")])
 
 
 @pytest.mark.parametrize("name", ["nonsense", "not_there"])
 def test_an_entry_point_without_an_indicator_is_named(name: str) -> None:
-    with pytest.raises(Permanent, match=name):
+    with pytest.raises(PermanentError, match=name):
         registry.installed([entry(name)])
 
 
@@ -79,7 +79,7 @@ def test_columns_are_chosen_by_indicator_or_by_column() -> None:
 
 
 def test_a_choice_of_something_unknown_says_what_there_is() -> None:
-    with pytest.raises(Malformed, match=r"\['gap_pct'\].*session_vwap"):
+    with pytest.raises(InvalidDataError, match=r"\['gap_pct'\].*session_vwap"):
         registry.choose(registry.builtin(), "minute", ["gap_pct"])
 
 
@@ -117,5 +117,5 @@ def test_the_document_is_up_to_date() -> None:
 
 
 def test_a_document_without_marks_is_refused() -> None:
-    with pytest.raises(Malformed, match="begin generated"):
+    with pytest.raises(InvalidDataError, match="begin generated"):
         docs.updated("# Indicators\n", registry.builtin())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake import tables
 
 DAY = date(2026, 11, 19)
@@ -29,11 +29,11 @@ def test_every_table_has_its_own_way_of_being_cut_up() -> None:
 
 @pytest.mark.parametrize("name", ["session=today", "year=", "data.parquet", "symbol=A", ""])
 def test_what_is_no_partition_is_malformed(name: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         tables.partition_of(name)
 
 
 @pytest.mark.parametrize("table", ["../out", "Minute Bars", "", "a/b"])
 def test_a_table_with_an_impossible_name_is_refused(table: str) -> None:
-    with pytest.raises(Permanent, match="lower case"):
+    with pytest.raises(PermanentError, match="lower case"):
         tables.data(table, DAY)

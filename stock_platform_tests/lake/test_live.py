@@ -8,7 +8,7 @@ import pytest
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake import read, stream_parts
 from stock_platform.lake import write as publish
 from stock_platform.lake.compact import compact
@@ -101,13 +101,13 @@ def test_compacting_a_session_of_nothing_makes_nothing(store: Store) -> None:
 
 
 def test_bars_of_another_session_are_refused(disk: Store) -> None:
-    with pytest.raises(Permanent, match="do not belong to session"):
+    with pytest.raises(PermanentError, match="do not belong to session"):
         stream_parts.write_live_minute(disk, date(2026, 11, 20), "0930", "sidecar", minute(0))
 
 
 @pytest.mark.parametrize(("label", "writer"), [("930", "w"), ("2460", "w"), ("0930", "../w")])
 def test_a_label_or_writer_that_is_none_is_refused(disk: Store, label: str, writer: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         stream_parts.write_live_minute(disk, DAY, label, writer, minute(0))
 
 

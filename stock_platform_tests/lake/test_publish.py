@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from stock_platform.domain import bars as bar
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import parquet, read, tables, write
 from stock_platform.lake.object_store import Store
 from stock_platform_tests.domain.examples import DAY, at, bars_of
@@ -98,7 +98,7 @@ def test_nothing_to_publish_makes_no_object(disk: Store) -> None:
 
 
 def test_a_row_of_another_session_is_refused_by_name(disk: Store) -> None:
-    with pytest.raises(Permanent, match=r"1 rows do not belong to session 2026-11-20.*'A'"):
+    with pytest.raises(PermanentError, match=r"1 rows do not belong to session 2026-11-20.*'A'"):
         write.publish_minute_bars(disk, date(2026, 11, 20), bars_of([("A", 0)]))
 
     assert version(disk) is None
@@ -129,7 +129,9 @@ def test_both_sides_of_a_clock_change_keep_their_sessions(disk: Store, session: 
 def test_missing_and_wrong_columns_are_refused_by_name(disk: Store) -> None:
     wrong = bars_of([("A", 0)]).drop("vwap").cast({"volume": pl.Float64})
 
-    with pytest.raises(Permanent, match=r"vwap is absent.*; volume is Float64, expected Decimal"):
+    with pytest.raises(
+        PermanentError, match=r"vwap is absent.*; volume is Float64, expected Decimal"
+    ):
         write.publish_minute_bars(disk, DAY, wrong)
 
 
@@ -144,7 +146,7 @@ def test_an_object_of_a_newer_release_is_refused(disk: Store) -> None:
     newer = parquet.encode("minute_bars", bars_of([("A", 0)]), **{"stocks.schema_version": "2"})
     disk.create(PATH, newer)
 
-    with pytest.raises(Permanent, match="schema version 2, this release reads up to 1"):
+    with pytest.raises(PermanentError, match="schema version 2, this release reads up to 1"):
         read.minute_bars(disk, DAY)
 
 
@@ -155,7 +157,7 @@ def test_a_foreign_file_in_a_tables_place_is_refused(disk: Store) -> None:
     bars_of([("A", 0)]).write_parquet(out)
     disk.create(PATH, out.getvalue())
 
-    with pytest.raises(Permanent, match="was not written by this platform"):
+    with pytest.raises(PermanentError, match="was not written by this platform"):
         write.publish_minute_bars(disk, DAY, bars_of([("B", 0)]))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stock_platform.domain.bars import DAILY_BARS, INSTANT
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import read, write
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.lake.object_store import Store
@@ -59,7 +59,7 @@ def test_publishing_a_day_again_leaves_the_other_years_alone(disk: Store) -> Non
 def test_a_daily_bar_without_a_session_is_refused(disk: Store) -> None:
     rows = daily(DAY).with_columns(session=pl.lit(None, pl.Date))
 
-    with pytest.raises(Permanent, match="no session"):
+    with pytest.raises(PermanentError, match="no session"):
         write.publish_daily_bars(disk, rows)
 
 
@@ -73,7 +73,7 @@ def test_asking_for_a_quote_twice_keeps_the_first(store: Store) -> None:
 
 
 def test_a_quote_of_another_session_is_refused(disk: Store) -> None:
-    with pytest.raises(Permanent, match="do not belong to session"):
+    with pytest.raises(PermanentError, match="do not belong to session"):
         write.publish_quotes(disk, DAY + timedelta(days=1), quote("10", at("14:30:01")))
 
 
@@ -132,7 +132,7 @@ def test_a_column_of_another_type_is_refused_by_name(disk: Store) -> None:
         disk, "figures", 2026, pl.DataFrame({"symbol": ["A"], "x": [1]}), key=["symbol"]
     )
 
-    with pytest.raises(Permanent, match="x is String, stored as Int64"):
+    with pytest.raises(PermanentError, match="x is String, stored as Int64"):
         write.publish_table(
             disk, "figures", 2026, pl.DataFrame({"symbol": ["A"], "x": ["1"]}), key=["symbol"]
         )
@@ -141,12 +141,12 @@ def test_a_column_of_another_type_is_refused_by_name(disk: Store) -> None:
 def test_a_row_without_its_key_is_refused(disk: Store) -> None:
     nameless = split(7.0, at("15:00")).with_columns(symbol=pl.lit(None, pl.String))
 
-    with pytest.raises(Permanent, match="no symbol or executed_on"):
+    with pytest.raises(PermanentError, match="no symbol or executed_on"):
         write.publish_table(disk, "splits", None, nameless, key=SPLITS_KEY)
 
 
 def test_a_known_table_is_not_cut_up_another_way(disk: Store) -> None:
-    with pytest.raises(Permanent, match="splits is kept by nothing"):
+    with pytest.raises(PermanentError, match="splits is kept by nothing"):
         write.publish_table(disk, "splits", DAY, split(7.0, at("15:00")), key=SPLITS_KEY)
 
 

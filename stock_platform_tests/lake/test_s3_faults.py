@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.object_store import Store, open_store
 from stock_platform.settings import LakeSettings
 
@@ -66,7 +66,7 @@ def test_another_writer_at_the_same_moment_does_not_mean_that_the_object_is_ther
 
 @pytest.mark.parametrize("status", [409, 503])
 def test_a_lasting_trouble_ends_and_is_transient(status: int) -> None:
-    with answering(status) as (store, sent), pytest.raises(Transient) as trouble:
+    with answering(status) as (store, sent), pytest.raises(TransientError) as trouble:
         store.create(PATH, b"data")
 
     assert 1 <= len(sent) <= 10
@@ -75,7 +75,7 @@ def test_a_lasting_trouble_ends_and_is_transient(status: int) -> None:
 
 
 def test_a_refusal_is_permanent_and_asked_once() -> None:
-    with answering(403) as (store, sent), pytest.raises(Permanent, match="not allowed"):
+    with answering(403) as (store, sent), pytest.raises(PermanentError, match="not allowed"):
         store.replace(PATH, b"data", None)
 
     assert sent == [403]

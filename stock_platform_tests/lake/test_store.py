@@ -2,7 +2,7 @@
 
 import pytest
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import Conflict, Store, Version, open_store
 from stock_platform.settings import LakeSettings
 
@@ -132,7 +132,7 @@ def test_a_piece_of_a_deleted_object_is_a_conflict(store: Store) -> None:
 
 @pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a//b", "a/./b", ".locks/00", ""])
 def test_a_path_outside_the_lake_is_refused(store: Store, path: str) -> None:
-    with pytest.raises(Permanent, match="not a path inside the lake"):
+    with pytest.raises(PermanentError, match="not a path inside the lake"):
         store.replace(path, b"", None)
 
 
@@ -141,7 +141,7 @@ def test_the_uri_names_the_object_for_people(store: Store) -> None:
 
 
 def test_any_other_scheme_is_refused_by_name() -> None:
-    with pytest.raises(Permanent, match="STOCKS_LAKE"):
+    with pytest.raises(PermanentError, match="STOCKS_LAKE"):
         open_store(LakeSettings(lake="gs://bucket/prefix"))
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.providers.transport.client import Endpoint, Http, Patience
 from stock_platform_tests.providers.vendor import Vendor, open_vendor
 
@@ -24,7 +24,7 @@ class Purse:
 
     def spend(self) -> None:
         if self.held:
-            raise Transient("held", delay_s=self.held[-1])
+            raise TransientError("held", delay_s=self.held[-1])
         self.spent += 1
 
     def hold(self, delay_s: float) -> None:

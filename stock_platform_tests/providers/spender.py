@@ -7,7 +7,7 @@ Unix time START, so that several begin together, and prints how often it was all
 import sys
 import time
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.providers.rate_limit.limiter import SharedBudget, to_rates
 from stock_platform.providers.rate_limit.stores import open_store
 
@@ -23,7 +23,7 @@ def main(where: str, start: float) -> None:
         while True:
             budget.spend()
             allowed += 1
-    except Transient:
+    except TransientError:
         print(allowed)
     store.close()
 

@@ -7,7 +7,13 @@ import pytest
 
 from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.sources import DailySource, MinuteBarSource
 from stock_platform.providers.transport.client import NotThere
 from stock_platform_tests.providers.conftest import CANARY
@@ -130,7 +136,7 @@ def test_a_minute_of_the_future_is_transient(
     stage.say(vendor, minutes(0))
     source = stage.source(connect, lambda: OPEN - timedelta(minutes=9))
 
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         source.minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert caught.value.delay_s == 600
@@ -218,48 +224,48 @@ def test_a_daily_bar_of_a_running_session_is_not_asked_for(
 ) -> None:
     source = stage.source(connect, lambda: OPEN + timedelta(hours=1))
 
-    with pytest.raises(Transient):
+    with pytest.raises(TransientError):
         source.daily_bars_of("AAPL", SESSION, SESSION)
 
     assert not vendor.heard
 
 
 HTML = b"<!doctype html><title>busy</title>"
-FAULTS: dict[str, tuple[Said, type[Problem]]] = {
-    "429 with Retry-After": (Said(b"", 429, {"Retry-After": "30"}), Transient),
-    "429 without Retry-After": (as_json({"error": "limit"}, status=429), Transient),
-    "500": (as_json({"error": "x"}, status=500), Transient),
-    "502 with HTML": (Said(HTML, 502), Transient),
-    "HTML with 200": (Said(HTML), Transient),
-    "truncated gzip": (zipped(as_json({"status": "OK"}), cut=5), Transient),
-    "reset": (Said(reset=True), Transient),
-    "401": (as_json({"error": "Invalid API key."}, status=401), Permanent),
-    "400": (Said(b"", 400), Permanent),
+FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
+    "429 with Retry-After": (Said(b"", 429, {"Retry-After": "30"}), TransientError),
+    "429 without Retry-After": (as_json({"error": "limit"}, status=429), TransientError),
+    "500": (as_json({"error": "x"}, status=500), TransientError),
+    "502 with HTML": (Said(HTML, 502), TransientError),
+    "HTML with 200": (Said(HTML), TransientError),
+    "truncated gzip": (zipped(as_json({"status": "OK"}), cut=5), TransientError),
+    "reset": (Said(reset=True), TransientError),
+    "401": (as_json({"error": "Invalid API key."}, status=401), PermanentError),
+    "400": (Said(b"", 400), PermanentError),
     "404": (Said(b"", 404), NotThere),
     "403 by plan": (
         as_json({"error": "You don't have access to this resource."}, status=403),
-        Refused,
+        NotEntitledError,
     ),
-    "no JSON": (Said(b"OK"), Malformed),
-    "a JSON array": (Said(b"[]"), Malformed),
-    "a JSON null": (Said(b"null"), Malformed),
-    "an empty object": (Said(b"{}"), Malformed),
+    "no JSON": (Said(b"OK"), InvalidDataError),
+    "a JSON array": (Said(b"[]"), InvalidDataError),
+    "a JSON null": (Said(b"null"), InvalidDataError),
+    "an empty object": (Said(b"{}"), InvalidDataError),
     "rows that are no list": (
         as_json({"status": "OK", "results": 5, "s": "ok", "t": 5}),
-        Malformed,
+        InvalidDataError,
     ),
-    "200 with an error": (as_json({"status": "ERROR", "error": "what?"}), Malformed),
+    "200 with an error": (as_json({"status": "ERROR", "error": "what?"}), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_is_one_problem(
-    said: Said, kind: type[Problem], stage: Stage, vendor: Vendor, connect: Connect
+    said: Said, kind: type[PlatformError], stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
     vendor.answer = lambda _: said
     source = stage.source(connect, lambda: NEXT_DAY)
 
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         source.minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert type(caught.value) is kind

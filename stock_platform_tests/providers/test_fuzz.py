@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stock_platform.domain import bars
-from stock_platform.errors import Malformed, Problem
+from stock_platform.errors import InvalidDataError, PlatformError
 from stock_platform.providers import finnhub, rapidapi
 from stock_platform.providers.finnhub import FinnhubCandles, FinnhubQuotes, to_columns
 from stock_platform.providers.massive import paging
@@ -83,7 +83,7 @@ class Parrot:
 def tried(parse: Any) -> Any:
     try:
         return parse()
-    except Problem:
+    except PlatformError:
         return None
 
 
@@ -97,7 +97,7 @@ def test_bytes_are_json_or_malformed(body: bytes) -> None:
 def test_depth_without_end_is_malformed(body: bytes) -> None:
     try:
         json_values.decode(body)
-    except Malformed:
+    except InvalidDataError:
         return
     raise AssertionError("expected Malformed")
 
@@ -176,7 +176,7 @@ def test_quotes_are_kept_or_refused_each_exactly_once(bodies: list[object]) -> N
 def test_complaints_are_text_or_none(body: object) -> None:
     for complaint in (paging.complaint, finnhub.complaint, rapidapi.complaint):
         said = complaint(body)  # type: ignore[arg-type]
-        assert said is None or isinstance(judge_complaint(said), Problem)
+        assert said is None or isinstance(judge_complaint(said), PlatformError)
 
 
 @given(

@@ -6,7 +6,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.transport.client import Http, NotThere, Patience
 from stock_platform_tests.providers.conftest import NOON, Purse
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
@@ -16,8 +22,8 @@ GOOD = as_json({"status": "OK", "results": [1]})
 Connect = Callable[..., Http]
 
 
-def problem_of(http: Http) -> Problem:
-    with pytest.raises(Problem) as caught:
+def problem_of(http: Http) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
         http.get_json("/v1/x", {"a": 1})
     return caught.value
 
@@ -57,32 +63,32 @@ def test_a_lasting_trouble_is_transient_after_the_last_try(
 
     problem = problem_of(connect())
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert len(vendor.heard) == 3
 
 
 ONCE = {
-    "400": (as_json({"status": "ERROR", "error": "bad"}, status=400), Permanent),
-    "401": (as_json({"status": "ERROR", "error": "Unknown API Key"}, status=401), Permanent),
-    "402": (Said(b"", 402), Refused),
+    "400": (as_json({"status": "ERROR", "error": "bad"}, status=400), PermanentError),
+    "401": (as_json({"status": "ERROR", "error": "Unknown API Key"}, status=401), PermanentError),
+    "402": (Said(b"", 402), NotEntitledError),
     "403 by plan": (
         as_json({"status": "NOT_AUTHORIZED", "message": "You are not entitled"}, status=403),
-        Refused,
+        NotEntitledError,
     ),
     "404": (as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404), NotThere),
-    "a redirect": (Said(b"", 302, {"Location": "http://127.0.0.1:1/"}), Permanent),
-    "204": (Said(b"", 204), Permanent),
-    "an empty body": (Said(b""), Malformed),
-    "half of a JSON": (Said(b'{"results":[{"c":1.'), Malformed),
-    "text": (Said(b"OK"), Malformed),
-    "bytes that are no UTF-8": (Said(b'{"a":"\xff\xfe"}'), Malformed),
-    "an encoding nobody asked for": (Said(b"x", 200, {"Content-Encoding": "br"}), Malformed),
+    "a redirect": (Said(b"", 302, {"Location": "http://127.0.0.1:1/"}), PermanentError),
+    "204": (Said(b"", 204), PermanentError),
+    "an empty body": (Said(b""), InvalidDataError),
+    "half of a JSON": (Said(b'{"results":[{"c":1.'), InvalidDataError),
+    "text": (Said(b"OK"), InvalidDataError),
+    "bytes that are no UTF-8": (Said(b'{"a":"\xff\xfe"}'), InvalidDataError),
+    "an encoding nobody asked for": (Said(b"x", 200, {"Content-Encoding": "br"}), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), ONCE.values(), ids=ONCE)
 def test_what_repeating_can_not_help_is_asked_once(
-    said: Said, kind: type[Problem], vendor: Vendor, connect: Connect
+    said: Said, kind: type[PlatformError], vendor: Vendor, connect: Connect
 ) -> None:
     vendor.answer = lambda _: said
 
@@ -97,7 +103,7 @@ def test_silence_is_transient(vendor: Vendor, connect: Connect) -> None:
 
     problem = problem_of(connect(patience=hasty))
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert "ReadTimeout" in str(problem)
 
 
@@ -108,7 +114,7 @@ def test_nobody_there_is_transient(vendor: Vendor, purse: Purse, connect: Connec
 
     problem = problem_of(http)
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
 
 
 RETRY_AFTER = {
@@ -130,7 +136,7 @@ def test_retry_after_is_the_delay(
 
     problem = problem_of(connect(patience=Patience(attempts_max=1)))
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert problem.delay_s == delay_s
 
 
@@ -149,7 +155,7 @@ def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Conne
 
     problem = problem_of(connect())
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert (problem.delay_s, len(vendor.heard)) == (3600.0, 1)
 
 
@@ -161,8 +167,8 @@ def test_a_429_that_names_a_delay_holds_everybody(
 
     first, second = problem_of(http), problem_of(http)
 
-    assert isinstance(first, Transient)
-    assert isinstance(second, Transient)
+    assert isinstance(first, TransientError)
+    assert isinstance(second, TransientError)
     assert (purse.held, len(vendor.heard)) == ([30.0], 1)
 
 
@@ -181,7 +187,7 @@ def test_a_used_up_quota_is_not_asked_again_within_the_minute(
 
     problem = problem_of(connect())
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert (problem.delay_s, purse.held, len(vendor.heard)) == (delay_s, [delay_s], 1)
 
 
@@ -194,20 +200,20 @@ def test_today_before_the_end_of_day_is_asked_again_later(vendor: Vendor, connec
 
     problem = problem_of(connect())
 
-    assert isinstance(problem, Transient)
+    assert isinstance(problem, TransientError)
     assert problem.delay_s == 3600.0
 
 
 COMPLAINTS = {
-    "Too many requests": Transient,
-    "You are not subscribed to this API.": Refused,
-    "No data found, symbol may be delisted": Malformed,
+    "Too many requests": TransientError,
+    "You are not subscribed to this API.": NotEntitledError,
+    "No data found, symbol may be delisted": InvalidDataError,
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), COMPLAINTS.items())
 def test_an_error_object_with_200_is_judged_by_its_text(
-    said: str, kind: type[Problem], vendor: Vendor, connect: Connect
+    said: str, kind: type[PlatformError], vendor: Vendor, connect: Connect
 ) -> None:
     vendor.answer = lambda _: as_json({"error": said})
 
@@ -221,7 +227,7 @@ def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) 
 
     problem = problem_of(connect(body_bytes_max=1_000_000))
 
-    assert isinstance(problem, Malformed)
+    assert isinstance(problem, InvalidDataError)
 
 
 def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from stock_platform.domain.revision import Revision
-from stock_platform.errors import Malformed, Refused, Transient
+from stock_platform.errors import InvalidDataError, NotEntitledError, TransientError
 from stock_platform.providers.massive.bars import MassiveBars
 from stock_platform.providers.massive.paging import PAGES_MAX, complaint
 from stock_platform.providers.transport.client import Http
@@ -97,7 +97,7 @@ def test_paging_that_loops_or_leads_astray_is_malformed(
 ) -> None:
     vendor.answer = lambda _: page(0, next_url=following)
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert len(vendor.heard) <= 2
@@ -112,7 +112,7 @@ def test_paging_that_never_ends_is_malformed(
 
     vendor.answer = onward
 
-    with pytest.raises(Malformed, match="pages"):
+    with pytest.raises(InvalidDataError, match="pages"):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert len(vendor.heard) == PAGES_MAX + 1
@@ -136,7 +136,7 @@ def test_a_delayed_plan_asked_too_early_is_transient_until_it_can_know(
     vendor.answer = lambda _: page(status="DELAYED")
     now = OPEN + timedelta(minutes=10)
 
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         opened(now).minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert caught.value.delay_s == 360
@@ -156,7 +156,7 @@ def test_an_answer_to_another_question_is_malformed(
 ) -> None:
     vendor.answer = lambda _: page(0, **wrong)
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
 
@@ -166,7 +166,7 @@ def test_a_plan_that_does_not_reach_so_far_back_refuses(
     said = {"status": "NOT_AUTHORIZED", "message": "Your plan doesn't include this data timeframe."}
     vendor.answer = lambda _: as_json(said, status=403)
 
-    with pytest.raises(Refused, match="timeframe"):
+    with pytest.raises(NotEntitledError, match="timeframe"):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
 
@@ -224,7 +224,7 @@ def test_a_grouped_row_of_another_day_is_refused(
 def test_a_grouped_day_before_its_close_waits_for_it(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         opened(OPEN).daily_bars(SESSION)
 
     assert caught.value.delay_s == 390 * 60

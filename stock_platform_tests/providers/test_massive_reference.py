@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from stock_platform.domain import reference
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.providers.massive.paging import complaint
 from stock_platform.providers.massive.reference import MassiveReference
 from stock_platform.providers.sources import Closure
@@ -132,5 +132,5 @@ def test_the_recorded_market_status_is_read(vendor: Vendor, source: MassiveRefer
 def test_a_status_without_its_time_is_malformed(vendor: Vendor, source: MassiveReference) -> None:
     vendor.answer = lambda _: as_json(json.dumps({"market": "open"}))
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         source.market_status()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import structlog
 
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.providers.transport.client import Http, Patience
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
@@ -51,7 +51,7 @@ def test_no_log_exception_or_address_holds_the_key(
         patience=Patience(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
     )
 
-    with structlog.testing.capture_logs() as events, pytest.raises(Problem) as caught:
+    with structlog.testing.capture_logs() as events, pytest.raises(PlatformError) as caught:
         http.get_json("/v1/x", {"symbol": "AAPL"})
 
     told = "".join(traceback.format_exception(caught.value))
@@ -69,7 +69,7 @@ def test_no_log_exception_or_address_holds_the_key(
 def test_a_problem_carries_no_request_with_it(vendor: Vendor, connect: Connect) -> None:
     vendor.answer = lambda _: Said(reset=True)
 
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         connect().get_json("/v1/x")
 
     assert CANARY.encode() not in pickle.dumps(caught.value)

@@ -9,7 +9,13 @@ from decimal import Decimal
 import pytest
 
 from stock_platform.domain import quotes
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers import finnhub, rapidapi
 from stock_platform.providers.finnhub import FinnhubQuotes
 from stock_platform.providers.massive import paging
@@ -171,28 +177,28 @@ def test_an_absurd_price_is_refused_with_its_reason(
 
 
 HTML = b"<html>busy</html>"
-FAULTS: dict[str, tuple[Said, type[Problem]]] = {
-    "429 with Retry-After": (Said(b"", 429, {"Retry-After": "30"}), Transient),
-    "429 without Retry-After": (as_json({"error": "limit"}, status=429), Transient),
-    "502 with HTML": (Said(HTML, 502), Transient),
-    "HTML with 200": (Said(HTML), Transient),
-    "truncated gzip": (zipped(as_json({"c": 1}), cut=5), Transient),
-    "reset": (Said(reset=True), Transient),
-    "401": (as_json({"error": "Invalid API key."}, status=401), Permanent),
-    "403 by plan": (as_json({"message": "You are not subscribed"}, status=403), Refused),
-    "no JSON": (Said(b"OK"), Malformed),
-    "a JSON number": (Said(b"5"), Malformed),
-    "200 with an error": (as_json({"status": "ERROR", "error": "what?"}), Malformed),
+FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
+    "429 with Retry-After": (Said(b"", 429, {"Retry-After": "30"}), TransientError),
+    "429 without Retry-After": (as_json({"error": "limit"}, status=429), TransientError),
+    "502 with HTML": (Said(HTML, 502), TransientError),
+    "HTML with 200": (Said(HTML), TransientError),
+    "truncated gzip": (zipped(as_json({"c": 1}), cut=5), TransientError),
+    "reset": (Said(reset=True), TransientError),
+    "401": (as_json({"error": "Invalid API key."}, status=401), PermanentError),
+    "403 by plan": (as_json({"message": "You are not subscribed"}, status=403), NotEntitledError),
+    "no JSON": (Said(b"OK"), InvalidDataError),
+    "a JSON number": (Said(b"5"), InvalidDataError),
+    "200 with an error": (as_json({"status": "ERROR", "error": "what?"}), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_that_meets_everybody_is_one_problem(
-    said: Said, kind: type[Problem], stage: Stage, vendor: Vendor, connect: Connect
+    said: Said, kind: type[PlatformError], stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
     vendor.answer = lambda _: said
 
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         stage.source(connect).quotes([f"S{n}" for n in range(100)], MINUTE)
 
     assert type(caught.value) is kind

@@ -9,7 +9,7 @@ import pytest
 
 from stock_platform.domain import bars
 from stock_platform.domain.quotes import RAW_QUOTES
-from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.providers.fallback import QuotesInTurn
 from stock_platform.providers.sources import QuoteAnswer
 from stock_platform_tests.serving.made_quotes import made_quote
@@ -26,7 +26,7 @@ class Source:
     refuses: str = ""
     fails: str = ""
     rejects: str = ""
-    trouble: Problem | None = None
+    trouble: PlatformError | None = None
     delay_s: float | None = None
     asked: list[list[str]] = field(default_factory=list)
 
@@ -79,13 +79,15 @@ def test_a_source_that_gives_everything_leaves_the_others_alone() -> None:
 
 
 def test_a_source_in_trouble_does_not_hide_the_next() -> None:
-    answer = ask(Source("one", trouble=Permanent("wrong key")), Source("two", knows="AB"))
+    answer = ask(Source("one", trouble=PermanentError("wrong key")), Source("two", knows="AB"))
 
     assert sorted(answer.quotes["symbol"]) == ["A", "B"]
 
 
 def test_what_a_source_in_trouble_might_have_is_not_called_unknown() -> None:
-    answer = ask(Source("one", trouble=Transient("busy", delay_s=7.0)), Source("two", knows="A"))
+    answer = ask(
+        Source("one", trouble=TransientError("busy", delay_s=7.0)), Source("two", knows="A")
+    )
 
     assert (answer.failed, answer.absent, answer.delay_s) == (("B",), (), 7.0)
     assert answer.detail == "one: busy"
@@ -116,5 +118,8 @@ def test_a_symbol_nobody_gives_has_one_verdict(first: dict, second: dict, verdic
 
 
 def test_only_when_every_source_is_in_trouble_is_it_raised_and_what_passes_first() -> None:
-    with pytest.raises(Transient, match="busy"):
-        ask(Source("one", trouble=Permanent("wrong key")), Source("two", trouble=Transient("busy")))
+    with pytest.raises(TransientError, match="busy"):
+        ask(
+            Source("one", trouble=PermanentError("wrong key")),
+            Source("two", trouble=TransientError("busy")),
+        )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.providers.rapidapi import RapidQuotes, complaint
 from stock_platform.providers.transport.client import Http
 from stock_platform_tests.providers.conftest import NOON, Purse
@@ -108,7 +108,7 @@ def test_a_used_up_quota_holds_the_provider_until_its_reset(
     headers = {"x-ratelimit-requests-reset": "1814400"}
     vendor.answer = lambda _: as_json({"message": QUOTA}, status=status, headers=headers)
 
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         source(connect).quotes(["A"], MINUTE)
 
     assert caught.value.delay_s == {429: 1814400.0, 200: 3600.0}[status]
@@ -122,7 +122,7 @@ def test_text_in_text_without_end_is_malformed(vendor: Vendor, connect: Connect)
         body = json.dumps(body)
     vendor.answer = lambda _: as_json(body)
 
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         source(connect).quotes(["A"], MINUTE)
 
 
@@ -138,5 +138,5 @@ WRONG = {
 def test_wrong_settings_name_their_variable(
     path: str, fields: dict[str, str], connect: Connect
 ) -> None:
-    with pytest.raises(Permanent, match=r"RAPIDAPI_(URL|FIELDS)"):
+    with pytest.raises(PermanentError, match=r"RAPIDAPI_(URL|FIELDS)"):
         source(connect, path, fields=fields)

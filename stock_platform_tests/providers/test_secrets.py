@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from stock_platform.errors import Malformed, Permanent, Problem, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
 from stock_platform.providers import secrets
 from stock_platform.settings import FinnhubSettings, MassiveSettings, RequestSettings
 from stock_platform_tests.providers.conftest import CANARY
@@ -63,27 +63,27 @@ def test_a_secret_that_is_no_object_is_malformed_and_not_told(
     name = f"odd-{abs(hash(text))}"
     aws.create_secret(Name=name, SecretString=text)
 
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         secrets.fetch(settings(aws_url, name))
 
     assert CANARY not in f"{caught.value} {caught.value.__context__!r}"
 
 
 def test_a_secret_that_is_not_there_is_permanent(aws: Any, aws_url: str) -> None:
-    with pytest.raises(Permanent, match="ResourceNotFoundException"):
+    with pytest.raises(PermanentError, match="ResourceNotFoundException"):
         secrets.fetch(settings(aws_url, "nothing"))
 
 
 def test_bytes_are_permanent(aws: Any, aws_url: str) -> None:
     aws.create_secret(Name="bytes", SecretBinary=b"\x00\x01")
 
-    with pytest.raises(Permanent, match="binary"):
+    with pytest.raises(PermanentError, match="binary"):
         secrets.fetch(settings(aws_url, "bytes"))
 
 
 @pytest.mark.usefixtures("aws")
 def test_nobody_there_is_transient() -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         secrets.fetch(settings("http://127.0.0.1:9", "keys"))
 
-    assert type(caught.value) is Transient
+    assert type(caught.value) is TransientError

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
-from stock_platform.errors import Malformed, Problem, Refused, Transient
+from stock_platform.errors import InvalidDataError, NotEntitledError, PlatformError, TransientError
 from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
@@ -116,15 +116,15 @@ def test_a_replaced_flat_file_is_noticed(providers: Providers, simulator: Simula
 
 
 FILES = {
-    "not published": (FlatFile(session=LAST, published="no"), Transient),
-    "outside the plan": (FlatFile(session=LAST, published="forbidden"), Refused),
-    "truncated": (FlatFile(session=LAST, truncated=True), Malformed),
+    "not published": (FlatFile(session=LAST, published="no"), TransientError),
+    "outside the plan": (FlatFile(session=LAST, published="forbidden"), NotEntitledError),
+    "truncated": (FlatFile(session=LAST, truncated=True), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("change", "kind"), FILES.values(), ids=FILES)
 def test_each_state_of_a_flat_file_is_one_problem(
-    change: FlatFile, kind: type[Problem], providers: Providers, simulator: Simulator
+    change: FlatFile, kind: type[PlatformError], providers: Providers, simulator: Simulator
 ) -> None:
     simulator.set_flatfiles([change])
 
@@ -176,30 +176,30 @@ def test_every_quote_source_knows_the_symbols_and_not_the_stranger(providers: Pr
 
 
 FAULTS = {
-    "429": (Fault(kind="too_many_requests"), Transient),
-    "429 with an empty body": (Fault(kind="too_many_requests", body="empty"), Transient),
-    "502": (Fault(kind="server_error"), Transient),
-    "503 with HTML": (Fault(kind="server_error", status=503, body="html"), Transient),
-    "HTML with 200": (Fault(kind="html"), Transient),
-    "truncated gzip": (Fault(kind="truncated_gzip"), Transient),
-    "reset": (Fault(kind="reset"), Transient),
-    "cut": (Fault(kind="cut"), Transient),
-    "looping next_url": (Fault(kind="looping_next_url"), Malformed),
-    "foreign next_url": (Fault(kind="foreign_next_url"), Malformed),
-    "malformed": (Fault(kind="malformed"), Malformed),
-    "empty body": (Fault(kind="empty_body"), Malformed),
-    "an error object": (Fault(kind="error_object"), Malformed),
-    "forbidden": (Fault(kind="forbidden"), Refused),
+    "429": (Fault(kind="too_many_requests"), TransientError),
+    "429 with an empty body": (Fault(kind="too_many_requests", body="empty"), TransientError),
+    "502": (Fault(kind="server_error"), TransientError),
+    "503 with HTML": (Fault(kind="server_error", status=503, body="html"), TransientError),
+    "HTML with 200": (Fault(kind="html"), TransientError),
+    "truncated gzip": (Fault(kind="truncated_gzip"), TransientError),
+    "reset": (Fault(kind="reset"), TransientError),
+    "cut": (Fault(kind="cut"), TransientError),
+    "looping next_url": (Fault(kind="looping_next_url"), InvalidDataError),
+    "foreign next_url": (Fault(kind="foreign_next_url"), InvalidDataError),
+    "malformed": (Fault(kind="malformed"), InvalidDataError),
+    "empty body": (Fault(kind="empty_body"), InvalidDataError),
+    "an error object": (Fault(kind="error_object"), InvalidDataError),
+    "forbidden": (Fault(kind="forbidden"), NotEntitledError),
 }
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_of_massive_is_one_problem(
-    fault: Fault, kind: type[Problem], providers: Providers, simulator: Simulator
+    fault: Fault, kind: type[PlatformError], providers: Providers, simulator: Simulator
 ) -> None:
     simulator.set_faults([fault])
 
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PlatformError) as caught:
         providers.minute[0].minute_bars("AAPL", LAST, FIRST_MINUTE, LAST_MINUTE)
 
     assert type(caught.value) is kind
@@ -226,7 +226,7 @@ def test_a_quota_of_rapidapi_is_asked_for_once_by_all_processes(
     minute = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
     for _ in range(3):
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             rapid(["AAPL"], minute)
 
     assert simulator.stats()["requests"]["rapidapi fault quota"] == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.lake.object_store import Store
 from stock_platform.serving.alerts.dispatch import (
@@ -112,7 +112,7 @@ def test_other_trouble_is_told_beside_it(store: Store, other: Alert) -> None:
 
 
 def test_a_failing_target_does_not_stop_the_others(store: Store) -> None:
-    broken, sane = Paper("broken", [Permanent("HTTP 404")]), Paper("sane")
+    broken, sane = Paper("broken", [PermanentError("HTTP 404")]), Paper("sane")
 
     assert tell(store, broken, sane) == Told(sent=("sane",), failed=("broken",))
 
@@ -125,13 +125,13 @@ def test_a_bug_in_a_target_does_not_stop_the_others(store: Store) -> None:
 
 
 def test_passing_trouble_is_tried_again_at_once(store: Store) -> None:
-    paper = Paper(problems=[Transient("HTTP 503"), Transient("HTTP 503")])
+    paper = Paper(problems=[TransientError("HTTP 503"), TransientError("HTTP 503")])
 
     assert tell(store, paper).sent == ("paper",)
 
 
 def test_a_target_that_failed_is_told_by_the_next_call_and_only_it(store: Store) -> None:
-    broken, sane = Paper("broken", [Permanent("HTTP 404")]), Paper("sane")
+    broken, sane = Paper("broken", [PermanentError("HTTP 404")]), Paper("sane")
     tell(store, broken, sane)
 
     again = tell(store, broken, sane, now=NOW + timedelta(minutes=1))
@@ -141,7 +141,7 @@ def test_a_target_that_failed_is_told_by_the_next_call_and_only_it(store: Store)
 
 
 def test_what_failed_is_sent_later_without_being_raised_again(store: Store) -> None:
-    paper = Paper(problems=[Permanent("HTTP 404")])
+    paper = Paper(problems=[PermanentError("HTTP 404")])
     tell(store, paper)
 
     resent = resend(store, paper, now=NOW + timedelta(minutes=1))
@@ -153,7 +153,7 @@ def test_what_failed_is_sent_later_without_being_raised_again(store: Store) -> N
 
 
 def test_old_news_is_not_sent_and_forgotten_in_the_end(store: Store) -> None:
-    paper = Paper(problems=[Permanent("HTTP 404")])
+    paper = Paper(problems=[PermanentError("HTTP 404")])
     tell(store, paper)
 
     late = resend(store, paper, now=NOW + GIVE_UP_AFTER)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.channels import open_targets
@@ -59,7 +59,7 @@ def test_a_busy_webhook_is_transient(
 ) -> None:
     hook.answers = [(status, headers)]
 
-    with pytest.raises(Transient) as raised:
+    with pytest.raises(TransientError) as raised:
         webhook_target(hook).send(ALERT)
 
     assert raised.value.delay_s == delay_s
@@ -72,7 +72,7 @@ def test_a_webhook_that_is_gone_is_permanent_and_its_key_stays_secret(
     hook.answers = [(status, {"Location": "http://127.0.0.1:1/elsewhere"})]
     target = webhook_target(hook)
 
-    with pytest.raises(Permanent, match=str(status)) as raised:
+    with pytest.raises(PermanentError, match=str(status)) as raised:
         target.send(ALERT)
 
     assert "SECRETKEY" not in f"{raised.value!r} {target!r}"
@@ -81,7 +81,7 @@ def test_a_webhook_that_is_gone_is_permanent_and_its_key_stays_secret(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/SECRETKEY", "not a url SECRETKEY"])
 def test_a_webhook_that_is_away_keeps_its_key_secret(url: str) -> None:
-    with pytest.raises((Transient, Permanent)) as raised:
+    with pytest.raises((TransientError, PermanentError)) as raised:
         only_target(AlertSettings(alert_webhook=url)).send(ALERT)
 
     assert "SECRETKEY" not in repr(raised.value)
@@ -109,7 +109,7 @@ def test_a_mail_arrives_with_title_text_and_link() -> None:
 
 
 def test_a_mail_target_without_a_mail_server_is_refused_by_name() -> None:
-    with pytest.raises(Permanent, match="STOCKS_MAIL_TRANSPORT"):
+    with pytest.raises(PermanentError, match="STOCKS_MAIL_TRANSPORT"):
         only_target(AlertSettings(alert_mail_to=("a@example.com",)))
 
 
@@ -136,7 +136,7 @@ def test_a_missing_topic_is_permanent(aws: ServingSettings) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:nobody"
     [target] = open_targets(AlertSettings(alert_sns_topic=topic), aws, MailSettings())
 
-    with pytest.raises(Permanent, match="NotFound"):
+    with pytest.raises(PermanentError, match="NotFound"):
         target.send(ALERT)
 
 

@@ -7,7 +7,7 @@ from random import Random
 import polars as pl
 import pytest
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.serving.dynamodb import LatestQuotes, Refreshed
 from stock_platform.settings import ServingSettings
 from stock_platform_tests.serving.faulty import Faults, Forward, Reply, answer_lost, error
@@ -177,10 +177,10 @@ def test_a_write_whose_answer_was_lost_is_written_once(
 def test_endless_throttling_ends_as_transient(troubled: LatestQuotes, faults: Faults) -> None:
     faults.plan("PutItem", *[error("ThrottlingException")] * 5)
 
-    with pytest.raises(Transient, match="ThrottlingException"):
+    with pytest.raises(TransientError, match="ThrottlingException"):
         troubled.write(made_quote(), LATER)
 
 
 def test_a_missing_table_is_permanent_and_named(aws: ServingSettings) -> None:
-    with pytest.raises(Permanent, match=aws.latest_quotes_table):
+    with pytest.raises(PermanentError, match=aws.latest_quotes_table):
         LatestQuotes.open(aws).write(made_quote(), LATER)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.quotes import RAW_QUOTES
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.serving.kinesis import QuoteStream
 from stock_platform.settings import ServingSettings
 from stock_platform_tests.serving.faulty import Faults, Forward, Reply, error
@@ -77,5 +77,5 @@ def test_without_a_stream_there_is_no_sink(aws: ServingSettings) -> None:
 
 
 def test_a_frame_of_other_columns_is_refused(aws: ServingSettings) -> None:
-    with pytest.raises(Permanent, match="RAW_QUOTES"):
+    with pytest.raises(PermanentError, match="RAW_QUOTES"):
         opened(aws).put(made_quote().drop("bid"))

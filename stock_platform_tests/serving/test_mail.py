@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from moto.backends import get_backend
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.serving.report.mailer import Doubtful, SesCourier, SmtpCourier, open_courier
 from stock_platform.settings import MailSettings
 from stock_platform_tests.serving.faulty import Faults, answer_lost, error
@@ -80,7 +80,7 @@ def test_a_server_that_insists_on_starttls_and_login_gets_both(tmp_path: Path) -
 
 def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
     context, _ = private_ca(tmp_path)
-    with smtp_server(context) as server, pytest.raises(Permanent, match="certificate"):
+    with smtp_server(context) as server, pytest.raises(PermanentError, match="certificate"):
         SmtpCourier(secured(server.port, None)).deliver(mail(), last_call=nothing)
 
     assert server.received == []
@@ -88,7 +88,7 @@ def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
 
 def test_a_wrong_password_is_permanent_and_not_in_the_message(tmp_path: Path) -> None:
     context, ca = private_ca(tmp_path)
-    with smtp_server(context) as server, pytest.raises(Permanent) as caught:
+    with smtp_server(context) as server, pytest.raises(PermanentError) as caught:
         SmtpCourier(secured(server.port, ca, "wr0ng")).deliver(mail(), last_call=nothing)
 
     assert "wr0ng" not in str(caught.value)
@@ -97,26 +97,26 @@ def test_a_wrong_password_is_permanent_and_not_in_the_message(tmp_path: Path) ->
 def test_a_password_is_not_sent_in_the_clear() -> None:
     settings = plain(25).model_copy(update={"smtp_user": USER})
 
-    with pytest.raises(Permanent, match="STARTTLS"):
+    with pytest.raises(PermanentError, match="STARTTLS"):
         open_courier(settings)
 
 
 def test_a_server_without_starttls_is_permanent_when_it_is_asked_for() -> None:
-    with smtp_server() as server, pytest.raises(Permanent, match="STARTTLS"):
+    with smtp_server() as server, pytest.raises(PermanentError, match="STARTTLS"):
         SmtpCourier(secured(server.port, None)).deliver(mail(), last_call=nothing)
 
 
 def test_a_4xx_answer_is_transient() -> None:
     with smtp_server() as server:
         server.data_answers = ["451 try later"]
-        with pytest.raises(Transient, match="451"):
+        with pytest.raises(TransientError, match="451"):
             SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
 
 
 def test_a_5xx_answer_is_permanent() -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no"]
-        with pytest.raises(Permanent, match="554"):
+        with pytest.raises(PermanentError, match="554"):
             SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
 
 
@@ -135,7 +135,7 @@ def test_no_recipient_left_is_a_refusal_before_the_last_call() -> None:
     called: list[bool] = []
     with smtp_server() as server:
         server.recipient_answers = {"reader@example.com": "550 no such user"}
-        with pytest.raises(Permanent, match="every recipient"):
+        with pytest.raises(PermanentError, match="every recipient"):
             SmtpCourier(plain(server.port)).deliver(mail(), last_call=lambda: called.append(True))
 
     assert called == []
@@ -154,7 +154,7 @@ def test_a_server_that_is_not_there_is_transient() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    with pytest.raises(Transient, match="not reached"):
+    with pytest.raises(TransientError, match="not reached"):
         SmtpCourier(plain(port)).deliver(mail(), last_call=nothing)
 
 
@@ -174,14 +174,14 @@ def test_ses_sends_the_message_as_it_is(aws_server: str) -> None:
 def test_a_throttled_ses_is_transient(faults: Faults) -> None:
     faults.plan("", error("TooManyRequestsException", 429))
 
-    with pytest.raises(Transient):
+    with pytest.raises(TransientError):
         SesCourier(ses(faults.url)).deliver(mail(), last_call=nothing)
 
 
 def test_a_sender_ses_does_not_know_is_permanent(faults: Faults) -> None:
     faults.plan("", error("MessageRejected"))
 
-    with pytest.raises(Permanent, match="MessageRejected"):
+    with pytest.raises(PermanentError, match="MessageRejected"):
         SesCourier(ses(faults.url)).deliver(mail(), last_call=nothing)
 
 
@@ -198,5 +198,5 @@ def test_a_lost_answer_of_ses_leaves_doubt_and_is_not_repeated(faults: Faults) -
 
 
 def test_mail_without_a_transport_says_which_setting_is_missing() -> None:
-    with pytest.raises(Permanent, match="STOCKS_MAIL_TRANSPORT"):
+    with pytest.raises(PermanentError, match="STOCKS_MAIL_TRANSPORT"):
         open_courier(MailSettings())

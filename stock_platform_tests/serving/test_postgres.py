@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from stock_platform.domain.bars import MONEY
-from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.serving.postgres.rows import STOCK_DATA, Upserted, stock_data_rows
 from stock_platform.serving.postgres.store import open_stock_data, upsert_stock_data
 from stock_platform.settings import PostgresSettings
@@ -86,7 +86,7 @@ def test_a_batch_with_one_bad_row_leaves_nothing_behind(
 
     with open_stock_data(stock_data_settings) as store:
         store.upsert(row("GOOG"))
-        with pytest.raises(Malformed):
+        with pytest.raises(InvalidDataError):
             store.upsert(bad)
 
         assert store.read().equals(row("GOOG"))
@@ -178,7 +178,7 @@ def test_a_repeat_leaves_the_postgres_table_untouched(postgres_url: str) -> None
 def test_a_server_that_is_away_is_transient_and_its_password_stays_secret() -> None:
     settings = PostgresSettings(postgres_url="postgresql://me:hunter2@127.0.0.1:1/stocks")
 
-    with pytest.raises(Transient) as raised:
+    with pytest.raises(TransientError) as raised:
         upsert_stock_data(settings, row())
 
     assert "hunter2" not in str(raised.value)
@@ -187,7 +187,7 @@ def test_a_server_that_is_away_is_transient_and_its_password_stays_secret() -> N
 
 @pytest.mark.parametrize("url", ["mysql://me:hunter2@host/db", "hunter2"])
 def test_another_kind_of_address_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(Permanent, match="STOCKS_POSTGRES_URL") as raised:
+    with pytest.raises(PermanentError, match="STOCKS_POSTGRES_URL") as raised:
         upsert_stock_data(PostgresSettings(postgres_url=url), row())
 
     assert "hunter2" not in str(raised.value)
@@ -199,7 +199,7 @@ def test_a_table_somebody_dropped_is_a_permanent_problem(
     with open_stock_data(stock_data_settings) as store:
         _drop_table(stock_data_settings)
 
-        with pytest.raises(Permanent, match=r"UndefinedTable|SQLITE_ERROR"):
+        with pytest.raises(PermanentError, match=r"UndefinedTable|SQLITE_ERROR"):
             store.upsert(row())
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stock_platform.domain.bars import MONEY
 from stock_platform.domain.reference import SPLITS
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.serving.postgres.rows import stock_data_rows, to_stock_data
 from stock_platform_tests.shared_data import SHARED
 
@@ -94,7 +94,7 @@ def test_earlier_sessions_are_looked_back_on_and_left_out() -> None:
 def test_a_doubled_key_is_malformed_and_named() -> None:
     rows = stock_data_rows(bars_of(["1", "2"]))
 
-    with pytest.raises(Malformed, match="GOOG 2026-11-16"):
+    with pytest.raises(InvalidDataError, match="GOOG 2026-11-16"):
         to_stock_data(pl.concat([rows, rows.head(1)]))
 
 

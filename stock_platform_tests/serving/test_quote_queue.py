@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed, Permanent, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.lake.object_store import open_store
 from stock_platform.lake.read import raw_quotes
 from stock_platform.serving.sqs import QuoteQueue, create_queues
@@ -69,7 +69,7 @@ def test_a_fault_of_ours_is_not_repeated(troubled_queue: QuoteQueue, faults: Fau
 
     faults.plan("SendMessageBatch", refuse)
 
-    with pytest.raises(Permanent, match="InvalidMessageContents"):
+    with pytest.raises(PermanentError, match="InvalidMessageContents"):
         troubled_queue.enqueue(["GOOG"])
     assert len(faults.asked("SendMessageBatch")) == 1
 
@@ -83,19 +83,19 @@ def test_endless_partial_failures_end_as_transient(
 
     faults.plan("SendMessageBatch", *[take_none] * 8)
 
-    with pytest.raises(Transient, match="2 of 2 were not taken"):
+    with pytest.raises(TransientError, match="2 of 2 were not taken"):
         troubled_queue.enqueue(["GOOG", "MSFT"])
 
 
 def test_a_symbol_that_cannot_be_one_stops_the_sending_before_it_starts(queue: QuoteQueue) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidDataError):
         queue.enqueue(["GOOG", "../etc"])
 
     assert all_symbols(queue) == []
 
 
 def test_a_queue_that_does_not_exist_is_permanent_and_named(aws: ServingSettings) -> None:
-    with pytest.raises(Permanent, match="no-such-queue"):
+    with pytest.raises(PermanentError, match="no-such-queue"):
         QuoteQueue.open(QueueSettings(quote_queue="no-such-queue"), aws)
 
 

@@ -11,7 +11,13 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.bars import REJECTED
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.sources import QuoteAnswer
 from stock_platform.serving.quote_requests import Processed, process_requests
 from stock_platform.serving.sqs import QuoteQueue
@@ -43,7 +49,7 @@ def ask(queue: QuoteQueue, vendor: ScriptedVendor | Vendor, **kept: list) -> Pro
     )
 
 
-def raising(problem: Problem) -> ScriptedVendor:
+def raising(problem: PlatformError) -> ScriptedVendor:
     def say(_symbols: Sequence[str], _minute: datetime) -> QuoteAnswer:
         raise problem
 
@@ -151,7 +157,7 @@ def test_duplicates_cost_one_question_and_make_one_row(queue: QuoteQueue, tmp_pa
 def test_trouble_that_passes_gives_requests_back_untouched(queue: QuoteQueue) -> None:
     queue.enqueue(["GOOG", "MSFT"])
 
-    done = ask(queue, raising(Transient("HTTP 503")))
+    done = ask(queue, raising(TransientError("HTTP 503")))
 
     assert (done.answered, done.given_back, done.detail) == (0, 2, "HTTP 503")
     assert waiting(queue) == (2, 0)
@@ -160,7 +166,7 @@ def test_trouble_that_passes_gives_requests_back_untouched(queue: QuoteQueue) ->
 def test_a_named_delay_keeps_requests_away_for_as_long(queue: QuoteQueue) -> None:
     queue.enqueue(["GOOG"])
 
-    ask(queue, raising(Transient("HTTP 429", delay_s=60)))
+    ask(queue, raising(TransientError("HTTP 429", delay_s=60)))
 
     assert waiting(queue) == (0, 1)
 
@@ -168,14 +174,16 @@ def test_a_named_delay_keeps_requests_away_for_as_long(queue: QuoteQueue) -> Non
 def test_rubbish_instead_of_an_answer_buries_nobody(queue: QuoteQueue) -> None:
     queue.enqueue(["GOOG"])
 
-    done = ask(queue, raising(Malformed("HTML with 200")))
+    done = ask(queue, raising(InvalidDataError("HTML with 200")))
 
     assert (done.buried, done.given_back) == (0, 1)
 
 
-@pytest.mark.parametrize("problem", [Permanent("wrong key"), Refused("the plan has no quotes")])
+@pytest.mark.parametrize(
+    "problem", [PermanentError("wrong key"), NotEntitledError("the plan has no quotes")]
+)
 def test_trouble_that_concerns_everybody_is_raised_and_loses_nothing(
-    queue: QuoteQueue, problem: Problem
+    queue: QuoteQueue, problem: PlatformError
 ) -> None:
     queue.enqueue(["GOOG", "MSFT"])
 
@@ -188,11 +196,11 @@ def test_trouble_that_concerns_everybody_is_raised_and_loses_nothing(
 
 def test_a_failing_publication_deletes_nothing(queue: QuoteQueue) -> None:
     def fail(_session: object, _quotes: object) -> None:
-        raise Permanent("the lake is read-only")
+        raise PermanentError("the lake is read-only")
 
     queue.enqueue(["GOOG"])
 
-    with pytest.raises(Permanent, match="read-only"):
+    with pytest.raises(PermanentError, match="read-only"):
         process_requests(queue, Vendor(), fail, quarantine=print, batches_max=1)
 
     assert waiting(queue) == (1, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.object_store import Store, open_store
 from stock_platform.serving.report.delivery import Delivery, compose, deliver_report, forget
 from stock_platform.serving.report.mailer import Courier, Doubtful, SmtpCourier
@@ -76,7 +76,7 @@ def test_a_server_busy_twice_gets_the_mail_on_the_third_try(store: Store) -> Non
 def test_a_refused_mail_is_not_tried_again_by_itself(store: Store) -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no", "554 no"]
-        with pytest.raises(Permanent):
+        with pytest.raises(PermanentError):
             send(store, SmtpCourier(plain(server.port)))
 
     assert server.data_answers == ["554 no"]
@@ -85,7 +85,7 @@ def test_a_refused_mail_is_not_tried_again_by_itself(store: Store) -> None:
 def test_a_refused_mail_can_be_sent_by_a_later_run(store: Store) -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no"]
-        with pytest.raises(Permanent):
+        with pytest.raises(PermanentError):
             send(store, SmtpCourier(plain(server.port)))
         delivery = send(store, SmtpCourier(plain(server.port)))
 
@@ -96,7 +96,7 @@ def test_a_refused_mail_can_be_sent_by_a_later_run(store: Store) -> None:
 def test_a_server_that_stays_busy_fails_after_the_allowed_tries(store: Store) -> None:
     with smtp_server() as server:
         server.data_answers = ["451 later"] * 5
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             send(store, SmtpCourier(plain(server.port)), attempts=3)
 
     assert len(server.data_answers) == 2
@@ -177,5 +177,5 @@ def test_the_same_week_and_readers_have_the_same_message_id() -> None:
 
 
 def test_a_report_for_nobody_names_the_setting() -> None:
-    with pytest.raises(Permanent, match="STOCKS_REPORT_TO"):
+    with pytest.raises(PermanentError, match="STOCKS_REPORT_TO"):
         compose(REPORT, sender=SENDER, to=[], at=NOW)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import write
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.lake.sql.query import connect, query
@@ -53,7 +53,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_what_does_more_than_read_is_refused(store: DiskStore, sql: str) -> None:
     before = files(store.folder)
 
-    with pytest.raises(Permanent, match=r"only one statement that reads|SQL is wrong"):
+    with pytest.raises(PermanentError, match=r"only one statement that reads|SQL is wrong"):
         query(store, sql.format(lake=store.root))
 
     assert files(store.folder) == before
@@ -74,7 +74,7 @@ def test_what_does_more_than_read_is_refused(store: DiskStore, sql: str) -> None
 def test_nothing_outside_the_lake_is_read(store: DiskStore, tmp_path: Path, sql: str) -> None:
     (tmp_path / "secret").write_text("hidden")
 
-    with pytest.raises(Permanent) as refusal:
+    with pytest.raises(PermanentError) as refusal:
         query(store, sql.format(lake=store.root, other=tmp_path))
 
     assert "hidden" not in str(refusal.value)
@@ -99,19 +99,19 @@ def test_every_way_to_read_is_answered(store: DiskStore, sql: str) -> None:
 
 
 def test_a_wrong_question_says_what_is_wrong(store: DiskStore) -> None:
-    with pytest.raises(Permanent, match='column "clse" not found'):
+    with pytest.raises(PermanentError, match='column "clse" not found'):
         query(store, "SELECT clse FROM minute_bars")
 
 
 def test_a_question_that_takes_too_long_is_stopped(store: DiskStore) -> None:
     endless = "SELECT sum(hash(a.range + b.range)) FROM range(10000000) a, range(10000000) b"
 
-    with pytest.raises(Permanent, match=r"took longer than 0\.3 s"):
+    with pytest.raises(PermanentError, match=r"took longer than 0\.3 s"):
         query(store, endless, timeout_s=0.3)
 
 
 def test_a_question_that_needs_too_much_memory_is_stopped(store: DiskStore) -> None:
-    with pytest.raises(Permanent, match="needs more than 100MB of memory"):
+    with pytest.raises(PermanentError, match="needs more than 100MB of memory"):
         query(store, "SELECT list(range) FROM range(100000000)", memory="100MB")
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake import write
 from stock_platform.lake.object_store import Conflict, Store, open_store
 from stock_platform.lake.sql.query import query
@@ -89,7 +89,7 @@ def test_a_lake_in_s3_can_not_be_written_by_sql(store: Store) -> None:
     write.publish_minute_bars(store, DAY, bars(1, range(1), "final", at=timedelta()))
     listed = store.list("")
 
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         query(store, "WITH x AS (COPY (SELECT 1) TO 'lake://objects/x.csv') SELECT * FROM x")
 
     assert store.list("") == listed

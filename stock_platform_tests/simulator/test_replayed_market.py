@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.market.as_of import Book
 from stock_platform.simulator.market.replayed import ReplayedMarket
 from stock_platform.simulator.scenario import ReplayScript
@@ -129,7 +129,7 @@ def test_recorded_daily_bars_win_over_those_made_of_minutes() -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(Malformed, match=r"nowhere\.csv"):
+    with pytest.raises(InvalidDataError, match=r"nowhere\.csv"):
         ReplayedMarket(ReplayScript(minute=("nowhere.csv",)))
 
 
@@ -137,7 +137,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     file = tmp_path / "other.csv"
     file.write_text("a,b\n1,2\n")
 
-    with pytest.raises(Malformed, match=r"other\.csv is not a file of bars"):
+    with pytest.raises(InvalidDataError, match=r"other\.csv is not a file of bars"):
         ReplayedMarket(ReplayScript(minute=(str(file),)))
 
 

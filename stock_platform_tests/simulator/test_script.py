@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.synthetic import SyntheticMarket
 from stock_platform.simulator.scenario import (
@@ -70,7 +70,7 @@ def test_nothing_is_the_default_market() -> None:
     ],
 )
 def test_a_mistake_is_one_message_that_names_its_place(text: str, words: str) -> None:
-    with pytest.raises(Malformed, match=words):
+    with pytest.raises(InvalidDataError, match=words):
         load_script(text)
 
 
@@ -90,7 +90,7 @@ def test_an_unquoted_time_means_the_same_as_a_quoted_one() -> None:
 def test_a_wrong_time_of_day_is_named() -> None:
     outage = Outage(session=date(2026, 11, 16), at="half past ten", minutes=7)
 
-    with pytest.raises(Malformed, match="half past ten"):
+    with pytest.raises(InvalidDataError, match="half past ten"):
         minute_of_day(outage.at)
 
 
@@ -98,5 +98,5 @@ def test_a_wrong_time_of_day_is_named() -> None:
 def test_a_now_that_is_no_instant_is_refused(now: str) -> None:
     market = SyntheticMarket(SyntheticScript(symbols=("AAPL",)))
 
-    with pytest.raises(Malformed, match="instant"):
+    with pytest.raises(InvalidDataError, match="instant"):
         Clock(MarketScript(now=now), market)

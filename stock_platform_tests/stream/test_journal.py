@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Kind
 from stock_platform.stream.journal.reader import Tail
@@ -196,7 +196,7 @@ def _no_room() -> int:
 def test_a_second_writer_is_refused(folder: Path) -> None:
     journal = journal_in(folder)
 
-    with pytest.raises(Permanent, match="another reader"):
+    with pytest.raises(PermanentError, match="another reader"):
         journal_in(folder)
 
     journal.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream.journal.reader import Tail
 from stock_platform.stream.journal.writer import Journal
 from stock_platform.stream.sinks.redis_client import CommandFailed, Reply
@@ -90,7 +90,7 @@ def test_an_error_of_redis_is_waited_for_and_ends_no_process(
     latest = Latest(LatestOptions(folder, "redis://"), Loading())  # type: ignore[arg-type]
     latest.take(Tail(folder).read())
 
-    with pytest.raises(Transient, match="LOADING"):
+    with pytest.raises(TransientError, match="LOADING"):
         latest.flush()
 
     assert not latest.finish()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.providers.registry import ProviderSettings
 from stock_platform.simulator.server import running
 from stock_platform.stream.events import decode
@@ -55,7 +55,7 @@ def test_a_prefix_of_the_archive_gives_the_same_values_again(
 def test_a_place_without_objects_is_told(tmp_path: Path, redis: Redis) -> None:
     settings = settings_for(tmp_path / "journal", "ws://x", "ws://y", redis.url)
 
-    with pytest.raises(Permanent, match="no object ending in"):
+    with pytest.raises(PermanentError, match="no object ending in"):
         replay(str(tmp_path), settings)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis as redis_client
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.stream.lease import Lease
 from stock_platform.stream.sinks.conflation import Update
 from stock_platform.stream.sinks.redis_store import FenceLost, Sink, open_sink
@@ -134,7 +134,7 @@ def test_a_wrong_token_is_permanent_and_not_in_the_message(redis: Redis) -> None
     with (
         upstash(redis.port) as url,
         closing(open_sink(url, "not-the-token")) as sink,
-        pytest.raises(Permanent) as failed,
+        pytest.raises(PermanentError) as failed,
     ):
         sink.command("GET", "x")
 
@@ -145,7 +145,7 @@ def test_a_wrong_token_is_permanent_and_not_in_the_message(redis: Redis) -> None
 def test_a_redis_that_is_away_is_transient(scheme: str) -> None:
     with (
         closing(open_sink(f"{scheme}://127.0.0.1:{free_port()}", "t")) as sink,
-        pytest.raises(Transient, match="does not answer"),
+        pytest.raises(TransientError, match="does not answer"),
     ):
         sink.put(updates(1), ("lease", ""))
 
@@ -153,7 +153,7 @@ def test_a_redis_that_is_away_is_transient(scheme: str) -> None:
 def test_a_password_is_used_and_never_shown(redis: Redis) -> None:
     with (
         closing(open_sink(f"redis://:wrong-password@127.0.0.1:{redis.port}/0")) as sink,
-        pytest.raises(Permanent) as failed,
+        pytest.raises(PermanentError) as failed,
     ):
         sink.command("GET", "x")
 

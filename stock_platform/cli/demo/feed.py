@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import websockets
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream.sinks.minutes import MinuteWriter
 
 RETRY_S = 0.02
@@ -51,7 +51,7 @@ class Recorder:
         while not self._finished():
             self.connections += 1
             if self.connections > CONNECTIONS_MAX:
-                raise Transient(f"the simulated feed dropped {CONNECTIONS_MAX} connections")
+                raise TransientError(f"the simulated feed dropped {CONNECTIONS_MAX} connections")
             try:
                 async with websockets.connect(f"{self.url}/stocks", max_size=None) as socket:
                     await self._read(socket, f"demo-{self.connections}")

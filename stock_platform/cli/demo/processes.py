@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 
 STOP_S = 20.0
 
@@ -68,7 +68,7 @@ def wait_for(
     deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:
-            raise Permanent(f"{what} ended at once; {log} says: {log.read_text()[-600:]}")
+            raise PermanentError(f"{what} ended at once; {log} says: {log.read_text()[-600:]}")
         if time.monotonic() > deadline:
-            raise Permanent(f"{what} was not ready within {seconds:.0f} s; see {log}")
+            raise PermanentError(f"{what} was not ready within {seconds:.0f} s; see {log}")
         time.sleep(0.1)

@@ -25,7 +25,7 @@ from stock_platform.cli.demo.report import figures, print_report
 from stock_platform.cli.demo.truth import mismatched
 from stock_platform.cli.terminal import console
 from stock_platform.components.heal_requests import sessions_in_work
-from stock_platform.errors import Permanent, Problem
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.lake import coverage
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import Knowledge
@@ -83,7 +83,7 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
 def _make_folder(plan: DemoPlan) -> None:
     if plan.folder.exists():
         if any(plan.folder.iterdir()) and not (plan.folder / "simulation.yaml").exists():
-            raise Permanent(
+            raise PermanentError(
                 f"{plan.folder} is not an earlier demo's folder: name another one with --folder"
             )
         shutil.rmtree(plan.folder)
@@ -193,8 +193,8 @@ def _runs() -> Counter[str]:
 def _result(demo: Demo, knowledge: Knowledge, market: Market) -> dict[str, int | float]:
     try:
         wrong = mismatched(knowledge.store, market, demo.plan.sessions)
-    except Problem as problem:
-        raise Permanent(f"the lake can not be compared: {problem}") from problem
+    except PlatformError as problem:
+        raise PermanentError(f"the lake can not be compared: {problem}") from problem
     return {
         **figures(knowledge, demo.plan.sessions),
         "mismatched": wrong,

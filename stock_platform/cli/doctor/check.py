@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from stock_platform.errors import Permanent, Problem
+from stock_platform.errors import PermanentError, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def examined(examination: Examination, *, asked_for: bool) -> Finding:
         if not examination.used():
             return Finding(name, False if asked_for else None, "not in use", examination.to_use)
         return Finding(name, True, examination.look())
-    except Problem as problem:
+    except PlatformError as problem:
         return Finding(name, False, str(problem), examination.cure)
     except Exception as error:  # the other examinations still matter
         # Its text is not ours and may quote an address with a password in it.
@@ -68,7 +68,7 @@ def _chosen(what: str | None) -> Sequence[Examination]:
     chosen = [each for each in everything if what in {None, each.name}]
     if not chosen:
         names = ", ".join(each.name for each in everything)
-        raise Permanent(f"nothing to examine is called {what!a}; there are {names}")
+        raise PermanentError(f"nothing to examine is called {what!a}; there are {names}")
     return chosen
 
 

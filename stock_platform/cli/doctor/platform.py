@@ -7,7 +7,7 @@ from uuid import uuid4
 from stock_platform.cli.doctor.check import Examination
 from stock_platform.components.instance import describe_instance, is_there_a_home
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import tables
 from stock_platform.lake.object_store import Conflict, Store, Version, open_store
 from stock_platform.providers.rate_limit.limiter import to_rates
@@ -29,21 +29,21 @@ def _try_the_lake() -> str:
         finally:
             store.delete([path])
     except OSError as error:
-        raise Permanent(f"the folder cannot be written: {error.strerror}") from None
+        raise PermanentError(f"the folder cannot be written: {error.strerror}") from None
     return f"{store.root}: writes, reads, swaps and deletes"
 
 
 def _try(store: Store, path: str) -> None:
     if not store.create(path, b"first"):
-        raise Permanent("a new object was taken for an old one")
+        raise PermanentError("a new object was taken for an old one")
     found = store.get(path)
     if found is None or found[0] != b"first":
-        raise Permanent("an object was written and is not there")
+        raise PermanentError("an object was written and is not there")
     old = found[1]
     store.replace(path, b"second", old)
     if _replaces(store, path, old):
         # Without it two writers lose rows (measured: 44%), and nobody notices.
-        raise Permanent("this store ignores If-Match: it cannot hold a lake")
+        raise PermanentError("this store ignores If-Match: it cannot hold a lake")
 
 
 def _replaces(store: Store, path: str, expected: Version) -> bool:
@@ -59,7 +59,7 @@ def _read_the_calendar() -> str:
     try:
         calendar = market.calendar()
     except OSError as error:
-        raise Permanent(f"{market.calendar_overrides}: {error.strerror}") from None
+        raise PermanentError(f"{market.calendar_overrides}: {error.strerror}") from None
     first, last = market.span(datetime.now(UTC).astimezone(NEW_YORK).date())
     hours = "extended hours" if market.extended_hours else "regular hours"
     return f"{len(calendar.sessions(first, last))} sessions, {first} to {last}, {hours}"
@@ -71,9 +71,9 @@ def _take_from_the_budget() -> str:
         with closing(open_budget(where)) as store:
             store.take("doctor", to_rates(per_second=1000))
     except TimeoutError:
-        raise Transient("another process holds the file's lock") from None
+        raise TransientError("another process holds the file's lock") from None
     except OSError as error:
-        raise Permanent(f"the file cannot be written: {error.strerror}") from None
+        raise PermanentError(f"the file cannot be written: {error.strerror}") from None
     kind = "Redis" if where.startswith(("redis", "unix")) else where
     return f"requests of all processes are counted in {kind}"
 

@@ -5,7 +5,7 @@ from contextlib import closing
 import psycopg
 
 from stock_platform.cli.doctor.check import Examination
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.serving.aws import open_client, translated
 from stock_platform.serving.report.mailer import open_courier
 from stock_platform.serving.sqs import QuoteQueue
@@ -37,7 +37,7 @@ def _try_redis() -> str:
         found = redis.command("GET", TEST_KEY)
         left = redis.command("TTL", TEST_KEY)
     if found != b"written by stocks doctor" or not isinstance(left, int) or left < 1:
-        raise Permanent(f"{TEST_KEY} was written and did not come back as it was")
+        raise PermanentError(f"{TEST_KEY} was written and did not come back as it was")
     kind = "Upstash" if url.startswith("http") else "Redis"
     return f"{kind}: {TEST_KEY} was written and read back, gone in {left} s"
 
@@ -51,9 +51,9 @@ def _ask_postgres() -> str:
     except psycopg.OperationalError as error:
         # The library's text quotes host, user and sometimes the URL: only the code is ours.
         why = _POSTGRES_SAYS.get(error.sqlstate or "", "it does not answer")
-        raise Transient(f"Postgres: {why}") from None
+        raise TransientError(f"Postgres: {why}") from None
     except psycopg.Error as error:
-        raise Permanent(f"Postgres: {type(error).__name__}") from None
+        raise PermanentError(f"Postgres: {type(error).__name__}") from None
     there = "is there" if found and found[0] else "is made by the first upsert"
     return f"Postgres {version}; stock_data {there}"
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from stock_platform.cli.doctor.check import Examination
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.domain.symbols import Symbol
-from stock_platform.errors import Permanent, Refused
+from stock_platform.errors import NotEntitledError, PermanentError
 from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
 from stock_platform.providers.sources import QuoteSource, ReferenceSource, SessionSource
 from stock_platform.settings import MarketSettings, load
@@ -54,7 +54,7 @@ def _ask_flatfiles() -> str:
         session = min(market.calendar().previous(today, 2), market.span(today)[1])
         there = source.fingerprint(session)
     if there is None:
-        raise Permanent(f"the bucket has no minute file of {session}")
+        raise PermanentError(f"the bucket has no minute file of {session}")
     return f"the bucket has the minute file of {session}"
 
 
@@ -65,9 +65,9 @@ def _quote_of(field: str, provider: str) -> Callable[[], str]:
         with _only(field) as providers:
             answer = _named(providers.quotes, provider).quotes([symbol], minute)
         if answer.refused:
-            raise Refused(f"{provider} refuses {symbol}: {answer.detail}")
+            raise NotEntitledError(f"{provider} refuses {symbol}: {answer.detail}")
         if answer.failed or answer.rejected.height:
-            raise Permanent(f"{provider} gave no usable quote of {symbol}: {answer.detail}")
+            raise PermanentError(f"{provider} gave no usable quote of {symbol}: {answer.detail}")
         return f"gave a quote of {symbol}" if answer.quotes.height else f"knows no {symbol}"
 
     return ask

@@ -8,7 +8,7 @@ from stock_platform.components import metadata
 from stock_platform.components.partitions import session_and_slots, session_minutes
 from stock_platform.defs.resources import HealerResource
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.pipelines.heal import Healed
 
 HEAL_SESSION = "heal/session"
@@ -42,7 +42,7 @@ def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> No
             healed = opened.heal(
                 grid, first, last, now=now, only_ready=HEAL_SESSION in context.run.tags
             )
-        except Permanent as problem:
+        except PermanentError as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
     _describe(context, healed, grid.due(now, 0))
 

@@ -14,7 +14,7 @@ from stock_platform.defs.resources import HealerResource, LakeResource
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.coverage import COVERAGE, Ledger
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.healing.derive import carry_history
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION, summarize
 from stock_platform.healing.scheduling import latest_verification
@@ -65,7 +65,7 @@ def session_bars(
         )
         try:
             healed = opened.settle(grid, now=now, since=since) if since else None
-        except Permanent as problem:
+        except PermanentError as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
     metadata = page.of_publication(compacted)
     if healed is not None:

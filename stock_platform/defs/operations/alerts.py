@@ -12,7 +12,7 @@ import dagster as dg
 from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.stream.assets import grid_now, signs_of_life
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.pipelines.alert_rules import Watch
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import (
@@ -113,7 +113,7 @@ def standing_troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -
     """Hopeless gaps, a silent stream, a late report, stale data; then what failed to arrive."""
     try:
         targets = _targets()
-    except Problem as problem:
+    except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
     if not targets:
@@ -148,7 +148,7 @@ def _troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> Iterat
     for look in looks:
         try:
             yield from look()
-        except Problem as problem:
+        except PlatformError as problem:
             context.log.error(str(problem))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from stock_platform.defs.resources import LakeResource
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.lake import quarantine
 from stock_platform.lake.answers import compact_answers
 from stock_platform.lake.object_store import Store
@@ -53,7 +53,7 @@ def delete_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
 def _fold(context: dg.OpExecutionContext, store: Store, session: date) -> int:
     try:
         return compact_answers(store, session)
-    except Problem as problem:
+    except PlatformError as problem:
         context.log.warning(f"{session}: answers not folded: {problem}")
         return 0
 

@@ -17,7 +17,7 @@ from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
-from stock_platform.errors import Permanent, Problem
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.quotes import slots_without
 from stock_platform.healing.scheduling import Need
 from stock_platform.lake import read
@@ -58,7 +58,7 @@ def raw_quotes(
             now=datetime.now(UTC),
             log=context.log.warning,
         )
-    except Permanent as problem:
+    except PermanentError as problem:
         raise dg.Failure(str(problem), allow_retries=False) from problem
     metadata: dict[str, Any] = {
         "rows rejected": taken.rejected,
@@ -115,7 +115,7 @@ def raw_quote_gaps(
             for session in recent
             if (need := _quotes_needed(knowledge, calendar().grid(session), now))
         ]
-    except Problem as problem:
+    except PlatformError as problem:
         return dg.SkipReason(str(problem))
     asking = ask(context, needs, now, knowledge.healing)
     if not asking.chosen:

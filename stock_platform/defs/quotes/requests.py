@@ -18,7 +18,7 @@ from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.quotes.assets import raw_quotes
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Problem
+from stock_platform.errors import PlatformError
 from stock_platform.lake import quarantine, write
 from stock_platform.pipelines.quote_sinks import NO_AWS, wants_quote_requests
 from stock_platform.pipelines.quotes import NO_QUOTES
@@ -114,7 +114,7 @@ def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
         return dg.SkipReason("a run is answering requests")
     try:
         waiting = _queue().waiting()
-    except Problem as problem:
+    except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
     if not waiting:
@@ -149,7 +149,7 @@ def enqueue_every_minute(
     try:
         symbols = expected_symbols(knowledge.store, session, knowledge.market)
         sent = _queue().enqueue(symbols)
-    except Problem as problem:
+    except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
     return dg.SkipReason(f"{sent} requests were enqueued for {minute:%H:%M} UTC")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
@@ -70,7 +70,7 @@ def ordered(bars: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         frame = frame.sort("symbol", time)
         edges = starts(frame)
         if not _in_order(frame, edges, time):
-            raise Malformed(f"indicators need one bar per symbol and {time}, found repeats")
+            raise InvalidDataError(f"indicators need one bar per symbol and {time}, found repeats")
     return frame, edges
 
 
@@ -83,7 +83,7 @@ def _refuse_what_is_no_number(frame: pl.DataFrame) -> None:
         pl.sum_horizontal((~pl.col(n).is_finite().fill_null(value=False)).sum() for n in NUMBERS)
     ).item()
     if bad:
-        raise Malformed(f"indicators need finite prices and volumes, found {bad} others")
+        raise InvalidDataError(f"indicators need finite prices and volumes, found {bad} others")
 
 
 def _in_order(frame: pl.DataFrame, edges: np.ndarray, time: str) -> bool:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from stock_platform.errors import Malformed, Permanent
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.engine.arrays import Bars, ordered, starts, time_column, to_bars
 from stock_platform.indicators.engine.buffers import Results
 from stock_platform.indicators.engine.layout import Lot, Places
@@ -112,7 +112,7 @@ class _Work:
             try:
                 self._fill(indicator, todo)
             except Exception as error:
-                raise Permanent(f"indicator {indicator.name}: {error}") from error
+                raise PermanentError(f"indicator {indicator.name}: {error}") from error
             self.values.settle(indicator.columns, places.all_values)
             if self.states.numbers:
                 self.states.settle(indicator.state, places.all_states)
@@ -162,7 +162,7 @@ def _arranged(
     back = new[:-1] & ~new[1:]
     back[edges[1:-1] - 1] = False
     if back.any():
-        raise Malformed("history must end before the bars begin")
+        raise InvalidDataError("history must end before the bars begin")
     symbols = both["symbol"].gather(edges[:-1])
     return both.drop("_new"), edges, new, matched.aligned(symbols) if matched else None
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import duckdb
 import polars as pl
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.filesystem import DiskStore
 from stock_platform.lake.object_store import Conflict, Entry, Store
 from stock_platform.lake.sql.snapshot_fs import PROTOCOL, PinnedFiles
@@ -38,11 +38,11 @@ def query(store: Store, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB
             answer = _ask(store, held, sql, timeout_s=timeout_s, memory=memory)
         except (duckdb.Error, Conflict) as error:
             if _unchanged(store, held):
-                raise Permanent(f"SQL failed: {_first_lines(error)}") from None
+                raise PermanentError(f"SQL failed: {_first_lines(error)}") from None
             continue
         if _unchanged(store, held):
             return answer
-    raise Transient(f"the lake changed under the query {SWAPS_MAX} times in a row")
+    raise TransientError(f"the lake changed under the query {SWAPS_MAX} times in a row")
 
 
 @contextmanager
@@ -93,9 +93,9 @@ def _ask(store: Store, held: Held, sql: str, *, timeout_s: float, memory: str) -
         try:
             return connection.sql(sql).pl()
         except duckdb.InterruptException:
-            raise Permanent(f"the query took longer than {timeout_s:g} s") from None
+            raise PermanentError(f"the query took longer than {timeout_s:g} s") from None
         except duckdb.OutOfMemoryException:
-            raise Permanent(f"the query needs more than {memory} of memory") from None
+            raise PermanentError(f"the query needs more than {memory} of memory") from None
         finally:
             timer.cancel()
 
@@ -109,15 +109,15 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
         kinds = [statement.type.name for statement in connection.extract_statements(sql)]
     except duckdb.ParserException as error:
-        raise Permanent(f"SQL is wrong: {_first_lines(error)}") from None
+        raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
     if kinds != ["SELECT"]:
         found = ", ".join(kinds) or "nothing"
-        raise Permanent(f"only one statement that reads (SELECT) is answered, found {found}")
+        raise PermanentError(f"only one statement that reads (SELECT) is answered, found {found}")
     try:
         asked = sql.rstrip().rstrip(";")
         connection.execute(f"EXPLAIN SELECT * FROM (\n{asked}\n)")  # noqa: S608 - what is checked
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-        raise Permanent(f"SQL is wrong: {_first_lines(error)}") from None
+        raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
 
 
 def _listed(store: Store) -> Held:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from stock_platform.errors import Malformed, Problem
+from stock_platform.errors import InvalidDataError, PlatformError
 from stock_platform.indicators.indicator import Indicator, Timeframe
 from stock_platform.indicators.registry import (
     builtin,
@@ -27,7 +27,9 @@ def chosen(timeframe: Timeframe) -> list[Indicator]:
     labels = {frame: _labels(choose(found, frame)) for frame in TIMEFRAMES}
     unknown = set(names).difference(*labels.values())
     if unknown:
-        raise Malformed(f"STOCKS_INDICATORS: there is no indicator or column {sorted(unknown)}")
+        raise InvalidDataError(
+            f"STOCKS_INDICATORS: there is no indicator or column {sorted(unknown)}"
+        )
     here = [name for name in names if name in labels[timeframe]]
     return choose(found, timeframe, here) if here else []
 
@@ -40,7 +42,7 @@ def described(timeframe: Timeframe) -> tuple[pl.Schema, dict[str, str]]:
     """
     try:
         indicators = chosen(timeframe)
-    except Problem:
+    except PlatformError:
         indicators = choose(builtin(), timeframe)
     return value_schema(indicators, timeframe), descriptions(indicators)
 

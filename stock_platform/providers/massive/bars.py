@@ -17,7 +17,7 @@ from stock_platform.domain.rejections import midnight, refuse
 from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import Malformed, Transient
+from stock_platform.errors import InvalidDataError, TransientError
 from stock_platform.providers.massive.paging import pages, results
 from stock_platform.providers.sources import DailyAnswer
 from stock_platform.providers.transport import json_values
@@ -98,7 +98,7 @@ class MassiveBars:
         asked_at = self._clock()
         last = min(last, self._settling.latest_closed(asked_at))
         if last < first:
-            raise Transient(f"{NAME}: the session {first} has not closed")
+            raise TransientError(f"{NAME}: the session {first} has not closed")
         rows, _ = self._range(symbol, f"1/day/{first}/{last}")
         return self._daily(rows, pl.lit(symbol), span=(first, last), asked_at=asked_at, of=symbol)
 
@@ -130,7 +130,7 @@ class MassiveBars:
     def _refuse_running(self, session: date, asked_at: datetime) -> None:
         left = (self._settling.regular_close(session) - asked_at).total_seconds()
         if left > 0:
-            raise Transient(f"{NAME}: the session {session} has not closed", delay_s=left)
+            raise TransientError(f"{NAME}: the session {session} has not closed", delay_s=left)
 
     def _daily(
         self,
@@ -168,9 +168,9 @@ class MassiveBars:
 
 def _as_traded(page: dict[str, object], symbol: str | None = None) -> list[dict[str, object]]:
     if page.get("adjusted") is True:
-        raise Malformed("expected bars as traded, found adjusted ones")
+        raise InvalidDataError("expected bars as traded, found adjusted ones")
     if symbol is not None and page.get("ticker", symbol) != symbol:
-        raise Malformed("the answer is about another symbol")
+        raise InvalidDataError("the answer is about another symbol")
     return results(page)
 
 
@@ -196,7 +196,7 @@ def _not_after(last: datetime, newest: datetime, *, first: datetime) -> datetime
     known = newest.replace(second=0, microsecond=0)
     if known < first:
         delay_s = (first - newest).total_seconds()
-        raise Transient(f"{NAME}: the minutes asked for are not public yet", delay_s=delay_s)
+        raise TransientError(f"{NAME}: the minutes asked for are not public yet", delay_s=delay_s)
     return min(last, known)
 
 

@@ -14,7 +14,7 @@ from stock_platform.domain import bars
 from stock_platform.domain.rejections import midnight, refuse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 NAME = "massive_flatfiles"
 COLUMNS = ("ticker", "volume", "open", "close", "high", "low", "window_start", "transactions")
@@ -92,7 +92,7 @@ def _read(data: bytes) -> pl.DataFrame:
     header = text[: text.find(b"\n") if b"\n" in text else len(text)].decode("ascii", "replace")
     names = header.strip().split(",")
     if sorted(names) != sorted(COLUMNS):
-        raise Malformed(f"expected the columns {','.join(COLUMNS)}, found {header[:120]!a}")
+        raise InvalidDataError(f"expected the columns {','.join(COLUMNS)}, found {header[:120]!a}")
     try:
         return _read_csv(text, {name: _FAST[name] for name in names})
     except pl.exceptions.PolarsError:
@@ -107,7 +107,7 @@ def _read_text(text: bytes, names: list[str]) -> pl.DataFrame:
         reason = type(error).__name__
     else:
         return rows.with_columns(pl.col("window_start").cast(pl.Int64, strict=False))
-    raise Malformed(f"expected a CSV of {len(names)} columns, found otherwise: {reason}")
+    raise InvalidDataError(f"expected a CSV of {len(names)} columns, found otherwise: {reason}")
 
 
 def _read_csv(text: bytes, schema: dict[str, pl.DataType]) -> pl.DataFrame:
@@ -125,12 +125,14 @@ def _inflate(data: bytes) -> bytes:
         try:
             part = member.decompress(data, room)
         except zlib.error:
-            raise Malformed("the flat file's gzip is damaged") from None
+            raise InvalidDataError("the flat file's gzip is damaged") from None
         parts.append(part)
         room -= len(part)
         if room <= 0:
-            raise Malformed(f"the flat file inflates to more than {INFLATED_BYTES_MAX} bytes")
+            raise InvalidDataError(
+                f"the flat file inflates to more than {INFLATED_BYTES_MAX} bytes"
+            )
         if not member.eof:
-            raise Malformed("the flat file's gzip ends early")
+            raise InvalidDataError("the flat file's gzip ends early")
         data = member.unused_data
     return b"".join(parts)

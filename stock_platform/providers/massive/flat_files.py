@@ -18,7 +18,13 @@ from stock_platform.domain import bars
 from stock_platform.domain.responses import Answer
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar, MinuteGrid
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from stock_platform.providers.massive.flat_file_rows import NAME, parse_day_aggs, parse_minute_aggs
 from stock_platform.providers.sources import DailyAnswer
 from stock_platform.providers.transport.client import Patience, utc_now
@@ -140,7 +146,9 @@ class FlatFiles:
         asked_at = self._clock()
         sessions = self._calendar.sessions(first, last)
         if len(sessions) > SESSIONS_MAX:
-            raise Permanent(f"{NAME}: at most {SESSIONS_MAX} sessions at once, not {len(sessions)}")
+            raise PermanentError(
+                f"{NAME}: at most {SESSIONS_MAX} sessions at once, not {len(sessions)}"
+            )
         answers = [self.daily_bars(session) for session in sessions]
         own = pl.col("symbol") == symbol
         return DailyAnswer(
@@ -167,23 +175,23 @@ class FlatFiles:
             size = found.meta["size"]
             data = bytes(found.bytes()) if size <= FILE_BYTES_MAX else None
         except FileNotFoundError:
-            problem: Problem = Transient(f"{NAME} {key}: not published yet")
+            problem: PlatformError = TransientError(f"{NAME} {key}: not published yet")
         except (BaseError, OSError) as error:
             problem = _problem(error, key)
         else:
             if data is None:
-                raise Malformed(f"{NAME} {key}: expected at most {FILE_BYTES_MAX} bytes")
+                raise InvalidDataError(f"{NAME} {key}: expected at most {FILE_BYTES_MAX} bytes")
             if len(data) != size:
-                raise Transient(f"{NAME} {key}: {len(data)} of {size} bytes arrived")
+                raise TransientError(f"{NAME} {key}: {len(data)} of {size} bytes arrived")
             return data
         # Outside of the handler: the store's message holds the endpoint and its answer.
         raise problem
 
 
-def _problem(error: Exception, key: str) -> Problem:
+def _problem(error: Exception, key: str) -> PlatformError:
     said = f"{NAME} {key}: {type(error).__name__}"
     if isinstance(error, UnauthenticatedError) or any(word in str(error) for word in _WRONG_KEY):
-        return Permanent(f"{said}: the access key is wrong")
+        return PermanentError(f"{said}: the access key is wrong")
     if isinstance(error, PermissionDeniedError):
-        return Refused(f"{said}: the plan does not cover this object")
-    return Transient(said)
+        return NotEntitledError(f"{said}: the plan does not cover this object")
+    return TransientError(said)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.providers.transport import json_values
 from stock_platform.providers.transport.client import Http, Params
 
@@ -41,17 +41,17 @@ def pages(http: Http, path: str, params: Params) -> Iterator[dict[str, object]]:
             return
         address = _own_address(following, path, base=http.endpoint.url)
         if address in seen:
-            raise Malformed(f"{http.endpoint.provider} {path}: next_url comes round again")
+            raise InvalidDataError(f"{http.endpoint.provider} {path}: next_url comes round again")
         seen.add(address)
         body = _page(http.get_json(address))
-    raise Malformed(f"{http.endpoint.provider} {path}: more than {PAGES_MAX} pages")
+    raise InvalidDataError(f"{http.endpoint.provider} {path}: more than {PAGES_MAX} pages")
 
 
 def results(body: dict[str, object], key: str = "results") -> list[dict[str, object]]:
     """Give the rows of a page; without the key there is no data, unless rows were announced."""
     announced = body.get("resultsCount")
     if body.get(key) is None and isinstance(announced, int) and announced > 0:
-        raise Malformed(f"expected {announced} {key}, found none")
+        raise InvalidDataError(f"expected {announced} {key}, found none")
     return json_values.records(body.get(key), key)
 
 
@@ -59,19 +59,19 @@ def _page(body: json_values.Json) -> dict[str, object]:
     page = json_values.record(body, "a Massive answer")
     # An empty object proves nothing empty: a good answer says that it is one.
     if page.get("status") not in GOOD:
-        raise Malformed("expected status OK or DELAYED, found none")
+        raise InvalidDataError("expected status OK or DELAYED, found none")
     return page
 
 
 def _own_address(next_url: object, asked: str, *, base: str) -> str:
     if not isinstance(next_url, str):
-        raise Malformed(f"expected next_url to be text, found {type(next_url).__name__}")
+        raise InvalidDataError(f"expected next_url to be text, found {type(next_url).__name__}")
     try:
         parts = urlsplit(next_url)
     except ValueError:
-        raise Malformed("next_url is no address") from None
+        raise InvalidDataError("next_url is no address") from None
     path = parts.path.removeprefix(urlsplit(base).path.rstrip("/"))
     if path.split("/")[:_FAMILY] != asked.split("/")[:_FAMILY]:
-        raise Malformed("next_url leads to another endpoint")
+        raise InvalidDataError("next_url leads to another endpoint")
     query = re.sub(r"(^|&)api_?key=[^&]*", "", parts.query, flags=re.IGNORECASE).lstrip("&")
     return f"{path}?{query}"

@@ -8,7 +8,7 @@ import structlog
 
 from stock_platform.domain import reference
 from stock_platform.domain import symbols as symbol
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.providers.massive.bars import NAME
 from stock_platform.providers.massive.paging import pages, results
 from stock_platform.providers.sources import Closure, MarketStatus
@@ -93,7 +93,7 @@ class MassiveReference:
         now = json_values.record(self._http.get_json("/v1/marketstatus/now"), "the market's status")
         market, said_at = now.get("market"), _instant(now.get("serverTime"))
         if not isinstance(market, str) or said_at is None:
-            raise Malformed(f"{NAME}: expected market and serverTime, found neither")
+            raise InvalidDataError(f"{NAME}: expected market and serverTime, found neither")
         announced = self._http.get_json("/v1/marketstatus/upcoming")
         closures = [
             _closure(row) for row in json_values.records(announced, "the upcoming closures")

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from pyrate_limiter import Rate
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 
 MARGIN = 1.02
 """Windows are stretched by this: a request is counted before it arrives at the provider."""
@@ -85,7 +85,7 @@ class SharedBudget:
         waited_s = 0.0
         while (wait_s := self._store.take(self.name, self._rates)) > 0:
             if waited_s + wait_s > self._wait_max_s:
-                raise Transient(
+                raise TransientError(
                     f"{self.name}: no request is free for {wait_s:.0f} s", delay_s=wait_s
                 )
             if wait_s > _NOTABLE_WAIT_S:

@@ -20,7 +20,7 @@ from pyrate_limiter import Rate, RateItem, RedisBucket, SQLiteBucket, SQLiteQuer
 from pyrate_limiter.buckets.redis_bucket import LuaScript
 from redis.exceptions import NoScriptError, RedisError
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.providers.rate_limit.limiter import Store
 
 Given = TypeVar("Given")
@@ -86,7 +86,7 @@ class SqliteStore:
                 yield
         except (sqlite3.Error, filelock.Timeout, OSError) as error:
             reason = type(error).__name__
-            raise Transient(f"the request budget's file can not be used: {reason}") from error
+            raise TransientError(f"the request budget's file can not be used: {reason}") from error
 
     def _take(self, name: str, rates: Sequence[Rate]) -> float:
         now = _wall_ms()
@@ -189,7 +189,7 @@ def _redis_answer(ask: Callable[[], Given]) -> Given:
     except (RedisError, OSError) as error:
         reason = type(error).__name__
     # Outside of the handler: the client's exceptions may name its address and password.
-    raise Transient(f"the request budget's Redis can not be used: {reason}")
+    raise TransientError(f"the request budget's Redis can not be used: {reason}")
 
 
 def _to_seconds(wait_ms: object) -> float:

@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import Iterable
 
-from stock_platform.errors import Malformed, Transient
+from stock_platform.errors import InvalidDataError, TransientError
 
 _GZIP = 31
 """zlib's window bits for a gzip header and trailer."""
@@ -23,7 +23,7 @@ def read_whole(
     Raises `Malformed` for more than `bytes_max` bytes and for encodings nobody asked for.
     """
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
-        raise Malformed(f"expected gzip or plain text, found encoding {encoding[:20]!a}")
+        raise InvalidDataError(f"expected gzip or plain text, found encoding {encoding[:20]!a}")
     inflate = zlib.decompressobj(_GZIP) if "gzip" in encoding else None
     deadline = time.monotonic() + timeout_s
     parts: list[bytes] = []
@@ -33,11 +33,11 @@ def read_whole(
         room -= len(part)
         parts.append(part)
         if room < 0:
-            raise Malformed(f"expected at most {bytes_max} bytes, found more")
+            raise InvalidDataError(f"expected at most {bytes_max} bytes, found more")
         if time.monotonic() > deadline:
-            raise Transient(f"the body did not end within {timeout_s:.0f} s")
+            raise TransientError(f"the body did not end within {timeout_s:.0f} s")
     if inflate and not inflate.eof:
-        raise Transient("the gzip body ends early")
+        raise TransientError("the gzip body ends early")
     return b"".join(parts)
 
 
@@ -45,4 +45,4 @@ def _inflated(inflate: "zlib._Decompress", chunk: bytes, bytes_max: int) -> byte
     try:
         return inflate.decompress(chunk, bytes_max)
     except zlib.error:
-        raise Transient("the gzip body is damaged") from None
+        raise TransientError("the gzip body is damaged") from None

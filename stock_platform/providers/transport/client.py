@@ -14,7 +14,7 @@ import httpx2
 import stamina
 from pydantic import SecretStr
 
-from stock_platform.errors import Malformed, Permanent, Problem, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
 from stock_platform.providers.rate_limit.limiter import Budget
 from stock_platform.providers.transport import json_values
 from stock_platform.providers.transport.body import read_whole
@@ -34,7 +34,7 @@ BODY_TIMEOUTS = 5
 Params = Mapping[str, str | int]
 
 
-class NotThere(Permanent):
+class NotThere(PermanentError):
     """HTTP 404: this address has nothing, as an old or a new endpoint may not."""
 
 
@@ -126,7 +126,7 @@ class Http:
         raise AssertionError("stamina gives an answer or raises")
 
     def _worth_repeating(self, error: Exception) -> bool | float:
-        if not isinstance(error, Transient):
+        if not isinstance(error, TransientError):
             return False
         if error.delay_s is None:
             return True
@@ -136,12 +136,12 @@ class Http:
         where = f"{self.endpoint.provider} {self._redaction.clean(path.split('?', maxsplit=1)[0])}"
         try:
             return self._judge(self._exchange(path, params))
-        except Problem as problem:
+        except PlatformError as problem:
             found = problem
         # Outside of the handler, so that nothing of the exchange is chained to it.
         message = f"{where}: {found}"
-        if isinstance(found, Transient):
-            raise Transient(message, delay_s=found.delay_s)
+        if isinstance(found, TransientError):
+            raise TransientError(message, delay_s=found.delay_s)
         raise type(found)(message)
 
     def _judge(self, reply: Reply) -> json_values.Json:
@@ -149,7 +149,7 @@ class Http:
         if reply.status == 404:
             raise NotThere(f"HTTP 404: {said or 'without a message'}")
         problem = judge_status(reply, said, now=self._clock())
-        if isinstance(problem, Transient) and reply.status == 429 and problem.delay_s:
+        if isinstance(problem, TransientError) and reply.status == 429 and problem.delay_s:
             # Whoever else shares this budget would only be told the same.
             self._budget.hold(problem.delay_s)
         if problem:
@@ -158,7 +158,7 @@ class Http:
         complaint = self.endpoint.complaint(body)
         if complaint is not None:
             problem = judge_complaint(self._redaction.clean(complaint))
-            if isinstance(problem, Transient) and problem.delay_s:
+            if isinstance(problem, TransientError) and problem.delay_s:
                 self._budget.hold(problem.delay_s)
             raise problem
         return body
@@ -170,7 +170,7 @@ class Http:
             return "a page of HTML"
         try:
             body = json_values.decode(reply.body)
-        except Malformed:
+        except InvalidDataError:
             return ""
         said = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
         return self._redaction.clean(str(said or ""))
@@ -187,9 +187,9 @@ class Http:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, headers, body)
         except httpx2.TransportError as error:
-            problem = Transient(type(error).__name__)
+            problem = TransientError(type(error).__name__)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            problem = Permanent(type(error).__name__)
+            problem = PermanentError(type(error).__name__)
         # Outside of the handler: httpx2's exceptions hold the request and its key.
         raise problem
 

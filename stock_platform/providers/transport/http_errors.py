@@ -23,7 +23,13 @@ from email.utils import parsedate_to_datetime
 
 from pydantic import SecretStr
 
-from stock_platform.errors import Malformed, Permanent, Problem, Refused, Transient
+from stock_platform.errors import (
+    InvalidDataError,
+    NotEntitledError,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 
 DELAY_MAX_S = 31 * 24 * 3600.0
 """A monthly quota resets within this; a longer delay is a mistake of the other side."""
@@ -81,30 +87,30 @@ class Redaction:
         return " ".join(printable.split())[:_SAID_MAX]
 
 
-def judge_status(reply: Reply, said: str, *, now: datetime) -> Problem | None:
+def judge_status(reply: Reply, said: str, *, now: datetime) -> PlatformError | None:
     """Give the problem of an answer by status and form; None means: read its body as JSON."""
     if reply.status == 200:
         if reply.is_html:
-            return Transient("HTTP 200 with a page of HTML where JSON was expected")
+            return TransientError("HTTP 200 with a page of HTML where JSON was expected")
         return None
     message = f"HTTP {reply.status}: {said or 'without a message'}"
     if reply.status in _TRANSIENT or reply.status >= 500:
-        return Transient(message, delay_s=_delay(reply, said, now=now))
+        return TransientError(message, delay_s=_delay(reply, said, now=now))
     if reply.status in _REFUSED:
         if _TOMORROW.search(said):
-            return Transient(message, delay_s=END_OF_DAY_DELAY_S)
-        return Refused(message)
-    return Permanent(message)
+            return TransientError(message, delay_s=END_OF_DAY_DELAY_S)
+        return NotEntitledError(message)
+    return PermanentError(message)
 
 
-def judge_complaint(said: str) -> Problem:
+def judge_complaint(said: str) -> PlatformError:
     """Give the problem of an error object that came with status 200."""
     message = f"HTTP 200 with an error: {said}"
     if _ENTITLEMENT.search(said) and not _QUOTA.search(said):
-        return Refused(message)
+        return NotEntitledError(message)
     if _LIMIT.search(said):
-        return Transient(message, delay_s=QUOTA_DELAY_S if _QUOTA.search(said) else None)
-    return Malformed(message)
+        return TransientError(message, delay_s=QUOTA_DELAY_S if _QUOTA.search(said) else None)
+    return InvalidDataError(message)
 
 
 def _delay(reply: Reply, said: str, *, now: datetime) -> float | None:

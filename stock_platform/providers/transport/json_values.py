@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from stock_platform.domain.bars import INSTANT
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 Json = dict[str, object] | list[object] | str | int | bool | None
 """What `decode` gives: as JSON, but numbers with a fraction or an exponent are `str`."""
@@ -28,7 +28,7 @@ def decode(body: bytes) -> Json:
     except (ValueError, RecursionError):
         reason = f"{len(body)} bytes that are no JSON"
     # Outside of the handler: the decoder's exception carries the whole payload.
-    raise Malformed(f"expected JSON, found {reason}")
+    raise InvalidDataError(f"expected JSON, found {reason}")
 
 
 def _integer(text: str) -> int | str:
@@ -38,7 +38,7 @@ def _integer(text: str) -> int | str:
 def record(value: object, what: str) -> dict[str, object]:
     """Accept a JSON object, or raise `Malformed` naming `what` it was expected to be."""
     if not isinstance(value, dict):
-        raise Malformed(f"expected {what} to be an object, found {type(value).__name__}")
+        raise InvalidDataError(f"expected {what} to be an object, found {type(value).__name__}")
     return value
 
 
@@ -47,7 +47,7 @@ def records(value: object, what: str) -> list[dict[str, object]]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Malformed(f"expected {what} to be a list, found {type(value).__name__}")
+        raise InvalidDataError(f"expected {what} to be a list, found {type(value).__name__}")
     return [record(item, f"an item of {what}") for item in value]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.serving.alerts.dispatch import Alert, Target
 from stock_platform.serving.aws import open_client, translated
 from stock_platform.serving.report.mailer import Courier, open_courier
@@ -83,28 +83,28 @@ class WebhookTarget:
         return "WebhookTarget(url='**********')"
 
     def send(self, alert: Alert) -> None:
-        problem: Problem | None = None
+        problem: PlatformError | None = None
         try:
             answer = httpx2.post(self.url, json={"text": _slack(alert)}, timeout=self.timeout_s)
             problem = _problem_of(answer)
         except httpx2.TransportError as error:
-            problem = Transient(f"the webhook is not reached: {type(error).__name__}")
+            problem = TransientError(f"the webhook is not reached: {type(error).__name__}")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            problem = Permanent(f"the webhook cannot be asked: {type(error).__name__}")
+            problem = PermanentError(f"the webhook cannot be asked: {type(error).__name__}")
         # Raised out here: httpx2's exceptions hold the request and the key in its URL.
         if problem:
             raise problem
 
 
-def _problem_of(answer: httpx2.Response) -> Problem | None:
+def _problem_of(answer: httpx2.Response) -> PlatformError | None:
     status = answer.status_code
     if 200 <= status < 300:
         return None
     message = f"the webhook answered HTTP {status}"
     if status == 429 or status >= 500:
         named = answer.headers.get("Retry-After", "")
-        return Transient(message, delay_s=float(named) if named.isdecimal() else None)
-    return Permanent(message)
+        return TransientError(message, delay_s=float(named) if named.isdecimal() else None)
+    return PermanentError(message)
 
 
 def _subject(alert: Alert) -> str:

@@ -18,7 +18,7 @@ import msgspec
 import stamina
 import structlog
 
-from stock_platform.errors import Malformed, Problem, Transient
+from stock_platform.errors import InvalidDataError, PlatformError, TransientError
 from stock_platform.lake.object_store import Conflict, Store, Version
 
 log = structlog.get_logger()
@@ -151,7 +151,7 @@ def _tell(
     path = _path(alert, target)
     try:
         claimed = _claim(store, path, alert, now=clock(), window=window)
-    except Problem as problem:
+    except PlatformError as problem:
         # Without a record nobody can know whether this was told: better twice than never.
         log.error("alert_not_recorded", kind=alert.kind, problem=str(problem))
         return _deliver(alert, target)[0]
@@ -162,7 +162,7 @@ def _tell(
     settled = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
     try:
         store.replace(path, msgspec.json.encode(settled), version)
-    except Problem as problem:
+    except PlatformError as problem:
         log.warning("alert_not_settled", kind=alert.kind, target=target.name, problem=str(problem))
     return state
 
@@ -197,7 +197,7 @@ def _deliver(alert: Alert, target: Target) -> tuple[str, str]:
         ):
             with attempt:
                 target.send(alert)
-    except Problem as problem:
+    except PlatformError as problem:
         detail = str(problem)
     except Exception as error:  # a bug in one target must not silence the others
         detail = type(error).__name__
@@ -208,7 +208,7 @@ def _deliver(alert: Alert, target: Target) -> tuple[str, str]:
 
 
 def _delay_of(error: Exception) -> bool | float:
-    if not isinstance(error, Transient):
+    if not isinstance(error, TransientError):
         return False
     return True if error.delay_s is None else min(error.delay_s, DELAY_S_MAX)
 
@@ -226,7 +226,7 @@ def _read(store: Store, path: str) -> tuple[_Record, Version] | None:
     try:
         return msgspec.json.decode(found[0], type=_Record), found[1]
     except msgspec.DecodeError as error:
-        raise Malformed(f"{path} is not the record of an alert: {error}") from None
+        raise InvalidDataError(f"{path} is not the record of an alert: {error}") from None
 
 
 def _path(alert: Alert, target: Target) -> str:

@@ -14,7 +14,7 @@ import stamina
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from stock_platform.errors import Malformed, Permanent, Problem, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
 from stock_platform.serving.postgres.rows import KEY, STOCK_DATA, VALUES, Upserted, to_stock_data
 
 ATTEMPTS_MAX = 4
@@ -71,7 +71,7 @@ class PostgresStockData:
     def upsert(self, frame: pl.DataFrame) -> Upserted:
         """Write the rows that are new or differ, all of them or none; safe to repeat."""
         rows = to_stock_data(frame)
-        for attempt in stamina.retry_context(on=Transient, attempts=ATTEMPTS_MAX):
+        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS_MAX):
             with attempt, self._transaction() as connection:
                 return _upsert(connection, rows)
         raise AssertionError("retry_context returns or raises")
@@ -119,15 +119,15 @@ def _csv_chunks(rows: pl.DataFrame) -> Iterator[str]:
         yield rows.slice(start, _CHUNK_ROWS).write_csv(include_header=False)
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception) -> PlatformError:
     """Say which kind of trouble it is, without the address or the rows in the message."""
     if isinstance(error, PoolTimeout):
-        return Transient("Postgres gave no connection in time")
+        return TransientError("Postgres gave no connection in time")
     state = getattr(error, "sqlstate", None) or "no answer"
     message = f"Postgres: {type(error).__name__} ({state})"
     if isinstance(error, errors.DataError | errors.IntegrityError):
-        return Malformed(message)
+        return InvalidDataError(message)
     # Operational: gone, restarting, out of connections, deadlock, could not serialize, timeout.
     if isinstance(error, errors.OperationalError):
-        return Transient(message)
-    return Permanent(message)
+        return TransientError(message)
+    return PermanentError(message)

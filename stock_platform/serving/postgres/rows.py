@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from stock_platform.domain.bars import MONEY
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 
 FIGURE = pl.Decimal(38, 6)
 """Wider than a price: the range of a stock at 0.000001 dollars, in percent, still fits."""
@@ -57,7 +57,9 @@ def to_stock_data(frame: pl.DataFrame) -> pl.DataFrame:
     doubled = rows.filter(rows.select(KEY).is_duplicated())
     if doubled.height:
         symbol, day = doubled.select(KEY).row(0)
-        raise Malformed(f"stock_data takes one row per symbol and date, found two: {symbol} {day}")
+        raise InvalidDataError(
+            f"stock_data takes one row per symbol and date, found two: {symbol} {day}"
+        )
     return rows
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stock_platform.errors import Malformed, Permanent, Problem, Transient
+from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
 from stock_platform.serving.postgres.rows import KEY, STOCK_DATA, VALUES, Upserted, to_stock_data
 
 _COLUMNS = ", ".join(STOCK_DATA)
@@ -91,11 +91,11 @@ def _to_text(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("date").cast(pl.String), text)
 
 
-def _problem(error: sqlite3.Error) -> Problem:
+def _problem(error: sqlite3.Error) -> PlatformError:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     message = f"SQLite: {type(error).__name__} ({name})"
     if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
-        return Malformed(message)
+        return InvalidDataError(message)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Transient(message)
-    return Permanent(message)
+        return TransientError(message)
+    return PermanentError(message)

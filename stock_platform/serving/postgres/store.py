@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.serving.postgres.postgres import PostgresStockData
 from stock_platform.serving.postgres.rows import Upserted
 from stock_platform.serving.postgres.schema import migrate
@@ -71,9 +71,13 @@ def _for_sqlalchemy(url: str) -> str:
     try:
         parts = make_url(url)
     except ArgumentError:
-        raise Permanent("STOCKS_POSTGRES_URL is not a URL: expected postgresql://...") from None
+        raise PermanentError(
+            "STOCKS_POSTGRES_URL is not a URL: expected postgresql://..."
+        ) from None
     if parts.drivername not in {"postgresql", "postgres"}:
-        raise Permanent(f"STOCKS_POSTGRES_URL: expected postgresql://, found {parts.drivername}://")
+        raise PermanentError(
+            f"STOCKS_POSTGRES_URL: expected postgresql://, found {parts.drivername}://"
+        )
     return parts.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
@@ -82,6 +86,10 @@ def _migrate(url: str) -> None:
     try:
         migrate(url)
     except OperationalError as error:
-        raise Transient(f"the serving store does not answer: {type(error.orig).__name__}") from None
+        raise TransientError(
+            f"the serving store does not answer: {type(error.orig).__name__}"
+        ) from None
     except SQLAlchemyError as error:
-        raise Permanent(f"the serving store cannot be migrated: {type(error).__name__}") from None
+        raise PermanentError(
+            f"the serving store cannot be migrated: {type(error).__name__}"
+        ) from None

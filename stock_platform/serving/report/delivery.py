@@ -26,7 +26,7 @@ from email.utils import getaddresses
 import msgspec
 import stamina
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake.object_store import Conflict, Store, Version
 from stock_platform.serving.report.build import WeeklyReport, render
@@ -78,13 +78,13 @@ def deliver_report(
         return Delivery(record, sent_now=False)
     waits = {"wait_initial": retry_s, "wait_jitter": retry_s, "wait_max": 600.0}
     for attempt in stamina.retry_context(
-        on=Transient, attempts=attempts_max, timeout=None, **waits
+        on=TransientError, attempts=attempts_max, timeout=None, **waits
     ):
         with attempt:
             claim.require_free()
             try:
                 refused = courier.deliver(message, last_call=claim.take)
-            except (Transient, Permanent):
+            except (TransientError, PermanentError):
                 claim.give_back()
                 raise
             return Delivery(claim.settle("sent", refused), sent_now=True)
@@ -155,7 +155,7 @@ def compose(report: WeeklyReport, *, sender: str, to: Sequence[str], at: datetim
     The same report for the same people has the same Message-ID.
     """
     if not to:
-        raise Permanent("the report has no recipients: set STOCKS_REPORT_TO")
+        raise PermanentError("the report has no recipients: set STOCKS_REPORT_TO")
     [(_, address)] = getaddresses([sender])
     domain = address.rpartition("@")[2] or "localhost"
     digest = hashlib.sha256("\n".join([str(report.week.monday), *sorted(to)]).encode())

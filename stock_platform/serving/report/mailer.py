@@ -24,11 +24,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from stock_platform.errors import Permanent, Problem, Transient
+from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.settings import MailSettings
 
 
-class Doubtful(Problem):
+class Doubtful(PlatformError):
     """The mail may have been accepted and may not: sending it again could send it twice."""
 
 
@@ -53,13 +53,15 @@ class Courier(Protocol):
 def open_courier(settings: MailSettings) -> Courier:
     """Give the courier of the settings; raise `Permanent` when none is configured."""
     if settings.mail_transport == "none":
-        raise Permanent("no mail is sent: set STOCKS_MAIL_TRANSPORT to smtp or ses")
+        raise PermanentError("no mail is sent: set STOCKS_MAIL_TRANSPORT to smtp or ses")
     if not settings.mail_from:
-        raise Permanent("mail needs a sender: set STOCKS_MAIL_FROM")
+        raise PermanentError("mail needs a sender: set STOCKS_MAIL_FROM")
     if settings.mail_transport == "ses":
         return SesCourier(settings)
     if settings.smtp_user and not settings.smtp_starttls:
-        raise Permanent("a password is not sent in the clear: STOCKS_SMTP_STARTTLS must be true")
+        raise PermanentError(
+            "a password is not sent in the clear: STOCKS_SMTP_STARTTLS must be true"
+        )
     return SmtpCourier(settings)
 
 
@@ -133,9 +135,9 @@ def _expect(answer: tuple[int, bytes], what: str) -> None:
         raise _problem(answer[0], what)
 
 
-def _problem(code: int, what: str) -> Problem:
+def _problem(code: int, what: str) -> PlatformError:
     # The server's text may quote addresses and content; its code says enough.
-    kind = Transient if 400 <= code < 500 else Permanent
+    kind = TransientError if 400 <= code < 500 else PermanentError
     return kind(f"the mail server refused {what} with code {code}")
 
 
@@ -147,11 +149,11 @@ def _before_acceptance() -> Generator[None]:
     except smtplib.SMTPResponseException as error:
         raise _problem(error.smtp_code, type(error).__name__) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise Permanent(f"the mail server lacks what the settings ask for: {error}") from None
+        raise PermanentError(f"the mail server lacks what the settings ask for: {error}") from None
     except ssl.SSLCertVerificationError as error:
-        raise Permanent(f"the mail server's certificate: {error.verify_message}") from None
+        raise PermanentError(f"the mail server's certificate: {error.verify_message}") from None
     except (OSError, smtplib.SMTPException) as error:
-        raise Transient(f"the mail server is not reached: {type(error).__name__}") from None
+        raise TransientError(f"the mail server is not reached: {type(error).__name__}") from None
 
 
 class SesCourier:
@@ -183,13 +185,13 @@ class SesCourier:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status >= 500:
                 raise Doubtful(f"SES failed with {status} {code}") from None
-            kind = Transient if code in _SES_LATER else Permanent
+            kind = TransientError if code in _SES_LATER else PermanentError
             raise kind(f"SES refused the message: {code}") from None
         except (EndpointConnectionError, ConnectTimeoutError) as error:
-            raise Transient(f"SES is not reached: {type(error).__name__}") from None
+            raise TransientError(f"SES is not reached: {type(error).__name__}") from None
         except BotoCoreError as error:
             if type(error).__name__ in _SES_UNSENT:
-                raise Permanent(f"SES cannot be asked: {type(error).__name__}") from None
+                raise PermanentError(f"SES cannot be asked: {type(error).__name__}") from None
             raise Doubtful(f"SES did not answer: {type(error).__name__}") from None
         return []
 
@@ -199,9 +201,9 @@ class SesCourier:
             self._client.get_account()
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
-            raise Permanent(f"SES refused to talk to us: {code}") from None
+            raise PermanentError(f"SES refused to talk to us: {code}") from None
         except BotoCoreError as error:
-            raise Transient(f"SES is not reached: {type(error).__name__}") from None
+            raise TransientError(f"SES is not reached: {type(error).__name__}") from None
 
 
 _SES_LATER = frozenset(

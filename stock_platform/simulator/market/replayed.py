@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.market.cache import Remembered, slices
 from stock_platform.simulator.market.feed_messages import as_sent
 from stock_platform.simulator.market.market import (
@@ -118,7 +118,7 @@ def _files(names: tuple[str, ...]) -> list[Path]:
     for name in names:
         path = Path(name)
         if not path.exists():
-            raise Malformed(f"the script's replay names {name}, which does not exist")
+            raise InvalidDataError(f"the script's replay names {name}, which does not exist")
         files += sorted(path.glob("*.csv")) if path.is_dir() else [path]
     return files
 
@@ -159,4 +159,4 @@ def _read(file: Path, extra: dict[str, pl.DataType]) -> pl.DataFrame:
         # A symbol may be spelled NA or NULL: nothing but an empty number is missing here.
         return pl.read_csv(file, schema_overrides=wanted, columns=list(wanted))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise Malformed(f"{file.name} is not a file of bars: {error}") from error
+        raise InvalidDataError(f"{file.name} is not a file of bars: {error}") from error

@@ -15,7 +15,7 @@ from urllib.parse import quote as quoted
 import msgspec
 import structlog
 
-from stock_platform.errors import Permanent, Problem, Refused, Transient
+from stock_platform.errors import NotEntitledError, PermanentError, PlatformError, TransientError
 from stock_platform.providers.massive import paging
 from stock_platform.providers.rate_limit.limiter import SharedBudget, to_rates
 from stock_platform.providers.rate_limit.stores import open_store
@@ -74,10 +74,10 @@ class Backfill:
         for gap in gaps.read(journal, done):
             try:
                 self._heal(gap)
-            except Transient as error:
+            except TransientError as error:
                 self.trouble = str(error)
                 return
-            except Problem as error:
+            except PlatformError as error:
                 self.refused += 1
                 log.error("gap_not_healed", feed=gap.feed, reason=str(error))
             done += 1
@@ -126,7 +126,7 @@ class Backfill:
                 size += file.write(line)
                 count += 1
                 if size > OBJECT_BYTES_MAX:
-                    raise Permanent(f"the gap holds more than {OBJECT_BYTES_MAX} bytes")
+                    raise PermanentError(f"the gap holds more than {OBJECT_BYTES_MAX} bytes")
         return count
 
     def _lines(self, channel: str, first: int, last: int) -> Iterator[bytes]:
@@ -145,8 +145,10 @@ class Backfill:
                     for row in paging.results(page):
                         event = {**to_event(symbol, row), "ingestTs": now}
                         yield msgspec.json.encode(event) + b"\n"
-            except Refused as error:
-                raise Refused(f"the plan has no history of channel {channel}: {error}") from error
+            except NotEntitledError as error:
+                raise NotEntitledError(
+                    f"the plan has no history of channel {channel}: {error}"
+                ) from error
 
     def _put(self, key: str) -> None:
         try:

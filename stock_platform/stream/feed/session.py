@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.backoff import Backoff
 from stock_platform.stream.feed.connection import Line, LineCounts, LineOptions, Outage
@@ -87,7 +87,7 @@ class Feed:
                 bytes_max=options.frame_bytes_max,
                 trust=self._reader.trust,
             )
-        except Transient as error:
+        except TransientError as error:
             self.trouble = str(error)
             log.warning("feed_unreachable", feed=self.name, reason=str(error))
             return None

@@ -16,7 +16,7 @@ import picows
 import websockets
 import websockets.asyncio.client
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 
 CONNECT_TIMEOUT_S = 15.0
 READ_BUFFER_BYTES = 65_536
@@ -202,4 +202,4 @@ async def connect(
             listener.settling = asyncio.create_task(listener.settle())
             return listener
     except (OSError, TimeoutError, picows.WSError, websockets.WebSocketException) as error:
-        raise Transient(f"no connection to {url}: {type(error).__name__} {error}") from error
+        raise TransientError(f"no connection to {url}: {type(error).__name__} {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.stream.journal.segments import sync_folder
 
 FOLDER = "offsets"
@@ -38,7 +38,7 @@ def load(journal: Path, tailer: str) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
-        raise Permanent(f"the checkpoint {path} is damaged: {error}") from error
+        raise PermanentError(f"the checkpoint {path} is damaged: {error}") from error
 
 
 def save(journal: Path, tailer: str, checkpoint: Checkpoint) -> None:
@@ -75,7 +75,7 @@ def only_one(journal: Path, tailer: str) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise Permanent(f"another {tailer} tailer works on {journal}") from None
+        raise PermanentError(f"another {tailer} tailer works on {journal}") from None
     return fd
 
 

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream import status
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Record
@@ -146,7 +146,7 @@ class Tailer:
     def _flush(self) -> bool:
         try:
             self._work.flush()
-        except Transient as error:
+        except TransientError as error:
             self._retries += 1
             if str(error) != self._trouble:
                 log.warning("tailer_waits", tailer=self._work.name, reason=str(error))

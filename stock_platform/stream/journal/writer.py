@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.stream.journal.format import Kind, pack, pack_frames
 from stock_platform.stream.journal.segments import path_of, recover, segments, sync_folder
 
@@ -198,7 +198,7 @@ def _only_writer(folder: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise Permanent(f"another reader writes the journal in {folder}") from None
+        raise PermanentError(f"another reader writes the journal in {folder}") from None
     return fd
 
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from stock_platform.domain.symbols import parse_symbol
-from stock_platform.errors import Malformed
+from stock_platform.errors import InvalidDataError
 from stock_platform.stream.events import TIME_MAX, Bar, Event, Fmv, Quote, Trade
 from stock_platform.stream.feed.gaps import to_ms
 from stock_platform.stream.sinks.redis_values import TO_VALUE
@@ -205,7 +205,7 @@ class Newest:
         table = self._tables[kind]
         try:
             parse_symbol(symbol)
-        except Malformed:
+        except InvalidDataError:
             self.refused_symbols += 1
             return None
         if len(table.keys) >= SYMBOLS_MAX:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from stock_platform.errors import Problem, Transient
+from stock_platform.errors import PlatformError, TransientError
 from stock_platform.lake.object_store import Store, open_store
 from stock_platform.settings import LakeSettings, MarketSettings
 from stock_platform.stream import status
@@ -80,9 +80,9 @@ class Bars:
             if now >= self._connections_at:
                 self._connections_at = now + CONNECTIONS_S
                 self._writer.write_connections()
-        except (Problem, OSError) as error:
+        except (PlatformError, OSError) as error:
             self._close_at = self._connections_at = 0.0
-            raise Transient(f"the lake does not take bars: {error}") from error
+            raise TransientError(f"the lake does not take bars: {error}") from error
 
     def settled(self, taken: int) -> Checkpoint | None:
         # What is held is only in the journal: begin again at its first record.
@@ -97,7 +97,7 @@ class Bars:
         try:
             # What was re-sent is not kept for the next minute: there may be no next one.
             self._close(datetime.now(UTC), resends_wait=timedelta(0))
-        except (Problem, OSError):
+        except (PlatformError, OSError):
             return False
         return not self._writer.held
 

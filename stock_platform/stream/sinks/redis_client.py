@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 
 TIMEOUT_S = 5.0
 REPLY_BYTES_MAX = 64 * 1024 * 1024
@@ -18,7 +18,7 @@ REPLY_BYTES_MAX = 64 * 1024 * 1024
 Reply = bytes | int | list["Reply"] | None
 
 
-class CommandFailed(Permanent):
+class CommandFailed(PermanentError):
     """Redis answered with an error; the text begins with Redis's own code."""
 
 
@@ -96,7 +96,7 @@ class RedisLink:
             yield
         except (OSError, EOFError) as error:
             self.close()
-            raise Transient(f"Redis does not answer: {type(error).__name__}") from error
+            raise TransientError(f"Redis does not answer: {type(error).__name__}") from error
 
     def _reply(self) -> "Reply | CommandFailed":
         line = self._line()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from stock_platform.errors import Problem, Transient
+from stock_platform.errors import PlatformError, TransientError
 from stock_platform.stream import status
 from stock_platform.stream.events import decode
 from stock_platform.stream.journal import consumer
@@ -149,8 +149,8 @@ class Latest:
             return
         try:
             stored = self._sink.get(unseen)
-        except Problem as error:
-            raise Transient(str(error)) from error
+        except PlatformError as error:
+            raise TransientError(str(error)) from error
         self._newest.learn(stored)
 
     def _set(self, updates: list[Update]) -> None:
@@ -178,11 +178,11 @@ class Latest:
             if known != self._fence:
                 self._fence = known
                 self._newest.doubt()
-            raise Transient("the lease belongs to another sidecar: nothing is set") from error
-        except Problem as error:
+            raise TransientError("the lease belongs to another sidecar: nothing is set") from error
+        except PlatformError as error:
             # A wrong token or an error of Redis is mended outside; the journal waits for it.
             self._newest.restore()
-            raise Transient(str(error)) from error
+            raise TransientError(str(error)) from error
         self._failing = False
         self._newest.confirm()
         self._done = setting.taken

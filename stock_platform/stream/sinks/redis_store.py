@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx2
 import msgspec
 
-from stock_platform.errors import Permanent, Transient
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.stream.sinks.conflation import Update
 from stock_platform.stream.sinks.redis_client import CommandFailed, RedisLink, Reply
 
@@ -29,7 +29,7 @@ SET_ALL = _STEP + "end return 1"
 SET_AND_PUBLISH = _STEP + "call('PUBLISH', KEYS[i], ARGV[i + 1]) end return 1"
 
 
-class FenceLost(Permanent):
+class FenceLost(PermanentError):
     """Another sidecar holds the lease now; this one must not write."""
 
 
@@ -79,7 +79,7 @@ class RedisSink:
         for reply in replies:
             if isinstance(reply, CommandFailed):
                 self._sha = b""
-                raise Transient(f"Redis refused to set values: {reply}") from reply
+                raise TransientError(f"Redis refused to set values: {reply}") from reply
             if reply == 0:
                 raise FenceLost("the lease belongs to another sidecar")
 
@@ -150,15 +150,15 @@ class UpstashSink:
         try:
             response = self._http.post(path, content=msgspec.json.encode(body))
         except httpx2.HTTPError as error:
-            raise Transient(f"Upstash does not answer: {type(error).__name__}") from error
+            raise TransientError(f"Upstash does not answer: {type(error).__name__}") from error
         if response.status_code in {401, 403}:
-            raise Permanent("Upstash does not accept REDIS_TOKEN")
+            raise PermanentError("Upstash does not accept REDIS_TOKEN")
         if response.status_code >= 500 or response.status_code == 429:
-            raise Transient(f"Upstash answered {response.status_code}")
+            raise TransientError(f"Upstash answered {response.status_code}")
         try:
             answer = msgspec.json.decode(response.content)
         except msgspec.MsgspecError as error:
-            raise Transient(f"Upstash answered {response.status_code} and no JSON") from error
+            raise TransientError(f"Upstash answered {response.status_code} and no JSON") from error
         return _result(answer)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream import status
 from stock_platform.stream.journal import consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
@@ -85,7 +85,7 @@ class Queue:
             replies = [self._reply() for _ in waiting]
             failed = [text for text in replies if text and ALREADY_THERE not in text]
             if failed:
-                raise Transient(f"Redis refused an entry: {failed[0]}")
+                raise TransientError(f"Redis refused an entry: {failed[0]}")
             self._repeated += sum(bool(text) for text in replies)
             self._entries += len(waiting)
             self._waiting = []
@@ -160,7 +160,7 @@ class Queue:
     def _check_lease(self) -> None:
         fence = load_fence(self._options.journal)
         if fence.fence and self._link.command("GET", fence.key) != fence.fence.encode():
-            raise Transient("the lease belongs to another sidecar: nothing is queued")
+            raise TransientError("the lease belongs to another sidecar: nothing is queued")
 
 
 def run_queue(options: QueueOptions) -> None:

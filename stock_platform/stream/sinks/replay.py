@@ -16,7 +16,7 @@ import boto3
 import msgspec
 import zstandard
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
 from stock_platform.stream.journal.consumer import Tailer, Work
@@ -59,7 +59,7 @@ def replay(source: str, settings: StreamSettings | None = None) -> Replayed:
             _through_tailers(journal, settings, done)
         done.objects += 1
     if not done.objects:
-        raise Permanent(f"no object ending in {' or '.join(SUFFIXES)} at {source}")
+        raise PermanentError(f"no object ending in {' or '.join(SUFFIXES)} at {source}")
     return done
 
 
@@ -122,7 +122,7 @@ def _append(journal: Journal, lines: list[bytes]) -> None:
     frame = b"[" + b",".join(map(without_ingest_time, lines)) + b"]"
     feed = 0 if first.ev in REALTIME else 1
     if not journal.append_frames(feed, 1, [frame], first.ingestTs * 1000):
-        raise Permanent("the disk has no room for the replay")
+        raise PermanentError("the disk has no room for the replay")
 
 
 def _through_tailers(journal: Path, settings: StreamSettings, done: Replayed) -> None:

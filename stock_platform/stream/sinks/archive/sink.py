@@ -18,7 +18,7 @@ import msgspec
 import structlog
 import zstandard
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 from stock_platform.stream import status
 from stock_platform.stream.journal import checkpoints, consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
@@ -248,7 +248,7 @@ def _cut_back(path: Path, size: int) -> None:
         path.unlink(missing_ok=True)
         return
     if not path.exists() or path.stat().st_size < size:
-        raise Permanent(f"{path} should hold {size} bytes: the archive's local disk lost data")
+        raise PermanentError(f"{path} should hold {size} bytes: the archive's local disk lost data")
     os.truncate(path, size)
 
 

@@ -9,7 +9,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream.sinks.archive.state import Part
 
 CONNECT_S = 5
@@ -130,6 +130,8 @@ class ArchiveStore:
                 raise Taken from error
             if code in _GONE | _AGAIN:
                 raise UploadGone(code) from error
-            raise Transient(f"S3 answered {operation} with {code}") from error
+            raise TransientError(f"S3 answered {operation} with {code}") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
-            raise Transient(f"S3 does not answer {operation}: {type(error).__name__}") from error
+            raise TransientError(
+                f"S3 does not answer {operation}: {type(error).__name__}"
+            ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from stock_platform.errors import Transient
+from stock_platform.errors import TransientError
 from stock_platform.stream.sinks.archive.state import ArchiveObject, ArchiveState, Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore, Taken, UploadGone
 
@@ -85,7 +85,7 @@ class Delivery:
         if error is None:
             trip.tries, self.trouble = 0, ""
             return True
-        if not isinstance(error, Transient):
+        if not isinstance(error, TransientError):
             raise error
         trip.tries += 1
         trip.next_at = time.monotonic() + min(RETRY_MAX_S, RETRY_S * 2 ** min(trip.tries, 10))
@@ -115,11 +115,13 @@ class Delivery:
         except Taken:
             if not self._is_ours(thing):
                 self._rename(thing)
-                raise Transient("the key was taken by another archive: trying the next") from None
+                raise TransientError(
+                    "the key was taken by another archive: trying the next"
+                ) from None
         except UploadGone as error:
             if not (final and self._is_ours(thing)):
                 self._forget_upload(thing)
-                raise Transient(f"the upload must be made again: {error}") from error
+                raise TransientError(f"the upload must be made again: {error}") from error
         if final:
             self._completed(thing)
 
@@ -164,7 +166,7 @@ class Delivery:
         self._forget_upload(thing)
         thing.seq = self.state.take_seq(thing.channel, thing.window)
         if thing.seq > SEQ_MAX:
-            raise Transient(f"no free name for channel {thing.channel} in its window")
+            raise TransientError(f"no free name for channel {thing.channel} in its window")
 
     def _forget_upload(self, thing: ArchiveObject) -> None:
         if thing.upload_id:

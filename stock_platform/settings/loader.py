@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stock_platform.errors import Permanent
+from stock_platform.errors import PermanentError
 
 
 class StocksSettings(BaseSettings):
@@ -38,7 +38,7 @@ def load(kind: type[Kind]) -> Kind:
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
-        raise Permanent("settings are wrong: " + "; ".join(wrong)) from None
+        raise PermanentError("settings are wrong: " + "; ".join(wrong)) from None
 
 
 def _variable(kind: type[BaseSettings], name: str, prefix: str) -> str:
