@@ -110,9 +110,9 @@ def report(
 @app.command()
 def stream() -> None:
     """Be the streaming sidecar: WebSocket to journal, Redis, S3 and the lake."""
-    from stock_platform.cli.stream import be_the_sidecar
+    from stock_platform.cli.stream import run_sidecar
 
-    raise typer.Exit(be_the_sidecar())
+    raise typer.Exit(run_sidecar())
 
 
 @app.command()
@@ -129,10 +129,10 @@ def replay(
 def doctor(
     what: Annotated[str | None, typer.Argument(help="one dependency only, e.g. redis")] = None,
 ) -> None:
-    """Check every configured dependency and say what to do."""
-    from stock_platform.cli.doctor.check import examine
+    """Check every configured dependency and return what to do."""
+    from stock_platform.cli.doctor.check import run_checks
 
-    raise typer.Exit(examine(what))
+    raise typer.Exit(run_checks(what))
 
 
 @app.command()

@@ -8,11 +8,11 @@ import typer
 from rich.table import Table
 
 from stock_platform.cli.terminal import console
-from stock_platform.domain.coverage import COUNTS, Ledger, runs
+from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
 
 
@@ -27,10 +27,10 @@ class Row:
 
 def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) -> None:
     """Print the coverage of one session or of all the lake should hold."""
-    knowledge = Knowledge(
+    lake_context = LakeContext(
         open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
     )
-    rows = coverage_rows(knowledge, session, symbol, datetime.now(UTC))
+    rows = coverage_rows(lake_context, session, symbol, datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps([_to_json(row) for row in rows], indent=2))
         return
@@ -38,10 +38,10 @@ def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) ->
 
 
 def coverage_rows(
-    knowledge: Knowledge, session: date | None, symbol: str | None, now: datetime
+    lake_context: LakeContext, session: date | None, symbol: str | None, now: datetime
 ) -> list[Row]:
-    """Give a row per session; raise `Permanent` for a session or symbol nobody expects."""
-    expected = knowledge.sessions(now)
+    """Return a row per session; raise `Permanent` for a session or symbol nobody expects."""
+    expected = lake_context.sessions(now)
     if session is not None and session not in expected:
         raise PermanentError(
             f"{session} is not a session the lake should hold "
@@ -49,25 +49,25 @@ def coverage_rows(
         )
     name = parse_symbol(symbol) if symbol else None
     days = [session] if session else expected
-    return [_row(knowledge, day, name, now) for day in days]
+    return [_row(lake_context, day, name, now) for day in days]
 
 
-def _row(knowledge: Knowledge, session: date, symbol: str | None, now: datetime) -> Row:
-    grid = knowledge.calendar.grid(session)
-    ledger = knowledge.ledger(grid)
-    due = grid.due(now, knowledge.grace_s)
+def _row(lake_context: LakeContext, session: date, symbol: str | None, now: datetime) -> Row:
+    grid = lake_context.calendar.grid(session)
+    coverage = lake_context.coverage(grid)
+    due = grid.closed_slots(now, lake_context.grace_s)
     if symbol is None:
-        return Row(session, ledger.totals(due), [])
-    row = int(ledger.rows_of([symbol])[0])
+        return Row(session, coverage.totals(due), [])
+    row = int(coverage.rows_of([symbol])[0])
     if row < 0:
         return Row(session, dict.fromkeys(COUNTS, 0), ["not expected"])
-    counts = {name: int(values[row]) for name, values in ledger.counts(due).items()}
-    return Row(session, counts, _gaps(knowledge, ledger, row, due))
+    counts = {name: int(values[row]) for name, values in coverage.counts(due).items()}
+    return Row(session, counts, _gaps(lake_context, coverage, row, due))
 
 
-def _gaps(knowledge: Knowledge, ledger: Ledger, row: int, due: int) -> list[str]:
-    labels = knowledge.calendar.minute_labels()
-    _, first, last = runs(ledger.missing(due)[row : row + 1])
+def _gaps(lake_context: LakeContext, coverage: SessionCoverage, row: int, due: int) -> list[str]:
+    labels = lake_context.calendar.minute_labels()
+    _, first, last = runs(coverage.missing(due)[row : row + 1])
     return [f"{labels[a]}-{labels[b]}" for a, b in zip(first, last, strict=True)]
 
 

@@ -20,12 +20,12 @@ from stock_platform.healing.scheduling import latest_verification
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read, write
 from stock_platform.lake.object_store import open_store
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.daily_bars import DailyFill
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.daily_bars import DailyBarIngest
 from stock_platform.pipelines.heal import Healer
 from stock_platform.pipelines.indicators.selection import TIMEFRAMES, chosen
-from stock_platform.pipelines.indicators.stores import shelf_of
-from stock_platform.pipelines.indicators.updater import Chain
+from stock_platform.pipelines.indicators.stores import indicator_store
+from stock_platform.pipelines.indicators.updater import IndicatorUpdater
 from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.serving.postgres.refresh import refresh_stock_data
 from stock_platform.serving.postgres.store import open_stock_data
@@ -48,19 +48,19 @@ def load_history(count: int) -> int:
     Safe to stop and to repeat: what is verified already is not asked for again.
     """
     terminal = console()
-    knowledge = Knowledge(
+    lake_context = LakeContext(
         open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
     )
     now = datetime.now(UTC)
-    sessions = _sessions(knowledge, count, now)
+    sessions = _sessions(lake_context, count, now)
     with open_providers() as providers:
-        _reference(knowledge, providers, sessions)
-        healer = Healer(knowledge, providers, load(RequestSettings).asks_at_once)
+        _reference(lake_context, providers, sessions)
+        healer = Healer(lake_context, providers, load(RequestSettings).max_concurrent_requests)
         missing = _minutes(terminal, healer, sessions, now)
-        absent = _daily(terminal, knowledge, providers, sessions)
+        absent = _daily(terminal, lake_context, providers, sessions)
     for timeframe in TIMEFRAMES:
-        _indicators(terminal, knowledge, timeframe, sessions)
-    served = _serve(knowledge, sessions)
+        _indicators(terminal, lake_context, timeframe, sessions)
+    served = _serve(lake_context, sessions)
     terminal.print(
         f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
         f"missing, {absent:,} daily bars without a provider, {served:,} rows of stock_data. "
@@ -69,24 +69,24 @@ def load_history(count: int) -> int:
     return 0 if missing == 0 else 1
 
 
-def _sessions(knowledge: Knowledge, count: int, now: datetime) -> list[date]:
-    last = knowledge.calendar.latest_closed(now - knowledge.rules.settle)
-    if knowledge.market.last_session:
-        last = min(last, knowledge.market.last_session)
-    first = last if count == 1 else knowledge.calendar.previous(last, count - 1)
-    if knowledge.market.first_session:
-        first = max(first, knowledge.market.first_session)
-    sessions = knowledge.calendar.sessions(first, last)
+def _sessions(lake_context: LakeContext, count: int, now: datetime) -> list[date]:
+    last = lake_context.calendar.latest_closed(now - lake_context.policy.settle)
+    if lake_context.market.last_session:
+        last = min(last, lake_context.market.last_session)
+    first = last if count == 1 else lake_context.calendar.previous(last, count - 1)
+    if lake_context.market.first_session:
+        first = max(first, lake_context.market.first_session)
+    sessions = lake_context.calendar.sessions(first, last)
     if not sessions:
         raise PermanentError(f"no session to load between {first} and {last}")
     return sessions
 
 
-def _reference(knowledge: Knowledge, providers: Providers, sessions: list[date]) -> None:
+def _reference(lake_context: LakeContext, providers: Providers, sessions: list[date]) -> None:
     if not providers.reference:
         return
-    source, store = providers.reference[0], knowledge.store
-    take_snapshots(knowledge, source, [sessions[0], sessions[-1]])
+    source, store = providers.reference[0], lake_context.store
+    take_snapshots(lake_context, source, [sessions[0], sessions[-1]])
     first, last = sessions[0] - MARGIN, datetime.now(NEW_YORK).date()
     splits, dividends = source.splits(first, last), source.dividends(first, last)
     write.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
@@ -105,27 +105,27 @@ def _minutes(console: Console, healer: Healer, sessions: list[date], now: dateti
 
 
 def _settle(progress: Progress, healer: Healer, session: date, now: datetime) -> int:
-    knowledge = healer.knowledge
-    grid = knowledge.calendar.grid(session)
+    lake_context = healer.context
+    grid = lake_context.calendar.grid(session)
     since = latest_verification(
         grid.closes_at,
         now,
-        settle=knowledge.rules.settle,
-        after=[timedelta(hours=hours) for hours in knowledge.healing.verify_after_hours],
+        settle=lake_context.policy.settle,
+        after=[timedelta(hours=hours) for hours in lake_context.healing.verify_after_hours],
     )
     try:
-        ledger = healer.settle(grid, now=now, since=since or grid.closes_at).ledger
+        coverage = healer.settle(grid, now=now, since=since or grid.closes_at).coverage
     except PlatformError as problem:
         progress.console.print(f"[red]{session}: {problem}[/]")
-        ledger = knowledge.ledger(grid)
-    return ledger.totals()["missing"]
+        coverage = lake_context.coverage(grid)
+    return coverage.totals()["missing"]
 
 
 def _daily(
-    console: Console, knowledge: Knowledge, providers: Providers, sessions: list[date]
+    console: Console, lake_context: LakeContext, providers: Providers, sessions: list[date]
 ) -> int:
     absent = 0
-    fill = DailyFill(knowledge, providers.daily)
+    fill = DailyBarIngest(lake_context, providers.daily)
     with _progress(console) as progress:
         task = progress.add_task("daily bars", total=len(sessions))
         for start in range(0, len(sessions), 10):
@@ -137,12 +137,12 @@ def _daily(
 
 
 def _indicators(
-    console: Console, knowledge: Knowledge, timeframe: Timeframe, sessions: list[date]
+    console: Console, lake_context: LakeContext, timeframe: Timeframe, sessions: list[date]
 ) -> None:
     """Compute the sessions in their order, each onward from the one before."""
-    splits = read.table(knowledge.store, "splits", None)
-    chain = Chain(
-        shelf_of(knowledge.store, timeframe), chosen(timeframe), splits, first=sessions[0]
+    splits = read.table(lake_context.store, "splits", None)
+    chain = IndicatorUpdater(
+        indicator_store(lake_context.store, timeframe), chosen(timeframe), splits, first=sessions[0]
     )
     with _progress(console) as progress:
         task = progress.add_task(f"{timeframe} indicators", total=len(sessions))
@@ -153,9 +153,9 @@ def _indicators(
             progress.advance(task, len(days))
 
 
-def _serve(knowledge: Knowledge, sessions: list[date]) -> int:
+def _serve(lake_context: LakeContext, sessions: list[date]) -> int:
     with open_stock_data(load(PostgresSettings)) as stock_data:
-        done = refresh_stock_data(knowledge.store, stock_data, sessions[0], sessions[-1])
+        done = refresh_stock_data(lake_context.store, stock_data, sessions[0], sessions[-1])
     return done.inserted + done.updated + done.unchanged
 
 

@@ -6,7 +6,7 @@ from stock_platform.stream.sinks.replay import replay
 
 
 def replay_archive(source: str) -> None:
-    """Feed a file, a folder or s3://bucket/prefix back, and say what came of it."""
+    """Feed a file, a folder or s3://bucket/prefix back, and return what came of it."""
     done = replay(source)
     typer.echo(
         f"{done.objects} objects, {done.events:,} events: {done.written:,} newest values to Redis, "

@@ -7,10 +7,10 @@ import typer
 
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake.object_store import open_store
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.weekly_report import newest_week, weekly_report
 from stock_platform.serving.report.build import preview, render
-from stock_platform.serving.report.delivery import forget
+from stock_platform.serving.report.delivery import reset_delivery
 from stock_platform.settings import (
     HealingSettings,
     LakeSettings,
@@ -26,16 +26,16 @@ def show_report(day: date | None, out_path: Path | None, *, forget_mail: bool) -
     With `forget_mail` the week counts as not mailed: for who knows that its mail did
     not arrive. The asset's next materialization mails it.
     """
-    knowledge = Knowledge(
+    lake_context = LakeContext(
         open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
     )
     now = datetime.now(UTC)
-    week = Week.of(knowledge.calendar, day) if day else newest_week(knowledge.calendar, now)
+    week = Week.of(lake_context.calendar, day) if day else newest_week(lake_context.calendar, now)
     if forget_mail:
-        forget(knowledge.store, week)
+        reset_delivery(lake_context.store, week)
         typer.echo(f"the week of {week.monday} counts as not mailed: materialize its report")
         return
-    report = weekly_report(knowledge, week, load(ReportSettings), now)
+    report = weekly_report(lake_context, week, load(ReportSettings), now)
     if out_path is None:
         typer.echo(render(report, image=lambda symbol: symbol).text)
         return

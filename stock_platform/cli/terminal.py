@@ -9,6 +9,6 @@ WIDTH = 110
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Give a console as wide as the terminal, or `WIDTH` where there is none."""
+    """Return a console as wide as the terminal, or `WIDTH` where there is none."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else WIDTH)

@@ -1,4 +1,4 @@
-"""How an asset fails: what repeating can not help is not retried at any of Dagster's levels."""
+"""How an asset fails: what repeating cannot help is not retried at any of Dagster's levels."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ LATER = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 
 
 @contextmanager
-def permanent_is_final() -> Generator[None]:
+def no_retry_unless_transient() -> Generator[None]:
     """Let transient problems through to the retry policy; fail for good with any other."""
     try:
         yield

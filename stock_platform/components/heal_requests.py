@@ -8,11 +8,13 @@ import dagster as dg
 import msgspec
 
 from stock_platform.components.partitions import calendar, key_of
-from stock_platform.defs.minute_bars.assets import HEAL_RANGE, HEAL_SESSION
 from stock_platform.errors import PlatformError
-from stock_platform.healing.retry import Backoff
-from stock_platform.healing.scheduling import Asked, Need, decide
+from stock_platform.healing.retry import RetrySchedule
+from stock_platform.healing.scheduling import HealHistory, HealRange, select_sessions
 from stock_platform.settings import HealingSettings
+
+HEAL_SESSION = "heal/session"
+HEAL_RANGE = "heal/range"
 
 REMEMBERED_MAX = 400
 """Sessions kept in one cursor; the oldest are forgotten first."""
@@ -25,10 +27,10 @@ _GOING = [
 ]
 
 
-_CURSOR = msgspec.json.Decoder(dict[date, Asked])
+_CURSOR = msgspec.json.Decoder(dict[date, HealHistory])
 
 
-def read_cursor(cursor: str | None) -> dict[date, Asked]:
+def read_cursor(cursor: str | None) -> dict[date, HealHistory]:
     """Read what was asked for; an unreadable cursor counts as empty."""
     try:
         return _CURSOR.decode(cursor) if cursor else {}
@@ -36,20 +38,20 @@ def read_cursor(cursor: str | None) -> dict[date, Asked]:
         return {}
 
 
-def write_cursor(asked: dict[date, Asked]) -> str:
+def write_cursor(asked: dict[date, HealHistory]) -> str:
     """Write what was asked for; `read_cursor` gives it back."""
     newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
     return msgspec.json.encode({day: asked[day] for day in newest}).decode()
 
 
-def collect(
-    need_of: Callable[[date], Need | None], sessions: Iterable[date]
-) -> tuple[list[Need], list[str]]:
-    """Give the needs of the sessions, and what was wrong with those that could not be read.
+def needs_and_errors(
+    need_of: Callable[[date], HealRange | None], sessions: Iterable[date]
+) -> tuple[list[HealRange], list[str]]:
+    """Return the needs of the sessions, and what was wrong with those that could not be read.
 
     One session in trouble must not keep the others from being healed.
     """
-    needs: list[Need] = []
+    needs: list[HealRange] = []
     troubles: list[str] = []
     for session in sessions:
         try:
@@ -62,42 +64,42 @@ def collect(
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class TickPlan:
     """The decision of one tick: the runs to ask for and the cursor to keep."""
 
-    chosen: Sequence[tuple[Need, Asked]]
+    chosen: Sequence[tuple[HealRange, HealHistory]]
     cursor: str
 
 
-def ask(
+def plan_tick(
     context: dg.SensorEvaluationContext,
-    needs: Iterable[Need],
+    needs: Iterable[HealRange],
     now: datetime,
     settings: HealingSettings,
-) -> Asking:
+) -> TickPlan:
     """Choose the sessions to heal now, given what this sensor asked for before."""
     asked = read_cursor(context.cursor)
-    chosen = decide(
+    chosen = select_sessions(
         needs,
         asked,
         now,
-        backoff=Backoff.from_minutes(settings.backoff_minutes),
+        backoff=RetrySchedule.from_minutes(settings.backoff_minutes),
         running=sessions_in_work(context.instance),
         failed=sessions_that_failed(context.instance, context.sensor_name),
         sessions_max=settings.sessions_at_once,
     )
-    return Asking(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
+    return TickPlan(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
 
 
 def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:
-    """Give the sessions for which a heal or settlement is queued or running."""
+    """Return the sessions for which a heal or settlement is queued or running."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=500)
     days = (run.tags.get(HEAL_SESSION) for run in runs)
     return frozenset(date.fromisoformat(day) for day in days if day)
 
 
 def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset[date]:
-    """Give the sessions whose newest run asked for by a sensor ended in failure."""
+    """Return the sessions whose newest run asked for by a sensor ended in failure."""
     runs = instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=200)
     newest: dict[str, dg.DagsterRunStatus] = {}
     for run in runs:
@@ -108,7 +110,7 @@ def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset
 
 
 def minute_run(
-    sensor: str, need: Need, entry: Asked, *, asset: dg.AssetsDefinition
+    sensor: str, need: HealRange, entry: HealHistory, *, asset: dg.AssetsDefinition
 ) -> dg.RunRequest:
     """Ask for one run over a span of a session's minutes.
 

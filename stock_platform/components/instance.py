@@ -7,12 +7,12 @@ from stock_platform.settings import DagsterSettings, load
 
 
 def is_there_a_home() -> bool:
-    """Say whether DAGSTER_HOME is set."""
+    """Return whether DAGSTER_HOME is set."""
     return load(DagsterSettings).home is not None
 
 
 def describe_instance() -> str:
-    """Open the instance and say where it stores runs and which daemons live.
+    """Open the instance and return where it stores runs and which daemons live.
 
     Raises `Permanent` when it cannot be opened.
     """

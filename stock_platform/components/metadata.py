@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.lake.write import Published
-from stock_platform.pipelines.heal import Healed
+from stock_platform.pipelines.heal import HealResult
 from stock_platform.pipelines.heat_map import as_markdown, heat_map
 
 COVERAGE_LINES = ("minutes present of expected", "accounted for")
@@ -35,7 +35,7 @@ DESCRIPTIONS: Mapping[str, str] = {
 def columns(
     schema: pl.Schema, key: tuple[str, ...], descriptions: Mapping[str, str] = DESCRIPTIONS
 ) -> dict[str, Any]:
-    """Give the definition metadata that shows `schema` on the asset's page."""
+    """Return the definition metadata that shows `schema` on the asset's page."""
     return {
         "dagster/column_schema": dg.TableSchema(
             columns=[
@@ -53,7 +53,7 @@ def columns(
 
 
 def of_publication(published: Published) -> dict[str, Any]:
-    """Give the metadata of one publication."""
+    """Return the metadata of one publication."""
     return {
         "dagster/row_count": published.rows,
         "dagster/uri": published.uri,
@@ -63,9 +63,9 @@ def of_publication(published: Published) -> dict[str, Any]:
     }
 
 
-def of_coverage(ledger: Ledger, due: int | None = None) -> dict[str, Any]:
-    """Give the metadata of a session's coverage, without the picture."""
-    totals = ledger.totals(due)
+def of_coverage(coverage: SessionCoverage, due: int | None = None) -> dict[str, Any]:
+    """Return the metadata of a session's coverage, without the picture."""
+    totals = coverage.totals(due)
     expected = totals["expected"]
     accounted = expected - totals["missing"]
     return {
@@ -77,14 +77,14 @@ def of_coverage(ledger: Ledger, due: int | None = None) -> dict[str, Any]:
     }
 
 
-def picture(ledger: Ledger, due: int | None = None) -> dg.MarkdownMetadataValue:
+def picture(coverage: SessionCoverage, due: int | None = None) -> dg.MarkdownMetadataValue:
     """Draw the coverage heat map for the asset's page."""
-    title = f"coverage of {ledger.session}"
-    return dg.MetadataValue.md(as_markdown(heat_map(ledger, due), title))
+    title = f"coverage of {coverage.session}"
+    return dg.MetadataValue.md(as_markdown(heat_map(coverage, due), title))
 
 
-def of_heal(healed: Healed) -> dict[str, Any]:
-    """Give the metadata of one heal: what it cost and what it brought."""
+def of_heal(healed: HealResult) -> dict[str, Any]:
+    """Return the metadata of one heal: what it cost and what it brought."""
     return {
         "provider calls": healed.calls,
         "minutes found": healed.found,

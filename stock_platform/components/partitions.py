@@ -22,12 +22,12 @@ SESSION, MINUTE = "date", "minute"
 
 @lru_cache(maxsize=1)
 def market() -> MarketSettings:
-    """Give the market settings, read once for a process."""
+    """Return the market settings, read once for a process."""
     return load(MarketSettings)
 
 
 def calendar() -> Calendar:
-    """Give the calendar of the settings."""
+    """Return the calendar of the settings."""
     return market().calendar()
 
 
@@ -71,12 +71,12 @@ weeks = dg.WeeklyPartitionsDefinition(
 
 
 def key_of(session: date, label: str) -> str:
-    """Give the partition key of a session's minute."""
+    """Return the partition key of a session's minute."""
     return f"{session}|{label}"
 
 
 def session_and_slots(keys: Sequence[str]) -> tuple[MinuteGrid, int, int]:
-    """Give the grid and the first and last slot that partition keys of one session span."""
+    """Return the grid and the first and last slot that partition keys of one session span."""
     days = sorted({key.split("|")[0] for key in keys})
     if len(days) != 1:
         raise dg.Failure(

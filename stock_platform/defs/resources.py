@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from stock_platform.lake.object_store import Store, open_store
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.lake.object_store import ObjectStore, open_store
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, Log
 from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.settings import (
@@ -29,16 +29,16 @@ class LakeResource(dg.ConfigurableResource):
 
     location: str = Field("", description="a folder or s3://bucket/prefix; empty: STOCKS_LAKE")
 
-    def store(self) -> Store:
+    def store(self) -> ObjectStore:
         """Open the lake; cheap to repeat."""
         settings = load(LakeSettings)
         if self.location:
             settings = settings.model_copy(update={"lake": self.location})
         return open_store(settings)
 
-    def knowledge(self) -> Knowledge:
+    def context(self) -> LakeContext:
         """Read the lake with the settings that say what it should hold."""
-        return Knowledge(self.store(), load(MarketSettings), load(HealingSettings))
+        return LakeContext(self.store(), load(MarketSettings), load(HealingSettings))
 
 
 class ProvidersResource(dg.ConfigurableResource):
@@ -61,8 +61,8 @@ class HealerResource(dg.ConfigurableResource):
     def open(self, log: Log) -> Generator[Healer]:
         """Yield a healer whose lines go to `log`."""
         with self.providers.open() as providers:
-            at_once = load(RequestSettings).asks_at_once
-            yield Healer(self.lake.knowledge(), providers, at_once, log)
+            at_once = load(RequestSettings).max_concurrent_requests
+            yield Healer(self.lake.context(), providers, at_once, log)
 
 
 LAKE = LakeResource(location="")

@@ -11,8 +11,8 @@ import polars as pl
 
 from stock_platform.domain import revision, symbols
 
-MONEY = pl.Decimal(18, 6)
-INSTANT = pl.Datetime("us", "UTC")
+PRICE = pl.Decimal(18, 6)
+TIMESTAMP_US = pl.Datetime("us", "UTC")
 PRICE_MIN = 0.000_001
 """The smallest price a column of six decimals can hold."""
 PRICE_MAX = 100_000_000.0
@@ -20,21 +20,21 @@ PRICE_MAX = 100_000_000.0
 VOLUME_MAX = 100_000_000_000.0
 
 _VALUES: dict[str, pl.DataType] = {
-    "open": MONEY,
-    "high": MONEY,
-    "low": MONEY,
-    "close": MONEY,
-    "vwap": MONEY,
-    "volume": MONEY,
+    "open": PRICE,
+    "high": PRICE,
+    "low": PRICE,
+    "close": PRICE,
+    "vwap": PRICE,
+    "volume": PRICE,
     "transactions": pl.Int64(),
 }
 _PROVENANCE: dict[str, pl.DataType] = {
     "provider": pl.String(),
     "revision": revision.DTYPE,
-    "observed_at": INSTANT,
+    "observed_at": TIMESTAMP_US,
 }
 
-MINUTE_BARS = pl.Schema({"symbol": pl.String(), "minute": INSTANT, **_VALUES, **_PROVENANCE})
+MINUTE_BARS = pl.Schema({"symbol": pl.String(), "minute": TIMESTAMP_US, **_VALUES, **_PROVENANCE})
 """`minute` is the START of the bar. Nullable: vwap, transactions. Key (symbol, minute)."""
 
 DAILY_BARS = pl.Schema({"symbol": pl.String(), "session": pl.Date(), **_VALUES, **_PROVENANCE})
@@ -45,10 +45,10 @@ REJECTED = pl.Schema(
         "dataset": pl.String(),
         "provider": pl.String(),
         "symbol": pl.String(),
-        "at": INSTANT,
+        "at": TIMESTAMP_US,
         "reason": pl.String(),
         "record": pl.String(),
-        "observed_at": INSTANT,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """Quarantine: `at` is the minute the row spoke of (a session's midnight UTC for daily rows,
@@ -60,14 +60,14 @@ _OPTIONAL = ("vwap", "transactions")
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class Validated:
     """What became of a frame of raw rows: every row is in exactly one of the two."""
 
     bars: pl.DataFrame
     rejected: pl.DataFrame
 
 
-def sift(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Sifted:
+def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Validated:
     """Split raw rows into bars of `schema` and rows refused with a reason.
 
     `raw` has the columns of `schema` with numbers as Float64, Decimal or text
@@ -101,9 +101,9 @@ def sift(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Sifted:
             [str(row)[:2000] for row in bad.drop("provider", "observed_at").iter_rows(named=True)],
             dtype=pl.String,
         ),
-        pl.col("observed_at").cast(INSTANT),
+        pl.col("observed_at").cast(TIMESTAMP_US),
     ).cast(REJECTED)
-    return Sifted(bars, rejected)
+    return Validated(bars, rejected)
 
 
 def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
@@ -129,14 +129,14 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([rows[name].rechunk().gather(order) for name in names])
 
 
-def says_the_same(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
+def same_values(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
     """Whether `merged` adds nothing to `stored` but a later time of observation."""
     said = [name for name in schema if name != "observed_at"]
     return stored.height == merged.height and stored.select(said).equals(merged.select(said))
 
 
 def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
-    """Give one integer per row that sorts as (symbol, time) does."""
+    """Return one integer per row that sorts as (symbol, time) does."""
     names, instants = rows[symbol_column].rechunk(), rows[time_column].rechunk()
     times = instants.unique().sort()
     rank = names.cast(pl.Enum(names.unique().sort())).to_physical().cast(pl.Int64)
@@ -144,7 +144,7 @@ def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> p
 
 
 def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
-    """Give the position of the best row of each key; `at` are positions in `rows`."""
+    """Return the position of the best row of each key; `at` are positions in `rows`."""
     ranked = (
         rows.select(pl.col("revision").to_physical().cast(pl.Int64), "observed_at")
         .rechunk()[at]
@@ -177,7 +177,7 @@ def _leaders(ranked: pl.DataFrame) -> pl.Series:
 
 
 def _disputed(rows: pl.DataFrame, rivals: pl.DataFrame, leaders: pl.DataFrame) -> pl.Series:
-    """Give the keys whose rival has as good a claim as its leader and says something else."""
+    """Return the keys whose rival has as good a claim as its leader and says something else."""
     values = rows.select(*VALUE_COLUMNS, "provider")
     said, led = values[rivals["at"]], values[leaders["at"]]
     differs = pl.select(
@@ -192,7 +192,7 @@ def _time_columns(schema: pl.Schema) -> list[str]:
 
 def _at(schema: pl.Schema) -> pl.Expr:
     if "minute" in schema:
-        return pl.col("minute").cast(INSTANT, strict=False)
+        return pl.col("minute").cast(TIMESTAMP_US, strict=False)
     return pl.col("session").cast(pl.Datetime("us"), strict=False).dt.replace_time_zone("UTC")
 
 
@@ -214,7 +214,7 @@ def _reason(schema: pl.Schema) -> pl.Expr:
         (pl.col("low") > pl.min_horizontal("open", "close", "high"), "low is not the lowest"),
     ]
     if "minute" in schema:
-        minute = pl.col("minute").cast(INSTANT)
+        minute = pl.col("minute").cast(TIMESTAMP_US)
         wrong.insert(1, (minute.is_null(), "the minute is missing"))
         wrong.insert(2, (minute != minute.dt.truncate("1m"), "not aligned to the minute"))
     else:

@@ -2,16 +2,16 @@
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 
 CONNECTIONS = pl.Schema(
     {
         "writer": pl.String(),
         "connection": pl.String(),
         "channel": pl.String(),
-        "connected_at": INSTANT,
-        "alive_until": INSTANT,
-        "disconnected_at": INSTANT,
+        "connected_at": TIMESTAMP_US,
+        "alive_until": TIMESTAMP_US,
+        "disconnected_at": TIMESTAMP_US,
     }
 )
 """One row per connection and channel (AM, T, Q, FMV). `connected_at` is when the channel

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import InvalidDataError
 
@@ -30,9 +30,9 @@ COVERAGE = pl.Schema(
         **{name: pl.Int32() for name in COUNTS},
         **{f"{name}_bits": pl.Binary() for name in BITMAPS},
         "attempts": pl.Int32(),
-        "next_retry_at": INSTANT,
-        "checked_at": INSTANT,
-        "verified_at": INSTANT,
+        "next_retry_at": TIMESTAMP_US,
+        "checked_at": TIMESTAMP_US,
+        "verified_at": TIMESTAMP_US,
         "authority": pl.String(),
         "last_error": pl.String(),
     }
@@ -43,7 +43,7 @@ whole session (null: never). authority is the best revision that answered, or `n
 
 
 @dataclass(slots=True)
-class Ledger:
+class SessionCoverage:
     """The coverage of one session, as arrays over sorted symbols.
 
     `bits` maps each of `BITMAPS` to bool[symbols, grid.width]. Mutable on
@@ -62,7 +62,7 @@ class Ledger:
     checked_at: datetime | None = None
 
     @classmethod
-    def blank(cls, grid: MinuteGrid, symbols: Iterable[str]) -> "Ledger":
+    def blank(cls, grid: MinuteGrid, symbols: Iterable[str]) -> "SessionCoverage":
         """Start a ledger in which every expected minute of `symbols` is missing."""
         names = np.array(sorted(set(symbols)), dtype=object)
         n = len(names)
@@ -82,7 +82,7 @@ class Ledger:
         return self.grid.session
 
     def rows_of(self, symbols: Sequence[str] | np.ndarray) -> np.ndarray:
-        """Give the row of each symbol, -1 for one that is not expected."""
+        """Return the row of each symbol, -1 for one that is not expected."""
         asked = np.asarray(symbols, dtype=object)
         if not len(self.symbols):
             return np.full(len(asked), -1)
@@ -91,7 +91,7 @@ class Ledger:
         return np.where(self.symbols[at] == asked, at, -1)
 
     def set_observed(self, bars: pl.DataFrame, *, healed: bool = False) -> int:
-        """Mark the (symbol, minute) of `bars` observed; give how many were new.
+        """Mark the (symbol, minute) of `bars` observed; return how many were new.
 
         With `healed` the new ones are credited to a heal. Bars of unexpected
         symbols or off the grid are passed over: they stay in the lake.
@@ -111,7 +111,7 @@ class Ledger:
         self.set_observed(bars)
         self.bits["healed"] &= self.bits["observed"]
 
-    def mark(self, name: str, rows: np.ndarray | slice, first: int, last: int) -> None:
+    def confirm_empty(self, name: str, rows: np.ndarray | slice, first: int, last: int) -> None:
         """Set bitmap `name` over the slots `first` to `last`, both included."""
         # A negative bound would count from the end of the session.
         self.bits[name][rows, max(first, 0) : max(last + 1, 0)] = True
@@ -121,7 +121,7 @@ class Ledger:
         known = self.bits["observed"] | self.bits["empty"] | self.bits["silent"]
         return self._expected(due) & ~known
 
-    def unproven(self, due: int | None = None) -> np.ndarray:
+    def unconfirmed(self, due: int | None = None) -> np.ndarray:
         """Give bool[symbols, width]: missing or only presumed silent."""
         return self._expected(due) & ~(self.bits["observed"] | self.bits["empty"])
 
@@ -148,7 +148,7 @@ class Ledger:
         return {name: int(count.sum()) for name, count in self.counts(due).items()}
 
     def to_frame(self, due: int | None = None) -> pl.DataFrame:
-        """Give the ledger as a frame of `COVERAGE`."""
+        """Return the ledger as a frame of `COVERAGE`."""
         packed = {name: np.packbits(self.bits[name], axis=1) for name in BITMAPS}
         return pl.DataFrame(
             {
@@ -166,7 +166,7 @@ class Ledger:
         )
 
     @classmethod
-    def from_frame(cls, grid: MinuteGrid, frame: pl.DataFrame) -> "Ledger":
+    def from_frame(cls, grid: MinuteGrid, frame: pl.DataFrame) -> "SessionCoverage":
         """Read a frame of `COVERAGE` back; rows need not be sorted.
 
         Raise `Malformed` when it was kept for a grid of another width (extended
@@ -199,7 +199,7 @@ class Ledger:
             bars.lazy()
             .select(
                 "symbol",
-                ((pl.col("minute").cast(INSTANT).to_physical() - start) // 60_000_000).alias(
+                ((pl.col("minute").cast(TIMESTAMP_US).to_physical() - start) // 60_000_000).alias(
                     "slot"
                 ),
             )
@@ -212,7 +212,7 @@ class Ledger:
 
 
 def to_instant(value: datetime) -> np.datetime64:
-    """Give an instant as a ledger's arrays hold it: UTC, in microseconds."""
+    """Return an instant as a ledger's arrays hold it: UTC, in microseconds."""
     return np.datetime64(value.astimezone(UTC).replace(tzinfo=None), "us")
 
 
@@ -235,7 +235,7 @@ def unpack(column: pl.Series, width: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class MissingRange:
     """Neighbouring missing minutes of one symbol: slots `first` to `last`, both included."""
 
     symbol: str
@@ -256,10 +256,10 @@ def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return row, first, last - 1
 
 
-def to_gaps(ledger: Ledger, mask: np.ndarray) -> list[Gap]:
-    """Give the runs of `mask` (bool[symbols, width]) as gaps, by symbol and time."""
+def to_missing_ranges(coverage: SessionCoverage, mask: np.ndarray) -> list[MissingRange]:
+    """Return the runs of `mask` (bool[symbols, width]) as gaps, by symbol and time."""
     rows, first, last = runs(mask)
     return [
-        Gap(str(ledger.symbols[row]), ledger.session, int(a), int(b))
+        MissingRange(str(coverage.symbols[row]), coverage.session, int(a), int(b))
         for row, a, b in zip(rows, first, last, strict=True)
     ]

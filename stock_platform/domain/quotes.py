@@ -2,22 +2,22 @@
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT, MONEY
+from stock_platform.domain.bars import PRICE, TIMESTAMP_US
 
 RAW_QUOTES = pl.Schema(
     {
         "symbol": pl.String(),
-        "minute": INSTANT,
-        "price": MONEY,
-        "open": MONEY,
-        "high": MONEY,
-        "low": MONEY,
-        "previous_close": MONEY,
-        "bid": MONEY,
-        "ask": MONEY,
-        "quoted_at": INSTANT,
+        "minute": TIMESTAMP_US,
+        "price": PRICE,
+        "open": PRICE,
+        "high": PRICE,
+        "low": PRICE,
+        "previous_close": PRICE,
+        "bid": PRICE,
+        "ask": PRICE,
+        "quoted_at": TIMESTAMP_US,
         "provider": pl.String(),
-        "observed_at": INSTANT,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """`minute` is the rounded minute the quote was asked for, `quoted_at` the provider's own

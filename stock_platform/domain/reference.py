@@ -6,7 +6,7 @@ traded; `SPLITS` and `DIVIDENDS` are what adjustment on read is computed from.
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT, MONEY
+from stock_platform.domain.bars import PRICE, TIMESTAMP_US
 
 SYMBOLS = pl.Schema(
     {
@@ -32,7 +32,7 @@ SPLITS = pl.Schema(
         "split_from": pl.Float64(),
         "split_to": pl.Float64(),
         "provider": pl.String(),
-        "observed_at": INSTANT,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """`split_from` old shares became `split_to` new ones before the pre-market of `executed_on`:
@@ -45,12 +45,12 @@ DIVIDENDS = pl.Schema(
         "symbol": pl.String(),
         "ex_on": pl.Date(),
         "paid_on": pl.Date(),
-        "amount": MONEY,
+        "amount": PRICE,
         "currency": pl.String(),
         "frequency": pl.Int64(),
         "kind": pl.String(),
         "provider": pl.String(),
-        "observed_at": INSTANT,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """Cash per share as declared (not split-adjusted), due to who held before `ex_on`.

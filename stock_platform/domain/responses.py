@@ -14,17 +14,17 @@ from stock_platform.domain.revision import Revision
 
 EVERY_SYMBOL = "*"
 
-ANSWERS = pl.Schema(
+PROVIDER_RESPONSES = pl.Schema(
     {
         "provider": pl.String(),
         "symbol": pl.String(),
-        "first": bar.INSTANT,
-        "last": bar.INSTANT,
+        "first": bar.TIMESTAMP_US,
+        "last": bar.TIMESTAMP_US,
         "revision": pl.String(),
         "outcome": pl.String(),
         "bars": pl.Int64(),
         "detail": pl.String(),
-        "asked_at": bar.INSTANT,
+        "asked_at": bar.TIMESTAMP_US,
     }
 )
 """One row per answer; symbol `*` means every listed symbol; first and last are minute
@@ -36,7 +36,7 @@ _NOTHING_REJECTED = pl.DataFrame(schema=bar.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """A provider's word on the minutes `first` to `last` (starts, inclusive, UTC).
 
     `symbols` None speaks of every symbol the provider lists. `outcome` ok with
@@ -56,7 +56,7 @@ class Answer:
     rejected: pl.DataFrame = field(default_factory=_NOTHING_REJECTED.clone)
 
     def to_rows(self) -> list[dict[str, object]]:
-        """Give the rows of `ANSWERS` that record this answer."""
+        """Return the rows of `ANSWERS` that record this answer."""
         counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
         asked = (EVERY_SYMBOL,) if self.symbols is None else self.symbols
         said = [
@@ -66,11 +66,11 @@ class Answer:
         ]
         broken = [
             self._row(symbol, minutes, "rejected", reason)
-            for symbol, minutes, reason in self.broken()
+            for symbol, minutes, reason in self.rejected_intervals()
         ]
         return said + broken
 
-    def broken(self) -> list[tuple[str, tuple[datetime, datetime], str]]:
+    def rejected_intervals(self) -> list[tuple[str, tuple[datetime, datetime], str]]:
         """Give (symbol, minutes, reason) of every bar that came but could not be right.
 
         A bar whose minute could not be read may have been any of those answered for.

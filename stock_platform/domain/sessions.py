@@ -53,14 +53,14 @@ class MinuteGrid:
         return self.starts_at + timedelta(minutes=slot)
 
     def slot(self, minute: datetime) -> int:
-        """Give the slot of an instant; raise `Malformed` when it is off the grid."""
+        """Return the slot of an instant; raise `Malformed` when it is off the grid."""
         slot = (minute - self.starts_at) // timedelta(minutes=1)
         if not 0 <= slot < self.width:
             raise InvalidDataError(f"{minute:%Y-%m-%d %H:%M} UTC is not a minute of {self.session}")
         return slot
 
-    def due(self, now: datetime, grace_s: float) -> int:
-        """Give the end of the slots whose minute had closed `grace_s` before `now`."""
+    def closed_slots(self, now: datetime, grace_s: float) -> int:
+        """Return the end of the slots whose minute had closed `grace_s` before `now`."""
         ended = (now - timedelta(seconds=grace_s) - self.starts_at) // timedelta(minutes=1)
         return max(self.first, min(self.end, ended))
 
@@ -119,7 +119,7 @@ class Calendar:
         return 960 if self.extended else 390
 
     def sessions(self, first: date, last: date) -> list[date]:
-        """Give the sessions from `first` to `last`, both included."""
+        """Return the sessions from `first` to `last`, both included."""
         if max(first, last) > xnys.LAST:
             raise InvalidDataError(
                 f"the calendar is kept until {xnys.LAST}: `make calendar` extends it"
@@ -132,13 +132,13 @@ class Calendar:
         return self.sessions(day, day) == [day]
 
     def closed_days(self, first: date, last: date) -> list[date]:
-        """Give the days from Monday to Friday on which the exchange is closed."""
+        """Return the days from Monday to Friday on which the exchange is closed."""
         open_days = set(self.sessions(first, last))
         days = (first + timedelta(days=n) for n in range((last - first).days + 1))
         return [day for day in days if day.weekday() < 5 and day not in open_days]
 
     def grid(self, session: date) -> MinuteGrid:
-        """Give the minute grid of a session; raise `Malformed` when it is none."""
+        """Return the minute grid of a session; raise `Malformed` when it is none."""
         if not self.is_session(session):
             raise InvalidDataError(f"{session} is not a session of XNYS")
         opens, closes = _special_hours().get(session, (_OPEN, _NORMAL_CLOSE))
@@ -155,11 +155,11 @@ class Calendar:
         return MinuteGrid(session, start.astimezone(UTC), self.width, first, min(end, self.width))
 
     def session_of(self, minute: datetime) -> date:
-        """Give the New York date of an instant; it need not be a session."""
+        """Return the New York date of an instant; it need not be a session."""
         return minute.astimezone(NEW_YORK).date()
 
     def minute_labels(self) -> list[str]:
-        """Give the wall-clock name of every slot: "09:30" to "15:59", or "04:00" to "19:59"."""
+        """Return the wall-clock name of every slot: "09:30" to "15:59", or "04:00" to "19:59"."""
         start = 4 * 60 if self.extended else 9 * 60 + 30
         return [f"{m // 60:02d}:{m % 60:02d}" for m in range(start, start + self.width)]
 
@@ -168,7 +168,7 @@ class Calendar:
         return int(hours) * 60 + int(minutes) - (4 * 60 if self.extended else 9 * 60 + 30)
 
     def latest_closed(self, now: datetime) -> date:
-        """Give the newest session whose last expected minute is over at `now`."""
+        """Return the newest session whose last expected minute is over at `now`."""
         today = now.astimezone(NEW_YORK).date()
         for day in reversed(self.sessions(today - timedelta(days=14), today)):
             if self.grid(day).closes_at <= now:
@@ -176,7 +176,7 @@ class Calendar:
         raise InvalidDataError(f"no session has closed in the 14 days before {today}")
 
     def previous(self, session: date, count: int = 1) -> date:
-        """Give the session `count` (at least 1) sessions before `session`."""
+        """Return the session `count` (at least 1) sessions before `session`."""
         span = self.sessions(session - timedelta(days=count * 2 + 14), session - timedelta(days=1))
         if not 1 <= count <= len(span):
             raise InvalidDataError(f"no session is {count} sessions before {session}")

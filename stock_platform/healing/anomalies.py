@@ -15,16 +15,16 @@ DIVIDENDS_APART_DAYS = 5
 VOLUME_DIFFERENCE = 0.02
 
 
-def out_of_order(bars: pl.DataFrame) -> pl.DataFrame:
-    """Give the bars that violate low <= open, close <= high."""
+def invalid_ohlc(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars that violate low <= open, close <= high."""
     return bars.filter(
         (pl.col("high") < pl.max_horizontal("open", "close", "low"))
         | (pl.col("low") > pl.min_horizontal("open", "close", "high"))
     )
 
 
-def jumps(days: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """Give the daily bars whose close is far from the symbol's one before, splits considered.
+def unexplained_jumps(days: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """Return the daily bars whose close is far from the symbol's one before, splits considered.
 
     Prices are as traded: they must follow a split as well as jump for nothing else. So
     a split missing from the prices is named like a jump missing from the splits. The
@@ -58,7 +58,7 @@ def jumps(days: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
 
 
 def repeated_dividends(dividends: pl.DataFrame) -> pl.DataFrame:
-    """Give the dividends that follow an equal one of the same symbol and kind within days."""
+    """Return the dividends that follow an equal one of the same symbol and kind within days."""
     rows = dividends.sort("symbol", "kind", "ex_on").with_columns(
         pl.col("ex_on", "amount").shift(1).over("symbol", "kind").name.suffix("_before")
     )
@@ -69,8 +69,8 @@ def repeated_dividends(dividends: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def more_in_minutes(minutes: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
-    """Give the symbols whose minutes trade more than their daily bar says; one session of both."""
+def minute_volume_above_daily(minutes: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """Return the symbols whose minutes trade more than their daily bar, one session of both."""
     both = (
         minutes.group_by("symbol")
         .agg(pl.col("volume").sum().alias("minutes"))

@@ -6,27 +6,27 @@ from datetime import date, datetime
 
 import polars as pl
 
-from stock_platform.domain.bars import DAILY_BARS, INSTANT
+from stock_platform.domain.bars import DAILY_BARS, TIMESTAMP_US
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
 
 FROM_MINUTES = "minute_bars"
 """The provider of a daily bar made from minute bars."""
 
-DAILY_ANSWERS = pl.Schema(
+DAILY_RESPONSES = pl.Schema(
     {
         "symbol": pl.String(),
         "session": pl.Date(),
         "provider": pl.String(),
         "outcome": pl.String(),
         "detail": pl.String(),
-        "observed_at": INSTANT,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """Who was asked for a daily bar and had none: outcome is `absent`, `rejected`, `refused` or
 `failed`. Key (symbol, session, provider). A bar is proven absent once all providers say so."""
 
-DAILY_ANSWERS_KEY = ("symbol", "session", "provider")
+DAILY_RESPONSES_KEY = ("symbol", "session", "provider")
 
 
 def from_minutes(bars: pl.DataFrame, grid: MinuteGrid) -> pl.DataFrame:
@@ -70,13 +70,13 @@ def from_minutes(bars: pl.DataFrame, grid: MinuteGrid) -> pl.DataFrame:
 def absent(
     expected: pl.DataFrame,
     bars: pl.DataFrame,
-    answers: pl.DataFrame,
+    responses: pl.DataFrame,
     providers: Collection[str],
     *,
     now: datetime,
     retry_after_s: float,
 ) -> pl.DataFrame:
-    """Give the (symbol, session) of `expected` that lack a provider's bar and may be asked for.
+    """Return the (symbol, session) of `expected` that lack a provider's bar and may be asked for.
 
     Left out is what every one of `providers` has answered for: `absent` for good,
     anything else until `retry_after_s` later. A bar asked for on the evening of its
@@ -88,7 +88,7 @@ def absent(
     held = (pl.col("provider") != FROM_MINUTES) & (final | (age_s < retry_after_s))
     known = bars.filter(held).select(key)
     done = (
-        answers.filter(
+        responses.filter(
             pl.col("provider").is_in(sorted(providers))
             & ((pl.col("outcome") == "absent") | (age_s < retry_after_s))
         )
@@ -115,7 +115,7 @@ class Span:
 
 
 def spans(pairs: pl.DataFrame) -> list[Span]:
-    """Give one span per symbol over its absent sessions: one range call each."""
+    """Return one span per symbol over its absent sessions: one range call each."""
     grouped = pairs.group_by("symbol").agg(
         pl.col("session").min().alias("first"), pl.col("session").max().alias("last")
     )

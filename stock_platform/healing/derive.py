@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import REJECTED
-from stock_platform.domain.coverage import Ledger
-from stock_platform.domain.responses import EVERY_SYMBOL, Answer
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.responses import EVERY_SYMBOL, ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.healing.apply_response import Rules, judge
+from stock_platform.healing.apply_response import SettlementPolicy, apply_response
 
 BAR_CHANNEL = "AM"
 DELIVERY = timedelta(seconds=10)
@@ -31,23 +31,23 @@ def derive(
     *,
     bars: pl.DataFrame,
     connections: pl.DataFrame,
-    answers: pl.DataFrame,
-    rules: Rules,
-) -> Ledger:
-    """Give the ledger that the evidence supports.
+    responses: pl.DataFrame,
+    policy: SettlementPolicy,
+) -> SessionCoverage:
+    """Return the ledger that the evidence supports.
 
     `bars` needs symbol and minute; `connections` is a frame of `CONNECTIONS`,
     `answers` one of `ANSWERS`. Which bars a heal brought is not evidence but
     history: see `carry_history`.
     """
-    ledger = Ledger.blank(grid, symbols)
-    mark_silent(ledger, connections)
-    ledger.rebuild_observed(bars)
-    replay(ledger, answers, rules)
-    return ledger
+    coverage = SessionCoverage.blank(grid, symbols)
+    mark_silent(coverage, connections)
+    coverage.rebuild_observed(bars)
+    replay_responses(coverage, responses, policy)
+    return coverage
 
 
-def mark_silent(ledger: Ledger, connections: pl.DataFrame) -> None:
+def mark_silent(coverage: SessionCoverage, connections: pl.DataFrame) -> None:
     """Presume silent every minute during the whole of which one connection was alive.
 
     Only the channel of minute bars speaks of them, and only while it stands long
@@ -55,9 +55,9 @@ def mark_silent(ledger: Ledger, connections: pl.DataFrame) -> None:
     """
     spoke = connections.filter(pl.col("channel") == BAR_CHANNEL)
     for since, until in spoke.select("connected_at", "alive_until").iter_rows():
-        first, last = _whole_minutes(ledger.grid, since, until)
+        first, last = _whole_minutes(coverage.grid, since, until)
         if last >= first:
-            ledger.mark("silent", slice(None), first, last)
+            coverage.confirm_empty("silent", slice(None), first, last)
 
 
 def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[int, int]:
@@ -66,18 +66,20 @@ def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[
     return max(first, 0), min(last, grid.width - 1)
 
 
-def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
+def replay_responses(
+    coverage: SessionCoverage, responses: pl.DataFrame, policy: SettlementPolicy
+) -> None:
     """Judge recorded answers again, oldest first; their bars are in the lake already."""
-    said = answers.filter(pl.col("outcome") != "rejected")
-    broken = answers.filter(pl.col("outcome") == "rejected")
+    said = responses.filter(pl.col("outcome") != "rejected")
+    broken = responses.filter(pl.col("outcome") == "rejected")
     order = ["asked_at", "symbol", "provider", "outcome", "first", "last"]
     for row in said.sort(order).iter_rows(named=True):
         symbol = row["symbol"]
-        judge(
-            ledger,
-            Answer(
+        apply_response(
+            coverage,
+            ProviderResponse(
                 row["provider"],
-                ledger.session,
+                coverage.session,
                 None if symbol == EVERY_SYMBOL else (symbol,),
                 row["first"],
                 row["last"],
@@ -87,12 +89,12 @@ def replay(ledger: Ledger, answers: pl.DataFrame, rules: Rules) -> None:
                 detail=row["detail"] or "",
                 rejected=_rejected_with(broken, row),
             ),
-            rules,
+            policy,
         )
 
 
 def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
-    """Give the broken bars that came with one recorded answer."""
+    """Return the broken bars that came with one recorded answer."""
     if not broken.height or row["outcome"] != "ok":
         return pl.DataFrame(schema=REJECTED)
     same = (pl.col("provider") == row["provider"]) & (pl.col("asked_at") == row["asked_at"])
@@ -109,7 +111,7 @@ def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
     )
 
 
-def carry_history(fresh: Ledger, before: Ledger | None) -> Ledger:
+def carry_history(fresh: SessionCoverage, before: SessionCoverage | None) -> SessionCoverage:
     """Keep in `fresh` what only history knows: which observed minutes a heal brought."""
     if before is None or before.grid.width != fresh.grid.width:
         return fresh

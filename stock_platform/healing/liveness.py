@@ -10,8 +10,8 @@ from stock_platform.domain.sessions import MinuteGrid
 PARTLY = ".partly"
 
 
-def last_signs(connections: Iterable[pl.DataFrame]) -> dict[str, datetime]:
-    """Give the last sign of life of every channel in the logs of some sessions."""
+def last_heard(connections: Iterable[pl.DataFrame]) -> dict[str, datetime]:
+    """Return the last sign of life of every channel in the logs of some sessions."""
     logs = [log for log in connections if log.height]
     if not logs:
         return {}

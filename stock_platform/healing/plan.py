@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_platform.domain.coverage import Gap
+from stock_platform.domain.coverage import MissingRange
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PlannedCall:
     """One question to a provider: slots `first` to `last`; symbol None is the session's file."""
 
     session: date
@@ -41,21 +41,25 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HealPlan:
     """The calls to make, and the symbols left for a later run."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[PlannedCall, ...]
     left_out: tuple[str, ...] = ()
 
 
 def plan_calls(
-    gaps: Iterable[Gap], *, file_published: bool, costs: Costs, asked_before: Sequence[str] = ()
-) -> Plan:
+    gaps: Iterable[MissingRange],
+    *,
+    file_published: bool,
+    costs: Costs,
+    asked_before: Sequence[str] = (),
+) -> HealPlan:
     """Cover `gaps` of one session with the cheapest calls.
 
     A file is cheaper for many symbols, and always when they are more than
     `costs.calls_max` calls. Otherwise at most so many are asked, those that failed
-    before last: what can not be filled never keeps the others from being asked.
+    before last: what cannot be filled never keeps the others from being asked.
     """
     spans: dict[str, tuple[date, int, int, int]] = {}
     for gap in gaps:
@@ -67,17 +71,17 @@ def plan_calls(
             minutes + gap.minutes,
         )
     if not spans:
-        return Plan(())
+        return HealPlan(())
     too_many = len(spans) > costs.calls_max or len(spans) * costs.range_s > costs.file_s
     if file_published and too_many:
         session = next(iter(spans.values()))[0]
         first = min(span[1] for span in spans.values())
         last = max(span[2] for span in spans.values())
-        return Plan((Call(session, None, first, last),))
+        return HealPlan((PlannedCall(session, None, first, last),))
     failed = set(asked_before)
     order = sorted(spans, key=lambda symbol: (symbol in failed, -spans[symbol][3], symbol))
     calls = tuple(
-        Call(spans[symbol][0], symbol, spans[symbol][1], spans[symbol][2])
+        PlannedCall(spans[symbol][0], symbol, spans[symbol][1], spans[symbol][2])
         for symbol in order[: costs.calls_max]
     )
-    return Plan(calls, tuple(order[costs.calls_max :]))
+    return HealPlan(calls, tuple(order[costs.calls_max :]))

@@ -1,6 +1,6 @@
 """Quotes for minutes nobody polled, rebuilt from the bars of the same session.
 
-A quote of a past minute can not be asked for any more, but what it would have
+A quote of a past minute cannot be asked for any more, but what it would have
 said follows from the bars: the last trade's price and the day so far.
 """
 
@@ -15,7 +15,7 @@ PROVIDER = "minute_bars"
 
 
 def rebuild(bars: pl.DataFrame, minute: datetime, observed_at: datetime) -> pl.DataFrame:
-    """Give the quotes of `minute` that a session's `bars` support, in `RAW_QUOTES`.
+    """Return the quotes of `minute` that a session's `bars` support, in `RAW_QUOTES`.
 
     price is the close of the last bar up to and including `minute`, quoted_at the end
     of that bar; open, high and low are the day's so far. Symbols without a bar yet have no row.
@@ -44,7 +44,7 @@ def rebuild(bars: pl.DataFrame, minute: datetime, observed_at: datetime) -> pl.D
 
 
 def slots_without(quotes: pl.DataFrame, bars: pl.DataFrame, minutes: list[datetime]) -> list[int]:
-    """Give the indices of `minutes` for which bars would give more quotes than are held."""
+    """Return the indices of `minutes` for which bars would give more quotes than are held."""
     begun = bars.group_by("symbol").agg(pl.col("minute").min().alias("begun_at"))
     # A symbol may be quoted and not traded: it must not stand in for one that was.
     counted = (

@@ -5,19 +5,19 @@ from datetime import timedelta
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT, MINUTE_BARS, MONEY
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.bars import MINUTE_BARS, PRICE, TIMESTAMP_US
+from stock_platform.domain.responses import ProviderResponse
 
 DIFFERENCES = pl.Schema(
     {
         "symbol": pl.String(),
-        "minute": INSTANT,
+        "minute": TIMESTAMP_US,
         "kind": pl.String(),
-        "live_close": MONEY,
-        "final_close": MONEY,
-        "live_volume": MONEY,
-        "final_volume": MONEY,
-        "observed_at": INSTANT,
+        "live_close": PRICE,
+        "final_close": PRICE,
+        "live_volume": PRICE,
+        "final_volume": PRICE,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """One row per bar that differs; kind is `added` (only the record has it), `removed` (only the
@@ -31,8 +31,8 @@ RECONCILIATION = pl.Schema(
         "removed": pl.Int64(),
         "changed": pl.Int64(),
         "close_change_max": pl.Float64(),
-        "volume_change": MONEY,
-        "observed_at": INSTANT,
+        "volume_change": PRICE,
+        "observed_at": TIMESTAMP_US,
     }
 )
 """One row per symbol of a session: the bars there were before (`live`), how many the record
@@ -42,14 +42,19 @@ the record has more."""
 _KEY = ["symbol", "minute"]
 _VALUES = ("open", "high", "low", "close", "volume")
 _SPANS = pl.Schema(
-    {"symbol": pl.String(), "first": INSTANT, "last": INSTANT, "settled_before": INSTANT}
+    {
+        "symbol": pl.String(),
+        "first": TIMESTAMP_US,
+        "last": TIMESTAMP_US,
+        "settled_before": TIMESTAMP_US,
+    }
 )
 _IS_LIVE = pl.col("revision").cast(pl.String) == "live"
 
 
-def against_answers(
+def against_responses(
     before: pl.DataFrame,
-    answers: Sequence[Answer],
+    responses: Sequence[ProviderResponse],
     expected: Collection[str],
     *,
     settle: timedelta,
@@ -59,13 +64,13 @@ def against_answers(
     Only minutes and symbols that an answer covers are compared. A streamed bar that
     an answer lacks counts as removed once its minute had settled, `settle` after it,
     and never when the record's own bar came broken. A session of which nothing was
-    streamed differs in nothing. Give a frame of `DIFFERENCES`.
+    streamed differs in nothing. Return a frame of `DIFFERENCES`.
     """
-    told = [answer for answer in answers if answer.outcome == "ok"]
+    told = [response for response in responses if response.outcome == "ok"]
     if not told or not before.filter(_IS_LIVE).height:
         return pl.DataFrame(schema=DIFFERENCES)
     wanted = pl.Series("symbol", sorted(expected), dtype=pl.String)
-    record = pl.concat([pl.DataFrame(schema=MINUTE_BARS), *(answer.bars for answer in told)])
+    record = pl.concat([pl.DataFrame(schema=MINUTE_BARS), *(response.bars for response in told)])
     record = record.filter(pl.col("symbol").is_in(wanted.implode())).unique(_KEY)
     covered = before.join(_spans(told, wanted, settle), on="symbol").filter(
         pl.col("minute").is_between("first", "last")
@@ -78,18 +83,24 @@ def against_answers(
     return differences(covered.join(left_out, on=_KEY, how="anti"), record)
 
 
-def _spans(answers: Sequence[Answer], expected: pl.Series, settle: timedelta) -> pl.DataFrame:
+def _spans(
+    responses: Sequence[ProviderResponse], expected: pl.Series, settle: timedelta
+) -> pl.DataFrame:
     rows = [
-        (symbol, answer.first, answer.last, answer.asked_at - settle)
-        for answer in answers
-        for symbol in (expected if answer.symbols is None else answer.symbols)
+        (symbol, response.first, response.last, response.asked_at - settle)
+        for response in responses
+        for symbol in (expected if response.symbols is None else response.symbols)
     ]
     return pl.DataFrame(rows, schema=_SPANS, orient="row")
 
 
-def _broken(answers: Sequence[Answer], bars: pl.DataFrame) -> pl.DataFrame:
-    """Give the (symbol, minute) of `bars` whose bar of record came but could not be right."""
-    rows = [(symbol, *minutes) for answer in answers for symbol, minutes, _ in answer.broken()]
+def _broken(responses: Sequence[ProviderResponse], bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the (symbol, minute) of `bars` whose bar of record came but could not be right."""
+    rows = [
+        (symbol, *minutes)
+        for response in responses
+        for symbol, minutes, _ in response.rejected_intervals()
+    ]
     schema = {name: _SPANS[name] for name in ("symbol", "first", "last")}
     spoiled = pl.DataFrame(rows, schema=schema, orient="row")
     found = bars.select(_KEY).join(spoiled, on="symbol")
@@ -100,7 +111,7 @@ def differences(before: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
     """Compare a session's bars `before` an answer with the `record` the answer brought.
 
     Both are frames of `MINUTE_BARS`; only bars of revision live are compared, as
-    what came later was not streamed. Give a frame of `DIFFERENCES`.
+    what came later was not streamed. Return a frame of `DIFFERENCES`.
     """
     streamed = before.filter(_IS_LIVE)
     known = before.filter(~_IS_LIVE).select(_KEY)

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class RetrySchedule:
     """The waits after the first, second, ... failed attempt; after the last one: exhausted."""
 
     waits: tuple[timedelta, ...]
 
     @classmethod
-    def from_minutes(cls, minutes: tuple[float, ...]) -> "Backoff":
+    def from_minutes(cls, minutes: tuple[float, ...]) -> "RetrySchedule":
         return cls(tuple(timedelta(minutes=value) for value in minutes))
 
     def exhausted(self, failures: int) -> bool:

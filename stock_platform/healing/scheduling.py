@@ -1,7 +1,7 @@
 """Decide which missing minutes are worth a run now, from ledgers alone.
 
 The sensor reads coverage and never the grid of all symbols and minutes. What
-is too young, backing off or exhausted is left out, so a gap that can not be
+is too young, backing off or exhausted is left out, so a gap that cannot be
 filled neither starves the others nor is retried for ever.
 """
 
@@ -11,12 +11,12 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from stock_platform.domain.coverage import Ledger, to_instant
-from stock_platform.healing.retry import Backoff
+from stock_platform.domain.coverage import SessionCoverage, to_instant
+from stock_platform.healing.retry import RetrySchedule
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class HealRange:
     """One session's minutes worth asking for: slots `first` to `last`, both included."""
 
     session: date
@@ -31,40 +31,42 @@ SETTLE = timedelta(minutes=20)
 """After this a provider's record of a minute counts as settled, where no setting says more."""
 
 
-def ready(ledger: Ledger, now: datetime, backoff: Backoff) -> np.ndarray:
+def ready(coverage: SessionCoverage, now: datetime, backoff: RetrySchedule) -> np.ndarray:
     """Give bool[symbols]: neither waiting for its next retry nor exhausted."""
-    waits = ledger.next_retry_at > to_instant(now)
-    return ~waits & (ledger.attempts <= len(backoff.waits))
+    waits = coverage.next_retry_at > to_instant(now)
+    return ~waits & (coverage.attempts <= len(backoff.waits))
 
 
-def worth_asking(
-    ledger: Ledger, now: datetime, *, backoff: Backoff, settle: timedelta = SETTLE
+def retryable(
+    coverage: SessionCoverage, now: datetime, *, backoff: RetrySchedule, settle: timedelta = SETTLE
 ) -> np.ndarray:
     """Give bool[symbols, width]: minutes a provider may tell something new about.
 
     A minute that was answered for while it was young is asked for again once it has
     settled, not before; that never holds up another minute of the same symbol.
     """
-    young = np.arange(ledger.grid.width) >= ledger.grid.due(now, settle.total_seconds())
-    return ready(ledger, now, backoff)[:, None] & ~(ledger.bits["asked"] & young)
+    young = np.arange(coverage.grid.width) >= coverage.grid.closed_slots(
+        now, settle.total_seconds()
+    )
+    return ready(coverage, now, backoff)[:, None] & ~(coverage.bits["asked"] & young)
 
 
-def find_need(
-    ledger: Ledger,
+def heal_range_of(
+    coverage: SessionCoverage,
     now: datetime,
     *,
     grace_s: float,
-    backoff: Backoff,
+    backoff: RetrySchedule,
     settle: timedelta = SETTLE,
-) -> Need | None:
-    """Give the span of minutes of one session that should be healed now, if any."""
-    mask = ledger.missing(ledger.grid.due(now, grace_s))
-    mask &= worth_asking(ledger, now, backoff=backoff, settle=settle)
+) -> HealRange | None:
+    """Return the span of minutes of one session that should be healed now, if any."""
+    mask = coverage.missing(coverage.grid.closed_slots(now, grace_s))
+    mask &= retryable(coverage, now, backoff=backoff, settle=settle)
     slots = np.flatnonzero(mask.any(axis=0))
     if not len(slots):
         return None
-    return Need(
-        ledger.session,
+    return HealRange(
+        coverage.session,
         int(slots[0]),
         int(slots[-1]),
         int(mask.sum()),
@@ -73,12 +75,12 @@ def find_need(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HealHistory:
     """What a sensor asked of one session so far: kept in its cursor."""
 
     count: int = 0
     """Runs asked for; part of every run key, as Dagster never forgets a used one."""
-    fruitless: int = 0
+    runs_without_progress: int = 0
     """Of these, how many in a row changed nothing."""
     missing: int = -1
     """Missing symbol-minutes when it was last asked."""
@@ -87,28 +89,30 @@ class Asked:
     """Last slot asked for; -1 where it is not known."""
 
 
-def decide(
-    needs: Iterable[Need],
-    asked: dict[date, Asked],
+def select_sessions(
+    needs: Iterable[HealRange],
+    asked: dict[date, HealHistory],
     now: datetime,
     *,
-    backoff: Backoff,
+    backoff: RetrySchedule,
     running: frozenset[date] = frozenset(),
     failed: frozenset[date] = frozenset(),
     sessions_max: int,
-) -> list[tuple[Need, Asked]]:
+) -> list[tuple[HealRange, HealHistory]]:
     """Choose the sessions to ask for now, newest first, and what to remember of each.
 
     A session whose run is still going is left alone; one whose last run changed
     nothing waits longer each time and is given up after the last wait. One whose
     last run failed (`failed`) waits as long even if its need has grown since.
     """
-    chosen: list[tuple[Need, Asked]] = []
+    chosen: list[tuple[HealRange, HealHistory]] = []
     for need in sorted(needs, key=lambda need: need.session, reverse=True):
-        before = asked.get(need.session, Asked())
+        before = asked.get(need.session, HealHistory())
         if need.session in running:
             continue
-        fruitless = _fruitless(need, before, failed=need.session in failed, backoff=backoff)
+        fruitless = _runs_without_progress(
+            need, before, failed=need.session in failed, backoff=backoff
+        )
         due = backoff.next_at(fruitless, before.at) if before.at else now
         if due is None or due > now:
             continue
@@ -130,18 +134,20 @@ def decide(
     return chosen
 
 
-def _fruitless(need: Need, before: Asked, *, failed: bool, backoff: Backoff) -> int:
+def _runs_without_progress(
+    need: HealRange, before: HealHistory, *, failed: bool, backoff: RetrySchedule
+) -> int:
     # As many minutes may be missing as before because others went missing: then the end moved.
     if need.minutes == before.missing and before.last in {-1, need.last}:
-        return before.fruitless + 1
+        return before.runs_without_progress + 1
     # A need that grows while its runs break is new, so it is spaced but never given up.
-    return min(before.fruitless + 1, len(backoff.waits)) if failed else 0
+    return min(before.runs_without_progress + 1, len(backoff.waits)) if failed else 0
 
 
 def latest_verification(
     closes_at: datetime, now: datetime, *, settle: timedelta, after: Iterable[timedelta]
 ) -> datetime | None:
-    """Give the newest time by which a session should have been verified; None: not yet.
+    """Return the newest time by which a session should have been verified; None: not yet.
 
     The first verification is due once the session has settled, further ones
     `after` the close: vendors' holes reopen and late trades change bars.
@@ -150,7 +156,7 @@ def latest_verification(
     return max(passed, default=None)
 
 
-def unverified(ledger: Ledger, since: datetime) -> np.ndarray:
+def unverified(coverage: SessionCoverage, since: datetime) -> np.ndarray:
     """Give bool[symbols]: not verified by a source of record since that time."""
     # A comparison with NaT is False: never verified counts as unverified.
-    return ~(ledger.verified_at >= to_instant(since))
+    return ~(coverage.verified_at >= to_instant(since))

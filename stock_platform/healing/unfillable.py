@@ -5,40 +5,42 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from stock_platform.domain.coverage import Ledger
-from stock_platform.healing.retry import Backoff
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.healing.retry import RetrySchedule
 
-PATIENCE = timedelta(days=1)
+GIVE_UP_AFTER = timedelta(days=1)
 """After the close and every wait of the backoff: what is missing then is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hopeless:
+class UnfillableMinutes:
     """The symbols of a session that lack minutes for good, and how many minutes."""
 
     symbols: tuple[str, ...]
     minutes: int
 
 
-def refused(ledger: Ledger) -> Hopeless:
-    """Give the missing minutes that a provider will not give."""
-    return _of(ledger, ledger.missing() & ledger.bits["refused"])
+def refused(coverage: SessionCoverage) -> UnfillableMinutes:
+    """Return the missing minutes that a provider will not give."""
+    return _of(coverage, coverage.missing() & coverage.bits["refused"])
 
 
-def exhausted(ledger: Ledger, now: datetime, backoff: Backoff) -> Hopeless:
-    """Give the missing minutes whose every try is used up; refused ones are told apart.
+def exhausted(
+    coverage: SessionCoverage, now: datetime, backoff: RetrySchedule
+) -> UnfillableMinutes:
+    """Return the missing minutes whose every try is used up; refused ones are told apart.
 
     That is where a symbol's failures exceed the waits, and, whatever was tried, a
     session that closed longer ago than all waits together.
     """
-    missing = ledger.missing() & ~ledger.bits["refused"]
-    waits = sum(backoff.waits, start=PATIENCE)
-    if now < ledger.grid.closes_at + waits:
-        spent = np.array([backoff.exhausted(int(failures)) for failures in ledger.attempts], bool)
+    missing = coverage.missing() & ~coverage.bits["refused"]
+    waits = sum(backoff.waits, start=GIVE_UP_AFTER)
+    if now < coverage.grid.closes_at + waits:
+        spent = np.array([backoff.exhausted(int(failures)) for failures in coverage.attempts], bool)
         missing &= spent[:, None]
-    return _of(ledger, missing)
+    return _of(coverage, missing)
 
 
-def _of(ledger: Ledger, mask: np.ndarray) -> Hopeless:
-    symbols = ledger.symbols[mask.any(axis=1)]
-    return Hopeless(tuple(str(symbol) for symbol in symbols), int(mask.sum()))
+def _of(coverage: SessionCoverage, mask: np.ndarray) -> UnfillableMinutes:
+    symbols = coverage.symbols[mask.any(axis=1)]
+    return UnfillableMinutes(tuple(str(symbol) for symbol in symbols), int(mask.sum()))

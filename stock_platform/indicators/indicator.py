@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 
 Unit = Literal["price", "volume", "percent", "points", "ratio"]
 """What a split does to a value: prices and volumes are rescaled, the others do not change."""
@@ -49,8 +49,8 @@ class Recursion:
     """
 
     state: tuple[Column, ...]
-    read: Callable[[Bars], Arrays]
-    step: Callable[[Arrays, Bars, Bars], tuple[Arrays, Arrays]]
+    read: Callable[[BarArrays], Arrays]
+    step: Callable[[Arrays, BarArrays, BarArrays], tuple[Arrays, Arrays]]
     weight: float | None
 
 
@@ -67,7 +67,7 @@ class Indicator:
     name: str
     title: str
     columns: tuple[Column, ...]
-    compute: Callable[[Bars], Arrays]
+    compute: Callable[[BarArrays], Arrays]
     warmup: int
     lookback: int
     timeframes: frozenset[Timeframe] = BOTH

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Indicator, Timeframe
 from stock_platform.indicators.library import momentum, returns, trend, volatility, volume
@@ -19,7 +19,7 @@ GROUP = "stock_platform.indicators"
 
 
 def builtin() -> list[Indicator]:
-    """Give the indicators of this package, in the order of their documentation."""
+    """Return the indicators of this package, in the order of their documentation."""
     return [
         trend.sma(),
         trend.ema(),
@@ -46,7 +46,7 @@ def builtin() -> list[Indicator]:
 
 
 def installed(added: Iterable[EntryPoint] | None = None) -> list[Indicator]:
-    """Give every indicator: the built-in ones, then those of entry points by name.
+    """Return every indicator: the built-in ones, then those of entry points by name.
 
     Raises `Permanent` naming the entry point that cannot be loaded or gives
     something else, and `Malformed` when two would write the same column.
@@ -79,20 +79,20 @@ def choose(
 
 
 def value_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Schema:
-    """Give the columns of a frame of values: the key, then every output."""
+    """Return the columns of a frame of values: the key, then every output."""
     key: dict[str, pl.DataType] = {"symbol": pl.String(), "session": pl.Date()}
     if timeframe == "minute":
-        key = {"symbol": pl.String(), "minute": INSTANT}
+        key = {"symbol": pl.String(), "minute": TIMESTAMP_US}
     return pl.Schema({**key, **{c.name: pl.Float64() for i in indicators for c in i.columns}})
 
 
 def state_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Schema:
-    """Give the columns of a frame of states.
+    """Return the columns of a frame of states.
 
     One row per symbol and session; `last` is the time of the last bar in it. Prices
     and volumes are in the scale of `session`.
     """
-    last = INSTANT if timeframe == "minute" else pl.Date()
+    last = TIMESTAMP_US if timeframe == "minute" else pl.Date()
     numbers = {column.name: pl.Float64() for i in indicators for column in i.state}
     return pl.Schema({"symbol": pl.String(), "session": pl.Date(), "last": last, **numbers})
 

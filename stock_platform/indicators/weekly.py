@@ -39,7 +39,7 @@ class Week:
 
     @classmethod
     def of(cls, calendar: Calendar, day: date) -> "Week":
-        """Give the week from Monday to Sunday that `day` lies in."""
+        """Return the week from Monday to Sunday that `day` lies in."""
         monday = day - timedelta(days=day.weekday())
         return cls(monday, tuple(calendar.sessions(monday, monday + timedelta(days=6))))
 
@@ -56,7 +56,7 @@ class Week:
 def weekly_performance(
     bars: pl.DataFrame, splits: pl.DataFrame, week: Week, symbols: Sequence[str]
 ) -> pl.DataFrame:
-    """Give one row of `PERFORMANCE` per symbol of the watchlist, by symbol.
+    """Return one row of `PERFORMANCE` per symbol of the watchlist, by symbol.
 
     `bars` are raw daily bars (domain.bar.DAILY_BARS), others than the week's are
     passed over. A symbol traded on some sessions only is measured over those.
@@ -96,7 +96,7 @@ class Mover:
 
 
 def best_and_worst(performance: pl.DataFrame) -> tuple[Mover, Mover] | None:
-    """Give the symbols of the highest and the lowest return; None when nothing traded.
+    """Return the symbols of the highest and the lowest return; None when nothing traded.
 
     Among equals the first in the alphabet is named; a single symbol is both.
     """

@@ -13,7 +13,7 @@ import polars as pl
 
 from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 
 PARTS_MAX = 64
 """Parts of one partition; the writer of one more folds them."""
@@ -21,18 +21,18 @@ LISTINGS_MAX = 10
 """Times a reader looks again because a fold took the parts it was about to read."""
 
 
-def keep_part(store: Store, table: str, partition: date, rows: pl.DataFrame) -> str:
-    """Write `rows` as a part unless the same rows are kept already; give its path."""
+def append(store: ObjectStore, table: str, partition: date, rows: pl.DataFrame) -> str:
+    """Write `rows` as a part unless the same rows are kept already; return its path."""
     # The digest is of the rows, not of the file: another release may compress differently.
     text = rows.with_columns(pl.col(pl.Datetime).dt.epoch("us")).write_csv()
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     path = tables.part(table, partition, digest)
-    store.create(path, parquet.encode(table, rows))
+    store.put_if_absent(path, parquet.encode(table, rows))
     return path
 
 
-def read_parts(store: Store, table: str, partition: date) -> tuple[pl.DataFrame, list[str]]:
-    """Give the rows of a partition, folded or not, and the paths of their parts."""
+def read_parts(store: ObjectStore, table: str, partition: date) -> tuple[pl.DataFrame, list[str]]:
+    """Return the rows of a partition, folded or not, and the paths of their parts."""
     schema = tables.TABLES[table].schema
     for _ in range(LISTINGS_MAX):
         paths = [entry.path for entry in store.list(tables.folder(table, partition))]
@@ -43,18 +43,18 @@ def read_parts(store: Store, table: str, partition: date) -> tuple[pl.DataFrame,
     raise TransientError(f"parts of {table} of {partition} kept vanishing while they were read")
 
 
-def fold(store: Store, table: str, partition: date, *, same: Sequence[str]) -> int:
-    """Unite a partition's parts into one; give how many went away. See `unite`."""
+def compact(store: ObjectStore, table: str, partition: date, *, same: Sequence[str]) -> int:
+    """Unite a partition's parts into one; return how many went away. See `unite`."""
     rows, paths = read_parts(store, table, partition)
     if len(paths) < 2:
         return 0
-    united = keep_part(store, table, partition, unite(rows, same=same))
+    united = append(store, table, partition, deduplicate(rows, same=same))
     gone = [path for path in paths if path != united]
     store.delete(gone)
     return len(gone)
 
 
-def unite(rows: pl.DataFrame, *, same: Sequence[str]) -> pl.DataFrame:
+def deduplicate(rows: pl.DataFrame, *, same: Sequence[str]) -> pl.DataFrame:
     """Keep one of the rows equal in `same`, the one observed first; order does not matter."""
     order = [*same, *(name for name in rows.columns if name not in same)]
     return rows.sort(order, nulls_last=True).unique(list(same), keep="first", maintain_order=True)

@@ -4,12 +4,12 @@ from datetime import date
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake import parquet
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import live_parts
 from stock_platform.lake.write import Published, publish_minute_bars
 
 
-def compact(store: Store, session: date) -> Published:
+def compact(store: ObjectStore, session: date) -> Published:
     """Merge the live parts into the session's object, then delete those merged.
 
     A part that arrives meanwhile is left for the next time. Stopped between

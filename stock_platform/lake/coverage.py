@@ -12,12 +12,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
-from stock_platform.domain.coverage import COUNTS, COVERAGE, Ledger, runs
+from stock_platform.domain.bars import TIMESTAMP_US
+from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage, runs
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import Conflict, Store
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError
 from stock_platform.lake.write import CONFLICTS_MAX
 
 SUMMARIES = pl.Schema(
@@ -28,9 +28,9 @@ SUMMARIES = pl.Schema(
         "symbols": pl.Int64(),
         **{name: pl.Int64() for name in COUNTS},
         "attempts_max": pl.Int64(),
-        "next_retry_at": INSTANT,
-        "checked_at": INSTANT,
-        "verified_at": INSTANT,
+        "next_retry_at": TIMESTAMP_US,
+        "checked_at": TIMESTAMP_US,
+        "verified_at": TIMESTAMP_US,
     }
 )
 """One row per session that has a ledger: its grid's width, the end of the slots counted, sums
@@ -49,8 +49,8 @@ _FOOTER = 65_536
 """More than the metadata of an object of two row groups (4 kB measured)."""
 
 
-def load(store: Store, grid: MinuteGrid) -> Ledger | None:
-    """Give a session's ledger; None when there is none for a grid of this width.
+def load(store: ObjectStore, grid: MinuteGrid) -> SessionCoverage | None:
+    """Return a session's ledger; None when there is none for a grid of this width.
 
     A ledger kept with regular hours says nothing of the extended ones: after
     the setting changes it is derived anew.
@@ -60,12 +60,12 @@ def load(store: Store, grid: MinuteGrid) -> Ledger | None:
 
 
 def update(
-    store: Store,
+    store: ObjectStore,
     grid: MinuteGrid,
-    change: Callable[[Ledger | None], Ledger],
+    change: Callable[[SessionCoverage | None], SessionCoverage],
     *,
     due: int | None = None,
-) -> Ledger:
+) -> SessionCoverage:
     """Apply `change` to the stored ledger and keep the result; give it.
 
     `change` may be called again on a newer ledger when another writer was
@@ -76,24 +76,24 @@ def update(
     path = tables.data("coverage", grid.session)
     for _ in range(CONFLICTS_MAX):
         found = store.get(path)
-        ledger = change(_decode(grid, found[0]) if found else None)
-        if due is None and ledger.checked_at is not None:
-            end = grid.due(ledger.checked_at, 0)
+        coverage = change(_decode(grid, found[0]) if found else None)
+        if due is None and coverage.checked_at is not None:
+            end = grid.closed_slots(coverage.checked_at, 0)
         else:
             end = due
-        data = _encode(grid, ledger.to_frame(end), grid.end if end is None else end)
+        data = _encode(grid, coverage.to_frame(end), grid.end if end is None else end)
         if found and found[0] == data:
-            return ledger
+            return coverage
         try:
-            store.replace(path, data, found[1] if found else None)
-        except Conflict:
+            store.put_if_match(path, data, found[1] if found else None)
+        except VersionConflictError:
             continue
-        return ledger
+        return coverage
     raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
 
 
-def summaries(store: Store, sessions: Iterable[date]) -> pl.DataFrame:
-    """Give a row of `SUMMARIES` for every one of `sessions` that has a ledger, in their order."""
+def summaries(store: ObjectStore, sessions: Iterable[date]) -> pl.DataFrame:
+    """Return a row of `SUMMARIES` for every one of `sessions` that has a ledger, in their order."""
     asked = list(sessions)
     with ThreadPoolExecutor(_READERS) as readers:
         found = list(readers.map(lambda session: _summary(store, session), asked))
@@ -102,7 +102,7 @@ def summaries(store: Store, sessions: Iterable[date]) -> pl.DataFrame:
         for session, known in zip(asked, found, strict=True)
         if known is not None
     ]
-    instants = [name for name, dtype in SUMMARIES.items() if dtype == INSTANT]
+    instants = [name for name, dtype in SUMMARIES.items() if dtype == TIMESTAMP_US]
     text = pl.Schema({**SUMMARIES, **{name: pl.Int64() for name in instants}})
     frame = pl.DataFrame(rows, schema=text)
     return frame.with_columns(pl.from_epoch(name, "us") for name in instants).with_columns(
@@ -110,8 +110,8 @@ def summaries(store: Store, sessions: Iterable[date]) -> pl.DataFrame:
     )
 
 
-def missing_ranges(store: Store, grids: Iterable[MinuteGrid]) -> pl.DataFrame:
-    """Give every run of missing minutes of many sessions as a frame of `RANGES`.
+def missing_ranges(store: ObjectStore, grids: Iterable[MinuteGrid]) -> pl.DataFrame:
+    """Return every run of missing minutes of many sessions as a frame of `RANGES`.
 
     Sessions without a ledger of their grid's width give no row. Only minutes
     due when the ledger was kept count.
@@ -140,9 +140,9 @@ def _encode(grid: MinuteGrid, frame: pl.DataFrame, due: int) -> bytes:
     return parquet.encode("coverage", frame, **notes)
 
 
-def _summary(store: Store, session: date) -> dict[str, int | None] | None:
+def _summary(store: ObjectStore, session: date) -> dict[str, int | None] | None:
     path = tables.data("coverage", session)
-    end = store.tail(path, _FOOTER)
+    end = store.get_suffix(path, _FOOTER)
     if end is None:
         return None
     notes = parquet.notes(end)
@@ -150,7 +150,7 @@ def _summary(store: Store, session: date) -> dict[str, int | None] | None:
     return json.loads(notes[_SUMMARY])
 
 
-def _ranges(store: Store, grid: MinuteGrid) -> pl.DataFrame:
+def _ranges(store: ObjectStore, grid: MinuteGrid) -> pl.DataFrame:
     path = tables.data("coverage", grid.session)
     found = store.get(path)
     notes = parquet.notes(found[0]) if found else {}
@@ -177,8 +177,8 @@ def _ranges(store: Store, grid: MinuteGrid) -> pl.DataFrame:
     )
 
 
-def _decode(grid: MinuteGrid, data: bytes) -> Ledger | None:
+def _decode(grid: MinuteGrid, data: bytes) -> SessionCoverage | None:
     path = tables.data("coverage", grid.session)
     if parquet.notes(data).get(_WIDTH) != str(grid.width):
         return None
-    return Ledger.from_frame(grid, parquet.decode(path, data, COVERAGE))
+    return SessionCoverage.from_frame(grid, parquet.decode(path, data, COVERAGE))

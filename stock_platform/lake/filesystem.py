@@ -16,7 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from stock_platform.lake.object_store import Conflict, Entry, Version, checked
+from stock_platform.lake.object_store import (
+    ObjectMeta,
+    Version,
+    VersionConflictError,
+    validated_path,
+)
 
 LOCKS_MAX = 256
 """Lock files are stripes over all objects, so their number is bounded."""
@@ -29,13 +34,13 @@ _UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
-class DiskStore:
+class FileStore:
     """A folder as a store. Every process may have its own; the locks are the system's."""
 
     folder: Path
 
     @classmethod
-    def open(cls, folder: str | Path) -> "DiskStore":
+    def open(cls, folder: str | Path) -> "FileStore":
         """Open a folder, making it when missing, and clear away what dead writers left."""
         store = cls(Path(folder).expanduser().absolute())
         for name in (_LOCKS, _UNFINISHED):
@@ -51,34 +56,34 @@ class DiskStore:
         return str(self.folder)
 
     def uri(self, path: str) -> str:
-        return str(self.folder / checked(path))
+        return str(self.folder / validated_path(path))
 
     def get(self, path: str) -> tuple[bytes, Version] | None:
         try:
-            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+            with (self.folder / validated_path(path)).open("rb", buffering=0) as file:
                 return file.readall(), _version(os.fstat(file.fileno()))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def tail(self, path: str, size: int) -> bytes | None:
+    def get_suffix(self, path: str, size: int) -> bytes | None:
         try:
-            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+            with (self.folder / validated_path(path)).open("rb", buffering=0) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - size))
                 return file.readall()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+    def get_range(self, path: str, start: int, size: int, expected: Version) -> bytes:
         try:
-            with (self.folder / checked(path)).open("rb", buffering=0) as file:
+            with (self.folder / validated_path(path)).open("rb", buffering=0) as file:
                 if _version(os.fstat(file.fileno())) == expected:
                     return os.pread(file.fileno(), size, start)
         except (FileNotFoundError, NotADirectoryError):
             pass
-        raise Conflict(f"{path} was replaced while it was read")
+        raise VersionConflictError(f"{path} was replaced while it was read")
 
-    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
-        target = self.folder / checked(path)
+    def put_if_match(self, path: str, data: bytes, expected: Version | None) -> Version:
+        target = self.folder / validated_path(path)
         unfinished = self.folder / _UNFINISHED / f"{uuid4().hex}.tmp"
         try:
             # The slow part, writing to the platter, happens before the lock is taken.
@@ -89,7 +94,7 @@ class DiskStore:
             with self._locked(path):
                 found = _stat(target)
                 if (_version(found) if found else None) != expected:
-                    raise Conflict(f"{path} was replaced by another writer")
+                    raise VersionConflictError(f"{path} was replaced by another writer")
                 # Strictly rising times make (time, size, inode) a version even when the
                 # system gives a freed inode to the next file within one tick of its clock.
                 now = max(time.time_ns(), found.st_mtime_ns + 1 if found else 0)
@@ -101,23 +106,23 @@ class DiskStore:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def create(self, path: str, data: bytes) -> bool:
-        if (self.folder / checked(path)).exists():
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        if (self.folder / validated_path(path)).exists():
             return False
         try:
-            self.replace(path, data, None)
-        except Conflict:
+            self.put_if_match(path, data, None)
+        except VersionConflictError:
             return False
         return True
 
     def folders(self, prefix: str) -> list[str]:
-        inside = checked(prefix) if prefix else ""
+        inside = validated_path(prefix) if prefix else ""
         return sorted(item.name for item in self._scan(inside) if item.is_dir())
 
     def delete(self, paths: list[str]) -> None:
         for path in paths:
             with self._locked(path):
-                (self.folder / checked(path)).unlink(missing_ok=True)
+                (self.folder / validated_path(path)).unlink(missing_ok=True)
 
     def _scan(self, inside: str) -> list[os.DirEntry[str]]:
         try:
@@ -138,9 +143,9 @@ class DiskStore:
         finally:
             os.close(descriptor)
 
-    def list(self, prefix: str) -> list[Entry]:
-        found: list[Entry] = []
-        folders = [checked(prefix)] if prefix else [""]
+    def list(self, prefix: str) -> list[ObjectMeta]:
+        found: list[ObjectMeta] = []
+        folders = [validated_path(prefix)] if prefix else [""]
         while folders:
             inside = folders.pop()
             for item in self._scan(inside):
@@ -172,9 +177,9 @@ def _version(stat: os.stat_result) -> Version:
     return Version(f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}")
 
 
-def _entry(path: str, stat: os.stat_result) -> Entry:
+def _entry(path: str, stat: os.stat_result) -> ObjectMeta:
     modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-    return Entry(path, stat.st_size, modified_at, _version(stat))
+    return ObjectMeta(path, stat.st_size, modified_at, _version(stat))
 
 
 def _make_folder(folder: Path) -> None:

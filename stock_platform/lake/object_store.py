@@ -18,12 +18,12 @@ Version = NewType("Version", str)
 """Names one state of one object; opaque, compared only by the store that gave it."""
 
 
-class Conflict(TransientError):
+class VersionConflictError(TransientError):
     """Somebody else replaced the object since it was read: read it again, merge again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ObjectMeta:
     """One object of a listing."""
 
     path: str
@@ -32,7 +32,7 @@ class Entry:
     version: Version
 
 
-class Store(Protocol):
+class ObjectStore(Protocol):
     """Objects under slash-separated relative paths."""
 
     @property
@@ -45,18 +45,18 @@ class Store(Protocol):
         ...
 
     def get(self, path: str) -> tuple[bytes, Version] | None:
-        """Give an object's bytes and version by one open; None when there is none."""
+        """Return an object's bytes and version by one open; None when there is none."""
         ...
 
-    def tail(self, path: str, size: int) -> bytes | None:
-        """Give the last `size` bytes of an object (all of a smaller one) by one open."""
+    def get_suffix(self, path: str, size: int) -> bytes | None:
+        """Return the last `size` bytes of an object (all of a smaller one) by one open."""
         ...
 
-    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+    def get_range(self, path: str, start: int, size: int, expected: Version) -> bytes:
         """Give `size` bytes from `start`; raise `Conflict` when it is not `expected` any more."""
         ...
 
-    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+    def put_if_match(self, path: str, data: bytes, expected: Version | None) -> Version:
         """Write the object if it still is `expected` (None: if there is none).
 
         Raises `Conflict` otherwise. Readers see the old bytes or the new ones;
@@ -64,40 +64,40 @@ class Store(Protocol):
         """
         ...
 
-    def create(self, path: str, data: bytes) -> bool:
+    def put_if_absent(self, path: str, data: bytes) -> bool:
         """Write an object that never changes; False when it was there already."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
-        """Give the names of the folders right below the folder `prefix`, sorted."""
+        """Return the names of the folders right below the folder `prefix`, sorted."""
         ...
 
     def delete(self, paths: list[str]) -> None:
         """Remove objects; one that is gone already is passed over."""
         ...
 
-    def list(self, prefix: str) -> list[Entry]:
-        """Give every object below the folder `prefix`, sorted by path."""
+    def list(self, prefix: str) -> list[ObjectMeta]:
+        """Return every object below the folder `prefix`, sorted by path."""
         ...
 
 
-def open_store(settings: LakeSettings) -> Store:
+def open_store(settings: LakeSettings) -> ObjectStore:
     """Open the lake the settings name: a folder (made when missing) or an S3 prefix."""
     if "://" not in settings.lake:
-        from stock_platform.lake.filesystem import DiskStore
+        from stock_platform.lake.filesystem import FileStore
 
-        return DiskStore.open(settings.lake)
+        return FileStore.open(settings.lake)
     url = urlsplit(settings.lake)
     if url.scheme != "s3" or not url.netloc:
         raise PermanentError(
             f"STOCKS_LAKE is a folder or s3://bucket/prefix, found {settings.lake!a}"
         )
-    from stock_platform.lake.s3 import S3Lake
+    from stock_platform.lake.s3 import S3ObjectStore
 
-    return S3Lake.open(settings, bucket=url.netloc, prefix=url.path.strip("/"))
+    return S3ObjectStore.open(settings, bucket=url.netloc, prefix=url.path.strip("/"))
 
 
-def checked(path: str) -> str:
+def validated_path(path: str) -> str:
     """Give `path` back when it stays inside the lake; raise `Permanent` when it does not."""
     parts = path.split("/")
     if not path or any(part in {"", ".", ".."} or part.startswith(".") for part in parts):

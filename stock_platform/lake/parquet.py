@@ -33,7 +33,7 @@ def encode(table: str, frame: pl.DataFrame, **notes: str) -> bytes:
 def decode(
     path: str, data: bytes, schema: pl.Schema | None = None, *, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Read Parquet bytes; raise `Permanent` for what this release can not read.
+    """Read Parquet bytes; raise `Permanent` for what this release cannot read.
 
     With `schema` the columns must be exactly those, in any order; `path` is
     only for the message.

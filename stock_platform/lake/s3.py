@@ -15,7 +15,12 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.object_store import Conflict, Entry, Version, checked
+from stock_platform.lake.object_store import (
+    ObjectMeta,
+    Version,
+    VersionConflictError,
+    validated_path,
+)
 from stock_platform.settings import LakeSettings
 
 RETRIES_MAX = 5
@@ -24,7 +29,7 @@ RETRY_FOR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class S3Lake:
+class S3ObjectStore:
     """A prefix of a bucket as a store."""
 
     bucket: str
@@ -32,7 +37,7 @@ class S3Lake:
     objects: S3Store
 
     @classmethod
-    def open(cls, settings: LakeSettings, *, bucket: str, prefix: str) -> "S3Lake":
+    def open(cls, settings: LakeSettings, *, bucket: str, prefix: str) -> "S3ObjectStore":
         """Open a prefix with the keys of `settings`, or with those AWS finds by itself."""
         config: dict[str, str] = {"region": settings.s3_region}
         if settings.s3_endpoint:
@@ -55,48 +60,48 @@ class S3Lake:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def uri(self, path: str) -> str:
-        return f"{self.root}/{checked(path)}"
+        return f"{self.root}/{validated_path(path)}"
 
     def get(self, path: str) -> tuple[bytes, Version] | None:
         with _translated("GET", path):
             try:
-                found = self.objects.get(checked(path))
+                found = self.objects.get(validated_path(path))
             except FileNotFoundError:
                 return None
             return bytes(found.bytes()), Version(found.meta["e_tag"] or "")
 
-    def tail(self, path: str, size: int) -> bytes | None:
+    def get_suffix(self, path: str, size: int) -> bytes | None:
         with _translated("GET", path):
             try:
-                found = self.objects.get(checked(path), options={"range": {"suffix": size}})
+                found = self.objects.get(validated_path(path), options={"range": {"suffix": size}})
             except FileNotFoundError:
                 return None
             return bytes(found.bytes())
 
-    def piece(self, path: str, start: int, size: int, expected: Version) -> bytes:
+    def get_range(self, path: str, start: int, size: int, expected: Version) -> bytes:
         with _translated("GET", path):
             options = {"range": (start, start + size), "if_match": str(expected)}
             try:
-                found = self.objects.get(checked(path), options=options)  # pyright: ignore[reportArgumentType]
+                found = self.objects.get(validated_path(path), options=options)  # pyright: ignore[reportArgumentType]
             except FileNotFoundError:
-                raise Conflict(f"{path} was deleted while it was read") from None
+                raise VersionConflictError(f"{path} was deleted while it was read") from None
             return bytes(found.bytes())
 
-    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+    def put_if_match(self, path: str, data: bytes, expected: Version | None) -> Version:
         mode = "create" if expected is None else {"e_tag": str(expected)}
         with _translated("PUT", path):
             # In one piece: a condition on a multipart upload is only checked at its end.
-            put = self.objects.put(checked(path), data, mode=mode, use_multipart=False)  # pyright: ignore[reportArgumentType]
+            put = self.objects.put(validated_path(path), data, mode=mode, use_multipart=False)  # pyright: ignore[reportArgumentType]
             return Version(put["e_tag"] or "")
 
-    def create(self, path: str, data: bytes) -> bool:
+    def put_if_absent(self, path: str, data: bytes) -> bool:
         for _ in range(RETRIES_MAX):
             try:
-                self.replace(path, data, None)
-            except Conflict:
+                self.put_if_match(path, data, None)
+            except VersionConflictError:
                 # 412 says that the object is there, 409 only that somebody else writes it too
                 # and may yet fail: the client does not tell them apart, the object does.
-                if self.tail(path, 1) is not None:
+                if self.get_suffix(path, 1) is not None:
                     return False
                 continue
             return True
@@ -104,19 +109,19 @@ class S3Lake:
 
     def folders(self, prefix: str) -> list[str]:
         with _translated("LIST", prefix):
-            inside = checked(prefix) if prefix else None
+            inside = validated_path(prefix) if prefix else None
             found = self.objects.list_with_delimiter(inside)["common_prefixes"]
         return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def delete(self, paths: list[str]) -> None:
         with _translated("DELETE", paths[0] if paths else ""):
-            self.objects.delete([checked(path) for path in paths])
+            self.objects.delete([validated_path(path) for path in paths])
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> list[ObjectMeta]:
         with _translated("LIST", prefix):
-            inside = checked(prefix) if prefix else None
+            inside = validated_path(prefix) if prefix else None
             found = [
-                Entry(
+                ObjectMeta(
                     item["path"], item["size"], item["last_modified"], Version(item["e_tag"] or "")
                 )
                 for page in self.objects.list(inside)
@@ -130,10 +135,10 @@ def _translated(verb: str, path: str) -> Generator[None]:
     """Turn the client's errors into ours; their texts may hold a host or a whole answer."""
     try:
         yield
-    except Conflict:
+    except VersionConflictError:
         raise
     except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
-        raise Conflict(f"{path} was replaced by another writer") from None
+        raise VersionConflictError(f"{path} was replaced by another writer") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise PermanentError(f"S3 {verb} {path} is not allowed: {_status(error)}") from None
     except (exceptions.BaseError, OSError) as error:

@@ -9,14 +9,14 @@ from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import Conflict, Entry, Store
+from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
 from stock_platform.lake.write import CONFLICTS_MAX, require_session
 
 
 def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path names them
-    store: Store, session: date, label: str, writer: str, bars: pl.DataFrame
+    store: ObjectStore, session: date, label: str, writer: str, bars: pl.DataFrame
 ) -> str:
-    """Keep the bars that closed with minute `label` ("0931", New York); give the part's URI.
+    """Keep the bars that closed with minute `label` ("0931", New York); return the part's URI.
 
     Parts never change: the same bars again are the same part, other bars under
     a used label become a part of their own. Bars re-sent for an earlier minute
@@ -26,28 +26,30 @@ def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path na
     require_session(bars, session)
     data = parquet.encode("minute_bars_live", bars.sort("symbol", "minute"))
     path = tables.live_part(session, label, writer)
-    if not store.create(path, data):
+    if not store.put_if_absent(path, data):
         found = store.get(path)
         if found is None or found[0] != data:
             digest = hashlib.sha256(data).hexdigest()[:12]
             path = tables.live_part(session, label, writer, digest)
-            store.create(path, data)
+            store.put_if_absent(path, data)
     return store.uri(path)
 
 
-def live_parts(store: Store, session: date) -> list[Entry]:
-    """Give the parts of a session that are not compacted yet, in the order of their minutes."""
+def live_parts(store: ObjectStore, session: date) -> list[ObjectMeta]:
+    """Return the parts of a session that are not compacted yet, in the order of their minutes."""
     return store.list(tables.folder("minute_bars_live", session))
 
 
-def part_rows(store: Store, entry: Entry) -> int | None:
+def part_rows(store: ObjectStore, entry: ObjectMeta) -> int | None:
     """Count the bars of one part; None when it was compacted meanwhile."""
     got = store.get(entry.path)
     return parquet.decode(entry.path, got[0], columns=["symbol"]).height if got else None
 
 
-def write_connections(store: Store, session: date, writer: str, connections: pl.DataFrame) -> str:
-    """Put one writer's connections of a session, all it knows of; give the URI.
+def write_connections(
+    store: ObjectStore, session: date, writer: str, connections: pl.DataFrame
+) -> str:
+    """Put one writer's connections of a session, all it knows of; return the URI.
 
     A row known before and absent now stays: a restarted sidecar need not
     remember what it wrote.
@@ -57,19 +59,21 @@ def write_connections(store: Store, session: date, writer: str, connections: pl.
     for _ in range(CONFLICTS_MAX):
         found = store.get(path)
         known = parquet.decode(path, found[0], CONNECTIONS) if found else connections.clear()
-        merged = _unite_connections(known, connections)
+        merged = _deduplicate_connections(known, connections)
         if found and merged.equals(known):
             return store.uri(path)
         try:
-            store.replace(path, parquet.encode("stream_log", merged), found[1] if found else None)
-        except Conflict:
+            store.put_if_match(
+                path, parquet.encode("stream_log", merged), found[1] if found else None
+            )
+        except VersionConflictError:
             continue
         return store.uri(path)
     raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
 
 
-def read_connections(store: Store, session: date) -> pl.DataFrame:
-    """Give every writer's connections of a session."""
+def read_connections(store: ObjectStore, session: date) -> pl.DataFrame:
+    """Return every writer's connections of a session."""
     found = [
         parquet.decode(entry.path, got[0], CONNECTIONS)
         for entry in store.list(tables.folder("stream_log", session))
@@ -78,7 +82,7 @@ def read_connections(store: Store, session: date) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=CONNECTIONS), *found])
 
 
-def _unite_connections(*frames: pl.DataFrame) -> pl.DataFrame:
+def _deduplicate_connections(*frames: pl.DataFrame) -> pl.DataFrame:
     """Of one connection and channel, keep the row that saw life last, then the ended one."""
     key = list(tables.TABLES["stream_log"].key)
     rows = pl.concat([frame.select(list(CONNECTIONS)) for frame in frames])

@@ -30,9 +30,9 @@ from stock_platform.domain.reference import (
     SYMBOLS,
     SYMBOLS_KEY,
 )
-from stock_platform.domain.responses import ANSWERS
+from stock_platform.domain.responses import PROVIDER_RESPONSES
 from stock_platform.errors import InvalidDataError, PermanentError
-from stock_platform.healing.daily import DAILY_ANSWERS, DAILY_ANSWERS_KEY
+from stock_platform.healing.daily import DAILY_RESPONSES, DAILY_RESPONSES_KEY
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION
 
 SCHEMA_VERSION = 1
@@ -60,10 +60,10 @@ _TABLES = (
     Table("minute_bars", MINUTE_BARS, _BAR_KEY, "session"),
     Table("minute_bars_live", MINUTE_BARS, _BAR_KEY, "session", parts=True),
     Table("daily_bars", DAILY_BARS, ("symbol", "session"), "year"),
-    Table("daily_answers", DAILY_ANSWERS, DAILY_ANSWERS_KEY, "year"),
+    Table("daily_answers", DAILY_RESPONSES, DAILY_RESPONSES_KEY, "year"),
     Table("raw_quotes", RAW_QUOTES, QUOTE_KEY, "session"),
     Table("coverage", COVERAGE, ("symbol",), "session"),
-    Table("answers", ANSWERS, tuple(ANSWERS), "session", parts=True),
+    Table("answers", PROVIDER_RESPONSES, tuple(PROVIDER_RESPONSES), "session", parts=True),
     Table("stream_log", CONNECTIONS, ("writer", "connection", "channel"), "session", parts=True),
     Table("quarantine", REJECTED, tuple(REJECTED), "on", parts=True),
     Table("bar_differences", DIFFERENCES, _BAR_KEY, "session"),

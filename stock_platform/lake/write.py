@@ -17,7 +17,7 @@ from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import Conflict, Store, Version
+from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
 from stock_platform.lake.quarantine import keep
 
 CONFLICTS_MAX = 50
@@ -52,7 +52,7 @@ class _Target:
     merge: Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def publish_minute_bars(store: Store, session: date, bars: pl.DataFrame) -> Published:
+def publish_minute_bars(store: ObjectStore, session: date, bars: pl.DataFrame) -> Published:
     """Merge bars of one session into the lake, the best revision of each winning.
 
     Raises `Permanent` when a row belongs to another session or the columns are
@@ -65,7 +65,7 @@ def publish_minute_bars(store: Store, session: date, bars: pl.DataFrame) -> Publ
     )
 
 
-def publish_daily_bars(store: Store, bars: pl.DataFrame) -> list[Published]:
+def publish_daily_bars(store: ObjectStore, bars: pl.DataFrame) -> list[Published]:
     """Merge daily bars into the objects of their years, oldest year first."""
     parquet.require("daily_bars to publish", bars, bar.DAILY_BARS)
     if bars["session"].null_count():
@@ -74,14 +74,14 @@ def publish_daily_bars(store: Store, bars: pl.DataFrame) -> list[Published]:
     return [_publish_year(store, year, bars) for year in years]
 
 
-def _publish_year(store: Store, year: int, bars: pl.DataFrame) -> Published:
+def _publish_year(store: ObjectStore, year: int, bars: pl.DataFrame) -> Published:
     rows = bars.filter(pl.col("session").dt.year() == year)
     return _publish(
         store, "daily_bars", year, lambda stored: bar.merge(bar.DAILY_BARS, stored, rows)
     )
 
 
-def publish_quotes(store: Store, session: date, quotes: pl.DataFrame) -> Published:
+def publish_quotes(store: ObjectStore, session: date, quotes: pl.DataFrame) -> Published:
     """Merge polled quotes of one session; of one key the first observation stays."""
     parquet.require("raw_quotes to publish", quotes, RAW_QUOTES)
     require_session(quotes, session)
@@ -89,7 +89,7 @@ def publish_quotes(store: Store, session: date, quotes: pl.DataFrame) -> Publish
 
 
 def publish_table(
-    store: Store,
+    store: ObjectStore,
     table: str,
     partition: tables.Partition,
     frame: pl.DataFrame,
@@ -115,8 +115,8 @@ def publish_table(
     return _replace(store, _Target(table, partition, tuple(key), None, merge))
 
 
-def quarantine(store: Store, rejected: pl.DataFrame) -> int:
-    """Keep rejected rows under the day they were first seen; give how many were new.
+def quarantine(store: ObjectStore, rejected: pl.DataFrame) -> int:
+    """Keep rejected rows under the day they were first seen; return how many were new.
 
     A row refused again on the same day, alone or among others, adds nothing.
     """
@@ -125,7 +125,7 @@ def quarantine(store: Store, rejected: pl.DataFrame) -> int:
 
 
 def _publish(
-    store: Store,
+    store: ObjectStore,
     table: str,
     partition: tables.Partition,
     merge: Callable[[pl.DataFrame], pl.DataFrame],
@@ -134,7 +134,7 @@ def _publish(
     return _replace(store, _Target(table, partition, known.key, known.schema, merge))
 
 
-def _replace(store: Store, target: _Target) -> Published:
+def _replace(store: ObjectStore, target: _Target) -> Published:
     path = tables.data(target.table, target.partition)
     for _ in range(CONFLICTS_MAX):
         found = store.get(path)
@@ -146,8 +146,8 @@ def _replace(store: Store, target: _Target) -> Published:
         data = parquet.encode(target.table, merged) if found is None or written else found[0]
         if written:
             try:
-                store.replace(path, data, found[1] if found else None)
-            except Conflict:
+                store.put_if_match(path, data, found[1] if found else None)
+            except VersionConflictError:
                 continue
         return Published(
             target.table,
@@ -207,7 +207,7 @@ def _merge_keyed(
 
 
 def _rising(rows: pl.DataFrame, key: list[str]) -> bool:
-    """Say whether each row's key is above that of the row before it."""
+    """Return whether each row's key is above that of the row before it."""
     above, same = pl.lit(value=False), pl.lit(value=True)
     for name in key:
         before = pl.col(name).shift()

@@ -14,12 +14,13 @@ from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.healing.liveness import silent_channels
 from stock_platform.healing.unfillable import exhausted, refused
 from stock_platform.indicators.weekly import Week
-from stock_platform.lake import coverage, read
-from stock_platform.lake.answers import read_answers
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake import read
+from stock_platform.lake.responses import read_responses
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import Alert, Kind
-from stock_platform.settings import FollowingSettings
+from stock_platform.settings import AutomationSettings
 
 REPORT_DUE = time(16, tzinfo=UTC)
 """On the Saturday of the week."""
@@ -37,12 +38,12 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class AlertRules:
     """One look at a lake at one time."""
 
-    knowledge: Knowledge
+    context: LakeContext
     now: datetime
-    following: FollowingSettings
+    following: AutomationSettings
     dagster_url: str
 
     def gaps(self) -> Iterator[Alert]:
@@ -50,7 +51,7 @@ class Watch:
         older: list[date] = []
         told = 0
         for session in self._sessions_with_missing():
-            alerts = list(self._gaps_of(self.knowledge.calendar.grid(session)))
+            alerts = list(self._gaps_of(self.context.calendar.grid(session)))
             told += bool(alerts)
             if alerts and told > SESSIONS_TOLD_MAX:
                 older.append(session)
@@ -67,15 +68,15 @@ class Watch:
 
     def _sessions_with_missing(self) -> list[date]:
         """Give them newest first, from one scan of counts."""
-        known = coverage.summaries(self.knowledge.store, self.knowledge.sessions(self.now))
+        known = coverage_table.summaries(self.context.store, self.context.sessions(self.now))
         missing = known.filter(pl.col("missing") > 0)
         return sorted(missing["session"].to_list(), reverse=True)
 
     def _gaps_of(self, grid: MinuteGrid) -> Iterator[Alert]:
-        ledger, session = self.knowledge.ledger(grid), grid.session
-        if symbols := set(refused(ledger).symbols):
-            answers = read_answers(self.knowledge.store, session)
-            said = answers.filter(pl.col("outcome") == "refused")
+        coverage, session = self.context.coverage(grid), grid.session
+        if symbols := set(refused(coverage).symbols):
+            responses = read_responses(self.context.store, session)
+            said = responses.filter(pl.col("outcome") == "refused")
             for (provider,), rows in said.group_by("provider", maintain_order=True):
                 asked = set(rows["symbol"])
                 concerned = sorted(symbols if "*" in asked else symbols & asked)
@@ -83,7 +84,7 @@ class Watch:
                     yield messages.refused_gap(
                         session, concerned, str(provider), dagster_url=self.dagster_url
                     )
-        given_up = exhausted(ledger, self.now, self.knowledge.rules.backoff)
+        given_up = exhausted(coverage, self.now, self.context.policy.retry)
         if given_up.minutes:
             yield messages.exhausted_gap(
                 session, given_up.symbols, given_up.minutes, dagster_url=self.dagster_url
@@ -98,17 +99,17 @@ class Watch:
     def report(self) -> Iterator[Alert]:
         """Speak of the newest report that is due and not sent; only where one is mailed."""
         late = timedelta(hours=self.following.report_late_after_hours)
-        week = Week.of(self.knowledge.calendar, (self.now - late).date())
+        week = Week.of(self.context.calendar, (self.now - late).date())
         if datetime.combine(week.monday + timedelta(days=5), REPORT_DUE) + late > self.now:
-            week = Week.of(self.knowledge.calendar, week.monday - timedelta(days=1))
+            week = Week.of(self.context.calendar, week.monday - timedelta(days=1))
         due_at = datetime.combine(week.monday + timedelta(days=5), REPORT_DUE)
         if not week.sessions or self.now - due_at > REPORT_LATE_FOR:
             return
         # Charts come with it: a second of imports that only who mails reports needs.
-        from stock_platform.serving.report.delivery import Sending, record_path
+        from stock_platform.serving.report.delivery import MailRecord, record_path
 
-        found = self.knowledge.store.get(record_path(week))
-        record = msgspec.json.decode(found[0], type=Sending) if found else None
+        found = self.context.store.get(record_path(week))
+        record = msgspec.json.decode(found[0], type=MailRecord) if found else None
         if record is not None and record.state == "sent":
             return
         reason = f"Its mail is {record.state!r}." if record else "Nobody has begun to send it."
@@ -117,11 +118,11 @@ class Watch:
     def stale(self) -> Iterator[Alert]:
         """Speak of datasets that lack a session that closed some hours ago."""
         patience = timedelta(hours=self.following.stale_after_hours)
-        expected = self.knowledge.calendar.latest_closed(self.now - patience)
-        last = self.knowledge.market.last_session
+        expected = self.context.calendar.latest_closed(self.now - patience)
+        last = self.context.market.last_session
         expected = min(expected, last) if last else expected
         for dataset, table in STATES.items():
-            present = read.sessions_present(self.knowledge.store, table)
+            present = read.sessions_present(self.context.store, table)
             newest = max(present, default=None)
             if newest is None or newest < expected:
                 yield messages.stale_data(dataset, newest, expected, dagster_url=self.dagster_url)

@@ -4,23 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
-from stock_platform.healing.apply_response import Rules
+from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import carry_history, derive
-from stock_platform.healing.retry import Backoff
-from stock_platform.lake import coverage, read, stream_parts
-from stock_platform.lake.answers import read_answers
-from stock_platform.lake.object_store import Store
-from stock_platform.pipelines.universe import expected_symbols
+from stock_platform.healing.retry import RetrySchedule
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake import read, stream_parts
+from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.responses import read_responses
+from stock_platform.pipelines.universe import universe_on
 from stock_platform.settings import HealingSettings, MarketSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class LakeContext:
     """One lake, read with the settings that say what it should hold."""
 
-    store: Store
+    store: ObjectStore
     market: MarketSettings
     healing: HealingSettings
 
@@ -29,10 +30,10 @@ class Knowledge:
         return self.market.calendar()
 
     @property
-    def rules(self) -> Rules:
-        return Rules(
+    def policy(self) -> SettlementPolicy:
+        return SettlementPolicy(
             timedelta(minutes=self.healing.settle_minutes),
-            Backoff.from_minutes(self.healing.backoff_minutes),
+            RetrySchedule.from_minutes(self.healing.backoff_minutes),
         )
 
     @property
@@ -40,32 +41,32 @@ class Knowledge:
         return self.healing.grace_minutes * 60
 
     def sessions(self, now: datetime) -> list[date]:
-        """Give the sessions the lake should hold as of `now`, today's included, oldest first."""
+        """Return the sessions the lake should hold as of `now`, today's included, oldest first."""
         first, last = self.market.span(now.astimezone(NEW_YORK).date())
         return self.calendar.sessions(first, last)
 
     def expected_count(self, session: date) -> int:
         """Count the symbols expected on a session."""
-        return len(expected_symbols(self.store, session, self.market))
+        return len(universe_on(self.store, session, self.market))
 
-    def ledger(self, grid: MinuteGrid) -> Ledger:
-        """Give what is known of a session, derived from evidence where no ledger is stored."""
-        symbols = expected_symbols(self.store, grid.session, self.market)
-        stored = coverage.load(self.store, grid)
+    def coverage(self, grid: MinuteGrid) -> SessionCoverage:
+        """Return what is known of a session, derived from evidence where no ledger is stored."""
+        symbols = universe_on(self.store, grid.session, self.market)
+        stored = coverage_table.load(self.store, grid)
         fresh_parts = bool(stream_parts.live_parts(self.store, grid.session))
         if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
             return stored
         return carry_history(self.derive(grid, symbols), stored)
 
-    def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> Ledger:
+    def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> SessionCoverage:
         """Rebuild a session's ledger from rows, connection log and answers."""
         if symbols is None:
-            symbols = expected_symbols(self.store, grid.session, self.market)
+            symbols = universe_on(self.store, grid.session, self.market)
         return derive(
             grid,
             symbols,
             bars=read.minute_bars(self.store, grid.session, ["symbol", "minute"]),
             connections=stream_parts.read_connections(self.store, grid.session),
-            answers=read_answers(self.store, grid.session),
-            rules=self.rules,
+            responses=read_responses(self.store, grid.session),
+            policy=self.policy,
         )

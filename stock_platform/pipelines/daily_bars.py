@@ -17,18 +17,18 @@ from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import NotEntitledError, PlatformError
 from stock_platform.healing.daily import (
-    DAILY_ANSWERS,
-    DAILY_ANSWERS_KEY,
+    DAILY_RESPONSES,
+    DAILY_RESPONSES_KEY,
     FROM_MINUTES,
     absent,
     from_minutes,
     spans,
 )
 from stock_platform.lake import quarantine, read, write
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
-from stock_platform.pipelines.universe import expected_symbols
-from stock_platform.providers.sources import DailyAnswer, DailySource, SessionSource
+from stock_platform.pipelines.universe import universe_on
+from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
 from stock_platform.providers.transport.client import utc_now
 
 RETRY_AFTER_S = 3 * 3600.0
@@ -39,7 +39,7 @@ _KEY = ["symbol", "session"]
 
 
 @dataclass(slots=True)
-class Filled:
+class IngestResult:
     """What one fill did."""
 
     asked_at: datetime
@@ -51,7 +51,9 @@ class Filled:
     rejected: int = 0
     said: list[pl.DataFrame] = field(default_factory=list)
 
-    def say(self, provider: str, pairs: pl.DataFrame, outcome: str, detail: str = "") -> None:
+    def record_outcome(
+        self, provider: str, pairs: pl.DataFrame, outcome: str, detail: str = ""
+    ) -> None:
         """Remember what a provider said of each (symbol, session)."""
         rows = pairs.select(
             *_KEY,
@@ -60,29 +62,29 @@ class Filled:
             pl.lit(detail[:300]).alias("detail"),
             pl.lit(self.asked_at).alias("observed_at"),
         )
-        self.said.append(rows.cast(DAILY_ANSWERS))
+        self.said.append(rows.cast(DAILY_RESPONSES))
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Request:
     """One call, and the (symbol, session) it is asked for."""
 
     pairs: pl.DataFrame
-    ask: Callable[[], DailyAnswer]
+    ask: Callable[[], DailyResponse]
 
 
 @dataclass(frozen=True, slots=True)
-class DailyFill:
+class DailyBarIngest:
     """Fills daily bars of one lake from its sources, in their order."""
 
-    knowledge: Knowledge
+    context: LakeContext
     sources: list[DailySource]
     log: Log = lambda line: None
     clock: Callable[[], datetime] = utc_now
 
-    def fill(self, days: list[date]) -> Filled:
+    def fill(self, days: list[date]) -> IngestResult:
         """Bring the daily bars of `days` to what minutes and providers know; safe to repeat."""
-        done = Filled(self.clock())
+        done = IngestResult(self.clock())
         expected = self._expected(days)
         done.expected = expected.height
         for day in days:
@@ -101,7 +103,7 @@ class DailyFill:
         pairs = [
             (symbol, day)
             for day in days
-            for symbol in expected_symbols(self.knowledge.store, day, self.knowledge.market)
+            for symbol in universe_on(self.context.store, day, self.context.market)
         ]
         schema = {"symbol": pl.String, "session": pl.Date}
         return pl.DataFrame(pairs, schema=schema, orient="row")
@@ -120,21 +122,21 @@ class DailyFill:
     def _held(self, days: Sequence[date]) -> pl.DataFrame:
         years = {day.year for day in days}
         first, last = min(years, default=1), max(years, default=0)
-        rows = read.daily_bars(self.knowledge.store, first, last)
+        rows = read.daily_bars(self.context.store, first, last)
         return rows.filter(pl.col("session").is_in(days))
 
     def _answers(self, days: Iterable[date]) -> pl.DataFrame:
         years = sorted({day.year for day in days})
-        found = [read.table(self.knowledge.store, "daily_answers", year) for year in years]
-        return pl.concat([pl.DataFrame(schema=DAILY_ANSWERS), *found])
+        found = [read.table(self.context.store, "daily_answers", year) for year in years]
+        return pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *found])
 
     def _from_minutes(self, day: date) -> None:
-        bars = read.minute_bars(self.knowledge.store, day)
+        bars = read.minute_bars(self.context.store, day)
         if bars.height:
-            regular = Calendar(overrides=self.knowledge.calendar.overrides).grid(day)
-            write.publish_daily_bars(self.knowledge.store, from_minutes(bars, regular))
+            regular = Calendar(overrides=self.context.calendar.overrides).grid(day)
+            write.publish_daily_bars(self.context.store, from_minutes(bars, regular))
 
-    def _ask(self, source: DailySource, missing: pl.DataFrame, done: Filled) -> None:
+    def _ask(self, source: DailySource, missing: pl.DataFrame, done: IngestResult) -> None:
         """Ask one source by session where that is fewer calls, else or if refused by symbol."""
         days = missing["session"].unique().sort().to_list()
         by_symbol = spans(missing)
@@ -142,78 +144,84 @@ class DailyFill:
         in_files = isinstance(source, SessionSource)
         if in_files or len(days) <= len(by_symbol):
             asked = [
-                _Question(missing.filter(pl.col("session") == day), partial(source.daily_bars, day))
+                _Request(missing.filter(pl.col("session") == day), partial(source.daily_bars, day))
                 for day in days
             ]
             said_before = len(done.said)
-            if not self._in_turn(source, asked, done) or in_files:
+            if not self._request_all(source, asked, done) or in_files:
                 return
             # Asked again by symbol: only that answer counts.
             del done.said[said_before:]
         asked = [
-            _Question(
+            _Request(
                 missing.filter(pl.col("symbol") == span.symbol),
                 partial(source.daily_bars_of, span.symbol, span.first, span.last),
             )
             for span in by_symbol
         ]
-        self._in_turn(source, asked, done)
+        self._request_all(source, asked, done)
 
-    def _in_turn(self, source: DailySource, asked: Sequence[_Question], done: Filled) -> bool:
-        """Ask until the plan seems to refuse everything; give whether it did."""
-        asked = asked[: self.knowledge.healing.calls_max]
+    def _request_all(
+        self, source: DailySource, asked: Sequence[_Request], done: IngestResult
+    ) -> bool:
+        """Ask until the plan seems to refuse everything; return whether it did."""
+        asked = asked[: self.context.healing.calls_max]
         refusals_max = min(REFUSALS_MAX, len(asked))
         refusals = 0
         for number, question in enumerate(asked):
             try:
-                answer = question.ask()
+                response = question.ask()
             except NotEntitledError as problem:
                 refusals += 1
-                done.say(source.name, question.pairs, "refused", str(problem))
+                done.record_outcome(source.name, question.pairs, "refused", str(problem))
                 if refusals == refusals_max:
                     self.log(f"{source.name}: refused: {problem}")
                     for unasked in asked[number + 1 :]:
-                        done.say(source.name, unasked.pairs, "refused", str(problem))
+                        done.record_outcome(source.name, unasked.pairs, "refused", str(problem))
                     return True
             except PlatformError as problem:
                 refusals = 0
                 self.log(f"{source.name}: failed: {problem}")
-                done.say(source.name, question.pairs, "failed", str(problem))
+                done.record_outcome(source.name, question.pairs, "failed", str(problem))
             else:
                 refusals = 0
-                self._take(source, answer, question.pairs, done)
+                self._store_response(source, response, question.pairs, done)
             finally:
                 done.calls += 1
         return False
 
-    def _take(
-        self, source: DailySource, answer: DailyAnswer, pairs: pl.DataFrame, done: Filled
+    def _store_response(
+        self, source: DailySource, response: DailyResponse, pairs: pl.DataFrame, done: IngestResult
     ) -> None:
-        store = self.knowledge.store
-        wanted = answer.bars.join(pairs, on=_KEY, how="semi")
+        store = self.context.store
+        wanted = response.bars.join(pairs, on=_KEY, how="semi")
         if wanted.height:
             write.publish_daily_bars(store, wanted)
-        ours = answer.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
+        ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
         done.rejected += quarantine.keep(store, ours)
         broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
-        told = pl.col("session").is_between(answer.first, answer.last)
-        done.say(source.name, pairs.filter(~told), "failed", "the session has not closed")
-        left = pairs.filter(told).join(answer.bars, on=_KEY, how="anti")
-        done.say(source.name, left.join(broken, on=_KEY, how="semi"), "rejected", "see quarantine")
+        told = pl.col("session").is_between(response.first, response.last)
+        done.record_outcome(
+            source.name, pairs.filter(~told), "failed", "the session has not closed"
+        )
+        left = pairs.filter(told).join(response.bars, on=_KEY, how="anti")
+        done.record_outcome(
+            source.name, left.join(broken, on=_KEY, how="semi"), "rejected", "see quarantine"
+        )
         nothing = left.join(broken, on=_KEY, how="anti")
-        if answer.revision.rank >= Revision.FINAL.rank:
-            done.say(source.name, nothing, "absent")
+        if response.revision.rank >= Revision.FINAL.rank:
+            done.record_outcome(source.name, nothing, "absent")
         else:
             # What is not there on the evening of the session may come with its final record.
-            done.say(source.name, nothing, "failed", "asked before the record was final")
+            done.record_outcome(source.name, nothing, "failed", "asked before the record was final")
 
-    def _keep(self, done: Filled) -> None:
-        rows = pl.concat([pl.DataFrame(schema=DAILY_ANSWERS), *done.said])
+    def _keep(self, done: IngestResult) -> None:
+        rows = pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *done.said])
         for (year,), part in rows.group_by(pl.col("session").dt.year()):
             write.publish_table(
-                self.knowledge.store,
+                self.context.store,
                 "daily_answers",
                 int(str(year)),
                 part,
-                key=DAILY_ANSWERS_KEY,
+                key=DAILY_RESPONSES_KEY,
             )

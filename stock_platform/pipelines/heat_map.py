@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.sessions import NEW_YORK
 
 BYTES_MAX = 32_000
@@ -25,21 +25,21 @@ _STATES = tuple(COLOURS)
 _ROWS_MAX, _WIDTH, _HEIGHT, _MARGIN = 96, 780, 240, 44
 
 
-def heat_map(ledger: Ledger, due: int | None = None) -> bytes:
+def heat_map(coverage: SessionCoverage, due: int | None = None) -> bytes:
     """Draw a ledger as a PNG below `BYTES_MAX`.
 
     Neighbouring symbols share a row where there are more than fit; a row shows
     the worst state among them (missing before silent before observed), because a
     gap must not disappear in a crowd.
     """
-    states = _states(ledger, due)
+    states = _states(coverage, due)
     rows = np.array_split(np.arange(len(states)), min(len(states), _ROWS_MAX) or 1)
-    worst = np.stack([_worst(states[part]) if len(part) else _blank(ledger) for part in rows])
+    worst = np.stack([_worst(states[part]) if len(part) else _blank(coverage) for part in rows])
     palette = np.array([COLOURS[name] for name in _STATES], dtype=np.uint8)
     body = Image.fromarray(palette[worst]).resize((_WIDTH, _HEIGHT), Image.Resampling.NEAREST)
     canvas = Image.new("RGB", (_WIDTH + 16, _HEIGHT + _MARGIN), "white")
     canvas.paste(body, (8, 20))
-    _write_legend(canvas, ledger)
+    _write_legend(canvas, coverage)
     out = io.BytesIO()
     canvas.quantize(16).save(out, "PNG", optimize=True)
     return out.getvalue()
@@ -50,18 +50,20 @@ def as_markdown(png: bytes, title: str) -> str:
     return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def _states(ledger: Ledger, due: int | None) -> np.ndarray:
-    """Give the index into `_STATES` of every symbol and slot."""
-    missing = ledger.missing(due)
-    expected = missing | ledger.bits["observed"] | ledger.bits["empty"] | ledger.bits["silent"]
-    slots = np.arange(ledger.grid.width)
-    end = ledger.grid.end if due is None else min(due, ledger.grid.end)
-    expected &= (slots >= ledger.grid.first) & (slots < end)
+def _states(coverage: SessionCoverage, due: int | None) -> np.ndarray:
+    """Return the index into `_STATES` of every symbol and slot."""
+    missing = coverage.missing(due)
+    expected = (
+        missing | coverage.bits["observed"] | coverage.bits["empty"] | coverage.bits["silent"]
+    )
+    slots = np.arange(coverage.grid.width)
+    end = coverage.grid.end if due is None else min(due, coverage.grid.end)
+    expected &= (slots >= coverage.grid.first) & (slots < end)
     states = np.full(expected.shape, _STATES.index("not expected"), dtype=np.uint8)
     for name in ("silent", "empty", "observed", "healed"):
-        states[ledger.bits[name] & expected] = _STATES.index(name)
+        states[coverage.bits[name] & expected] = _STATES.index(name)
     states[missing] = _STATES.index("missing")
-    states[missing & ledger.bits["refused"]] = _STATES.index("refused")
+    states[missing & coverage.bits["refused"]] = _STATES.index("refused")
     return states
 
 
@@ -76,14 +78,14 @@ def _worst(states: np.ndarray) -> np.ndarray:
     return np.where(missing, worst, usual).astype(np.uint8)
 
 
-def _blank(ledger: Ledger) -> np.ndarray:
-    return np.full(ledger.grid.width, _STATES.index("not expected"), dtype=np.uint8)
+def _blank(coverage: SessionCoverage) -> np.ndarray:
+    return np.full(coverage.grid.width, _STATES.index("not expected"), dtype=np.uint8)
 
 
-def _write_legend(canvas: Image.Image, ledger: Ledger) -> None:
+def _write_legend(canvas: Image.Image, coverage: SessionCoverage) -> None:
     draw = ImageDraw.Draw(canvas)
-    grid = ledger.grid
-    title = f"{grid.session}   {len(ledger.symbols):,} symbols x {grid.expected} minutes"
+    grid = coverage.grid
+    title = f"{grid.session}   {len(coverage.symbols):,} symbols x {grid.expected} minutes"
     draw.text((8, 4), title, fill="black")
     left = 8
     for name in _STATES[:-1]:

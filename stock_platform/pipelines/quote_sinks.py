@@ -9,8 +9,8 @@ import polars as pl
 
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.lake import read, tables
-from stock_platform.lake.object_store import Store
-from stock_platform.settings import FollowingSettings, ServingSettings, load
+from stock_platform.lake.object_store import ObjectStore
+from stock_platform.settings import AutomationSettings, ServingSettings, load
 
 NO_AWS = "set STOCKS_AWS_ACCESS_KEY and STOCKS_AWS_SECRET_KEY, or STOCKS_AWS_ENDPOINT"
 SESSIONS_SENT_MAX = 2
@@ -18,19 +18,19 @@ SESSIONS_SENT_MAX = 2
 
 
 def wants_latest_quotes() -> bool:
-    """Say whether DynamoDB is to be kept up to date."""
-    wanted = load(FollowingSettings).serve_latest_quotes
+    """Return whether DynamoDB is to be kept up to date."""
+    wanted = load(AutomationSettings).serve_latest_quotes
     return _has_aws() if wanted is None else wanted
 
 
 def wants_quote_stream() -> bool:
-    """Say whether raw quotes go to Kinesis."""
+    """Return whether raw quotes go to Kinesis."""
     return bool(load(ServingSettings).quotes_stream)
 
 
 def wants_quote_requests() -> bool:
-    """Say whether the queue of requests is used."""
-    wanted = load(FollowingSettings).quote_requests
+    """Return whether the queue of requests is used."""
+    wanted = load(AutomationSettings).quote_requests
     return _has_aws() if wanted is None else wanted
 
 
@@ -39,16 +39,16 @@ def _has_aws() -> bool:
     return bool(settings.aws_endpoint or settings.aws_access_key.get_secret_value())
 
 
-def newest_quotes(store: Store) -> pl.DataFrame:
-    """Give the raw quotes of the newest session that has any."""
+def newest_quotes(store: ObjectStore) -> pl.DataFrame:
+    """Return the raw quotes of the newest session that has any."""
     sessions = sorted(read.sessions_present(store, "raw_quotes"))
     if not sessions:
         return pl.DataFrame(schema=RAW_QUOTES)
     return read.raw_quotes(store, sessions[-1])
 
 
-def quotes_since(store: Store, instant: datetime | None) -> pl.DataFrame:
-    """Give the quotes observed at or after an instant (None: all), of the newest sessions.
+def quotes_since(store: ObjectStore, instant: datetime | None) -> pl.DataFrame:
+    """Return the quotes observed at or after an instant (None: all), of the newest sessions.
 
     At the instant itself too: a second quote may have come in the same microsecond,
     and consumers tell repeats by their key.
@@ -60,8 +60,8 @@ def quotes_since(store: Store, instant: datetime | None) -> pl.DataFrame:
     return rows.filter(pl.col("observed_at") >= since).sort("observed_at")
 
 
-def version_of_quotes(store: Store) -> str:
-    """Give a text that changes with every publication of quotes; empty without any."""
+def version_of_quotes(store: ObjectStore) -> str:
+    """Return a text that changes with every publication of quotes; empty without any."""
     sessions = sorted(read.sessions_present(store, "raw_quotes"))
     if not sessions:
         return ""

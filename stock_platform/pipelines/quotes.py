@@ -12,11 +12,11 @@ from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.quotes import rebuild
 from stock_platform.lake import quarantine, read, write
 from stock_platform.lake.write import Published
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
-from stock_platform.pipelines.universe import expected_symbols
+from stock_platform.pipelines.universe import universe_on
 from stock_platform.providers.registry import Providers
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.sources import QuoteResponse
 
 FRESH = timedelta(minutes=2)
 """A minute this young is polled; an older one is rebuilt from its bars."""
@@ -27,47 +27,49 @@ NO_QUOTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PollResult:
     """What was taken: the answers polled, the minutes rebuilt, what was published."""
 
-    polled: list[QuoteAnswer]
+    polled: list[QuoteResponse]
     rebuilt: int
     rejected: int
     published: Published | None
 
 
-def take_quotes(
-    knowledge: Knowledge,
+def poll_quotes(
+    lake_context: LakeContext,
     open_providers: Callable[[], AbstractContextManager[Providers]],
     grid: MinuteGrid,
     slots: range,
     *,
     now: datetime,
     log: Log,
-) -> Taken:
+) -> PollResult:
     """Poll the newest of `slots` if it is fresh and rebuild the others from their bars.
 
     Raises `Permanent` when a minute is to be polled and no provider gives anything.
     """
-    expected = expected_symbols(knowledge.store, grid.session, knowledge.market)
+    expected = universe_on(lake_context.store, grid.session, lake_context.market)
     minutes = [grid.minute(slot) for slot in slots if grid.minute(slot) <= now]
     running = [minute for minute in minutes[-1:] if now - minute <= FRESH]
-    polled: list[QuoteAnswer] = []
+    polled: list[QuoteResponse] = []
     if running:
         with open_providers() as providers:
             polled = list(_poll(providers, expected, running[0], log))
     past = [minute for minute in minutes if minute not in running]
-    frames = [answer.quotes for answer in polled] + list(_rebuilt(knowledge, grid, past, now))
-    rejected = sum(quarantine.keep(knowledge.store, answer.rejected) for answer in polled)
+    frames = [response.quotes for response in polled] + list(
+        _rebuilt(lake_context, grid, past, now)
+    )
+    rejected = sum(quarantine.keep(lake_context.store, response.rejected) for response in polled)
     published = None
     if frames:
-        published = write.publish_quotes(knowledge.store, grid.session, pl.concat(frames))
-    return Taken(polled, len(past), rejected, published)
+        published = write.publish_quotes(lake_context.store, grid.session, pl.concat(frames))
+    return PollResult(polled, len(past), rejected, published)
 
 
 def _poll(
     providers: Providers, symbols: list[str], minute: datetime, log: Log
-) -> Iterator[QuoteAnswer]:
+) -> Iterator[QuoteResponse]:
     """Ask the providers in turn for the symbols the ones before did not give.
 
     A minute passes only once: one provider in trouble must not hide the next, and
@@ -78,25 +80,25 @@ def _poll(
         if not left:
             return
         try:
-            answer = source.quotes(left, minute)
+            response = source.quotes(left, minute)
         except PlatformError as problem:
             troubles.append(f"{source.name}: {problem}")
             log(troubles[-1])
             continue
-        yield answer
-        given = set(answer.quotes["symbol"])
+        yield response
+        given = set(response.quotes["symbol"])
         left = [symbol for symbol in left if symbol not in given]
     if len(troubles) == len(providers.quotes):
         raise PermanentError("; ".join(troubles) or NO_QUOTES)
 
 
 def _rebuilt(
-    knowledge: Knowledge, grid: MinuteGrid, minutes: list[datetime], now: datetime
+    lake_context: LakeContext, grid: MinuteGrid, minutes: list[datetime], now: datetime
 ) -> Iterator[pl.DataFrame]:
     if not minutes:
         return
-    bars = read.minute_bars(knowledge.store, grid.session)
-    held = read.raw_quotes(knowledge.store, grid.session)
+    bars = read.minute_bars(lake_context.store, grid.session)
+    held = read.raw_quotes(lake_context.store, grid.session)
     for minute in minutes:
         have = held.filter(pl.col("minute") == minute).select("symbol")
         yield rebuild(bars, minute, now).join(have, on="symbol", how="anti")

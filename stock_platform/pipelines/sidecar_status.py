@@ -18,7 +18,7 @@ _OFFSET, _LAG = "stock_stream_tailer_settled", "stock_stream_tailer_lag_bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SidecarStatus:
     """What was seen of a sidecar."""
 
     where: str
@@ -34,20 +34,20 @@ class Look:
         return self.answered and not self.problems
 
 
-def look_at(url: str, journal: Path) -> Look:
+def fetch_status(url: str, journal: Path) -> SidecarStatus:
     """Ask the sidecar at `url`, or without one the sidecar that works on `journal` here."""
     where = url or _address_in(journal)
     if not where:
-        return Look("")
+        return SidecarStatus("")
     try:
         with httpx2.Client(base_url=where, timeout=TIMEOUT_S) as http:
             health = http.get("/healthz").json()
             metrics = http.get("/metrics").text
         problems = tuple(str(problem) for problem in health["problems"])
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
-        return Look(where, problems=(f"{where} does not answer: {type(error).__name__}",))
+        return SidecarStatus(where, problems=(f"{where} does not answer: {type(error).__name__}",))
     offsets, lag = _by_tailer(metrics)
-    return Look(where, answered=True, problems=problems, offsets=offsets, lag_bytes=lag)
+    return SidecarStatus(where, answered=True, problems=problems, offsets=offsets, lag_bytes=lag)
 
 
 def _address_in(journal: Path) -> str:

@@ -6,12 +6,12 @@ import polars as pl
 
 from stock_platform.errors import PermanentError
 from stock_platform.lake import read
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.settings import MarketSettings
 
 
-def expected_symbols(store: Store, session: date, market: MarketSettings) -> list[str]:
-    """Give the symbols expected on a session, sorted.
+def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:
+    """Return the symbols expected on a session, sorted.
 
     Listed means: in the newest snapshot of `reference/symbols` taken on or before
     the session (else the oldest one after it), and not outside its listing dates.
@@ -30,8 +30,8 @@ def expected_symbols(store: Store, session: date, market: MarketSettings) -> lis
     return sorted(symbol for symbol in market.symbols if symbol in listed)
 
 
-def listed_symbols(store: Store, session: date) -> set[str] | None:
-    """Give the symbols listed on a session; None when no snapshot was ever taken."""
+def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:
+    """Return the symbols listed on a session; None when no snapshot was ever taken."""
     taken = sorted(read.sessions_present(store, "reference_symbols"))
     if not taken:
         return None

@@ -12,9 +12,9 @@ from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.errors import TransientError
 from stock_platform.indicators.weekly import Week, weekly_performance
 from stock_platform.lake import read
-from stock_platform.lake.object_store import Conflict, Store
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.universe import expected_symbols
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.universe import universe_on
 from stock_platform.serving.report.build import (
     Coverage,
     WeeklyReport,
@@ -30,7 +30,7 @@ SWAPS_MAX = 5
 
 
 def newest_week(calendar: Calendar, now: datetime) -> Week:
-    """Give the newest week whose sessions are all over."""
+    """Return the newest week whose sessions are all over."""
     today = now.astimezone(NEW_YORK).date()
     week = Week.of(calendar, today)
     while not is_over(calendar, week, now):
@@ -39,7 +39,7 @@ def newest_week(calendar: Calendar, now: datetime) -> Week:
 
 
 def is_over(calendar: Calendar, week: Week, now: datetime) -> bool:
-    """Say whether the last session of a week has closed."""
+    """Return whether the last session of a week has closed."""
     return bool(week.sessions) and calendar.grid(week.last).closes_at <= now
 
 
@@ -58,25 +58,25 @@ def why_not_mailed(
     return "" if week == newest_week(calendar, now) else "a later week is over"
 
 
-def watchlist(knowledge: Knowledge, week: Week) -> list[str]:
-    """Give the symbols reported on: those configured, or the whole market's of the week."""
-    if knowledge.market.symbols is not None:
-        return list(knowledge.market.symbols)
-    return expected_symbols(knowledge.store, week.last, knowledge.market)
+def watchlist(lake_context: LakeContext, week: Week) -> list[str]:
+    """Return the symbols reported on: those configured, or the whole market's of the week."""
+    if lake_context.market.symbols is not None:
+        return list(lake_context.market.symbols)
+    return universe_on(lake_context.store, week.last, lake_context.market)
 
 
-def performance_of(knowledge: Knowledge, week: Week) -> pl.DataFrame:
+def performance_of(lake_context: LakeContext, week: Week) -> pl.DataFrame:
     """Compute how each symbol of the watchlist did."""
-    bars = read.daily_bars(knowledge.store, week.monday.year, week.last.year)
-    splits = read.table(knowledge.store, "splits", None)
-    return weekly_performance(bars, splits, week, watchlist(knowledge, week))
+    bars = read.daily_bars(lake_context.store, week.monday.year, week.last.year)
+    splits = read.table(lake_context.store, "splits", None)
+    return weekly_performance(bars, splits, week, watchlist(lake_context, week))
 
 
-def coverage_of(knowledge: Knowledge, week: Week, now: datetime) -> Coverage:
+def coverage_of(lake_context: LakeContext, week: Week, now: datetime) -> Coverage:
     """Add up what is known of the week's minutes so far."""
     totals = [
-        knowledge.ledger(grid).totals(grid.due(now, knowledge.grace_s))
-        for grid in map(knowledge.calendar.grid, week.sessions)
+        lake_context.coverage(grid).totals(grid.closed_slots(now, lake_context.grace_s))
+        for grid in map(lake_context.calendar.grid, week.sessions)
         if grid.opens_at <= now
     ]
     summed = {
@@ -89,18 +89,18 @@ def coverage_of(knowledge: Knowledge, week: Week, now: datetime) -> Coverage:
 
 
 def weekly_report(
-    knowledge: Knowledge, week: Week, settings: ReportSettings, now: datetime
+    lake_context: LakeContext, week: Week, settings: ReportSettings, now: datetime
 ) -> WeeklyReport:
     """Gather a week's report: performance, charts, and how complete the data behind it is."""
-    performance = performance_of(knowledge, week)
+    performance = performance_of(lake_context, week)
     before = week.monday - timedelta(days=70)
-    bars = read.daily_bars(knowledge.store, before.year, week.last.year)
+    bars = read.daily_bars(lake_context.store, before.year, week.last.year)
     return build_report(
         week,
         performance,
         bars.filter(pl.col("session") >= before),
-        read.table(knowledge.store, "splits", None),
-        coverage=coverage_of(knowledge, week, now),
+        read.table(lake_context.store, "splits", None),
+        coverage=coverage_of(lake_context, week, now),
         charts_max=settings.report_charts_max,
         rows_max=settings.report_rows_max,
     )
@@ -123,8 +123,8 @@ def page_path(monday: date) -> str:
     return f"weekly_report/week={monday.isoformat()}/report.html"
 
 
-def keep_page(store: Store, report: WeeklyReport) -> str:
-    """Keep the whole report as one HTML file in the lake; give its URI. Safe to repeat."""
+def keep_page(store: ObjectStore, report: WeeklyReport) -> str:
+    """Keep the whole report as one HTML file in the lake; return its URI. Safe to repeat."""
     path = page_path(report.week.monday)
     data = self_contained(report).encode()
     for _ in range(SWAPS_MAX):
@@ -132,8 +132,8 @@ def keep_page(store: Store, report: WeeklyReport) -> str:
         if found and found[0] == data:
             return store.uri(path)
         try:
-            store.replace(path, data, found[1] if found else None)
-        except Conflict:
+            store.put_if_match(path, data, found[1] if found else None)
+        except VersionConflictError:
             continue
         return store.uri(path)
     raise TransientError(f"{path} was replaced by others {SWAPS_MAX} times in a row")

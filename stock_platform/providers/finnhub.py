@@ -11,16 +11,16 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain import bars
-from stock_platform.domain.rejections import midnight, refuse
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.rejections import midnight, reject
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import InvalidDataError, NotEntitledError, TransientError
 from stock_platform.providers.quote_polling import Group, RawQuote, poll
-from stock_platform.providers.sources import DailyAnswer, QuoteAnswer
+from stock_platform.providers.sources import DailyResponse, QuoteResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, utc_now
-from stock_platform.providers.transport.revision_policy import Settling
+from stock_platform.providers.transport.client import HttpClient, utc_now
+from stock_platform.providers.transport.revision_policy import RevisionPolicy
 
 NAME = "finnhub"
 ZERO_QUOTE = "a quote of zeros: the symbol is unknown or has never traded"
@@ -28,8 +28,8 @@ _MINUTE = timedelta(minutes=1)
 _CANDLE = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
-def complaint(body: json_values.Json) -> str | None:
-    """Give the error text of an answer that came with HTTP 200 all the same."""
+def error_text(body: json_values.Json) -> str | None:
+    """Return the error text of an answer that came with HTTP 200 all the same."""
     said = body.get("error") if isinstance(body, dict) else None
     return None if said is None else str(said)
 
@@ -40,13 +40,13 @@ class FinnhubQuotes:
     name = NAME
 
     def __init__(
-        self, http: Http, *, at_once: int = 8, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, *, at_once: int = 8, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
         self._at_once = at_once
         self._clock = clock
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         """Ask for each of `symbols` now and stamp the quotes with `minute`."""
         return poll(
             self._ask,
@@ -85,13 +85,15 @@ class FinnhubCandles:
     name = NAME
 
     def __init__(
-        self, http: Http, settling: Settling, *, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, settling: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
         self._settling = settling
         self._clock = clock
 
-    def minute_bars(self, symbol: str, session: date, first: datetime, last: datetime) -> Answer:
+    def minute_bars(
+        self, symbol: str, session: date, first: datetime, last: datetime
+    ) -> ProviderResponse:
         """Ask for the minutes `first` to `last`; those not over yet are left out."""
         asked_at = self._clock()
         known = (asked_at - _MINUTE).replace(second=0, microsecond=0)
@@ -106,15 +108,15 @@ class FinnhubCandles:
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
             json_values.instants(rows["t"]).alias("minute")
         )
-        sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
+        sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
         inside = pl.col("minute").is_between(first, last)
-        strays = refuse(
+        strays = reject(
             sifted.bars.filter(~inside),
             "outside the minutes asked for",
             dataset="minute_bars",
             at=pl.col("minute"),
         )
-        return Answer(
+        return ProviderResponse(
             NAME,
             session,
             (symbol,),
@@ -126,13 +128,13 @@ class FinnhubCandles:
             rejected=pl.concat([sifted.rejected, strays]),
         )
 
-    def daily_bars(self, session: date) -> DailyAnswer:
+    def daily_bars(self, session: date) -> DailyResponse:
         """Refuse: there is no answer about all symbols at once here."""
         raise NotEntitledError(
             f"{NAME}: gives daily bars of one symbol at a time, not all of {session}"
         )
 
-    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
         """Ask for the sessions `first` to `last`; bars before a later split are refused."""
         asked_at = self._clock()
         last = min(last, self._settling.latest_closed(asked_at))
@@ -147,7 +149,7 @@ class FinnhubCandles:
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
             pl.Series("session", [_session_of(t) for t in rows["t"]], dtype=pl.Date)
         )
-        sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
+        sifted = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
         reason = (
             pl.when(~pl.col("session").is_between(first, last))
             .then(pl.lit("outside the sessions asked for"))
@@ -157,7 +159,7 @@ class FinnhubCandles:
         judged = sifted.bars.with_columns(reason.alias("reason"))
         bad = judged.filter(pl.col("reason").is_not_null())
         strays = [
-            refuse(
+            reject(
                 part.drop("reason"),
                 str(why),
                 dataset="daily_bars",
@@ -165,7 +167,7 @@ class FinnhubCandles:
             )
             for (why,), part in bad.group_by("reason", maintain_order=True)
         ]
-        return DailyAnswer(
+        return DailyResponse(
             NAME,
             first,
             last,

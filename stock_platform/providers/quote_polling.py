@@ -1,4 +1,4 @@
-"""One round of polling: ask groups of symbols, keep what came, say what did not.
+"""One round of polling: ask groups of symbols, keep what came, return what did not.
 
 One symbol's trouble must not cost the others theirs; trouble that is everybody's
 (a wrong key, a plan without quotes, a provider that is down) must not be asked
@@ -17,7 +17,7 @@ import polars as pl
 from stock_platform.domain import bars
 from stock_platform.domain import quotes as quote
 from stock_platform.domain import symbols as symbol
-from stock_platform.domain.rejections import refuse
+from stock_platform.domain.rejections import reject
 from stock_platform.errors import (
     InvalidDataError,
     NotEntitledError,
@@ -25,8 +25,8 @@ from stock_platform.errors import (
     PlatformError,
     TransientError,
 )
-from stock_platform.providers.sources import QuoteAnswer
-from stock_platform.providers.transport.client import NotThere
+from stock_platform.providers.sources import QuoteResponse
+from stock_platform.providers.transport.client import NotFoundError
 
 PRICES = ("price", "open", "high", "low", "previous_close", "bid", "ask")
 
@@ -55,7 +55,7 @@ def poll(
     asked_at: datetime,
     group: int = 1,
     at_once: int = 8,
-) -> QuoteAnswer:
+) -> QuoteResponse:
     """Ask for `symbols` in groups, `at_once` of them in parallel.
 
     Raises a `Permanent` of any group, and any other problem when nobody got an
@@ -70,11 +70,11 @@ def poll(
                 _note(found, asked, outcome)
             if found.worst is not None and not found.answered:
                 raise found.worst
-    quotes, rejected = sift_quotes(
+    quotes, rejected = validate_quotes(
         found.quotes, provider=provider, minute=minute, observed_at=asked_at
     )
     seen = {row["symbol"] for row in found.quotes} | {*found.refused, *found.failed}
-    return QuoteAnswer(
+    return QuoteResponse(
         provider,
         minute,
         asked_at,
@@ -88,7 +88,7 @@ def poll(
     )
 
 
-def sift_quotes(
+def validate_quotes(
     rows: list[RawQuote], *, provider: str, minute: datetime, observed_at: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split raw quotes into `RAW_QUOTES` and refused ones; an optional price of 0 is none."""
@@ -100,13 +100,13 @@ def sift_quotes(
         schema={
             "symbol": pl.String(),
             **dict.fromkeys(PRICES, pl.String()),
-            "quoted_at": bars.INSTANT,
+            "quoted_at": bars.TIMESTAMP_US,
             "wrong": pl.String(),
         },
     ).with_columns(
-        minute=pl.lit(minute).cast(bars.INSTANT),
+        minute=pl.lit(minute).cast(bars.TIMESTAMP_US),
         provider=pl.lit(provider),
-        observed_at=pl.lit(observed_at).cast(bars.INSTANT),
+        observed_at=pl.lit(observed_at).cast(bars.TIMESTAMP_US),
     )
     judged = raw.with_columns(pl.coalesce("wrong", _reason()).alias("wrong"))
     good = judged.filter(pl.col("wrong").is_null()).with_columns(
@@ -114,7 +114,7 @@ def sift_quotes(
     )
     bad = judged.filter(pl.col("wrong").is_not_null())
     refused = [
-        refuse(part.drop("wrong"), str(reason), dataset="raw_quotes", at=pl.col("minute"))
+        reject(part.drop("wrong"), str(reason), dataset="raw_quotes", at=pl.col("minute"))
         for (reason,), part in bad.group_by("wrong", maintain_order=True)
     ]
     kept = quote.merge_quotes(good)
@@ -174,7 +174,7 @@ def _note(found: _Round, asked: Group, outcome: list[RawQuote] | PlatformError) 
         found.quotes += outcome
         return
     found.worst = outcome
-    if isinstance(outcome, NotThere):
+    if isinstance(outcome, NotFoundError):
         # A symbol's address may be missing; when nobody's is there, the round says so.
         return
     if isinstance(outcome, PermanentError):

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.providers.quote_polling import PRICES, Group, RawQuote, poll
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.sources import QuoteResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, utc_now
+from stock_platform.providers.transport.client import HttpClient, utc_now
 
 NAME = "rapidapi"
 SYMBOLS_PER_CALL = 50
@@ -22,8 +22,8 @@ _UNWRAPS_MAX = 3
 _COLUMNS = frozenset({"symbol", "quoted_at", *PRICES})
 
 
-def complaint(body: json_values.Json) -> str | None:
-    """Give the error text of an answer that came with HTTP 200 all the same."""
+def error_text(body: json_values.Json) -> str | None:
+    """Return the error text of an answer that came with HTTP 200 all the same."""
     if not isinstance(body, dict):
         return None
     error = body.get("error") or body.get("errors")
@@ -40,7 +40,7 @@ class RapidQuotes:
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         path: str,
         fields: Mapping[str, str],
         *,
@@ -67,7 +67,7 @@ class RapidQuotes:
         self._at_once = at_once
         self._clock = clock
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         """Ask for `symbols` now and stamp the quotes with `minute`."""
         return poll(
             self._ask,
@@ -96,7 +96,7 @@ def to_rows(body: json_values.Json, path: str = "") -> list[dict[str, object]]:
 def to_quote(row: dict[str, object], fields: Mapping[str, str], *, asked: Group) -> RawQuote:
     """Read one quote by its mapping; what is wrong with it is said under `wrong`."""
     said = json_values.text(dig(row, fields["symbol"])) if "symbol" in fields else None
-    error = complaint(row)
+    error = error_text(row)
     wrong = None if error is None else f"an error instead of a quote: {error}"
     if said is not None and said not in asked:
         wrong = wrong or "a symbol nobody asked for"

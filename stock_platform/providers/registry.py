@@ -19,7 +19,7 @@ from stock_platform.providers.massive.bars import MassiveBars
 from stock_platform.providers.massive.flat_files import FlatFiles, open_bucket
 from stock_platform.providers.massive.quotes import MassiveQuotes
 from stock_platform.providers.massive.reference import MassiveReference
-from stock_platform.providers.rate_limit.limiter import SharedBudget, Store, to_rates
+from stock_platform.providers.rate_limit.limiter import RateLimitStore, SharedRateLimiter, to_rates
 from stock_platform.providers.rate_limit.stores import open_store
 from stock_platform.providers.sources import (
     DailySource,
@@ -28,8 +28,8 @@ from stock_platform.providers.sources import (
     ReferenceSource,
     SessionSource,
 )
-from stock_platform.providers.transport.client import Endpoint, Http, Patience, utc_now
-from stock_platform.providers.transport.revision_policy import Settling
+from stock_platform.providers.transport.client import Endpoint, HttpClient, RetryPolicy, utc_now
+from stock_platform.providers.transport.revision_policy import RevisionPolicy
 from stock_platform.settings import (
     FinnhubSettings,
     HealingSettings,
@@ -129,7 +129,7 @@ class _Opening:
     clock: Callable[[], datetime]
     providers: Providers = field(default_factory=Providers)
     opened: bool = False
-    store: Store | None = None
+    store: RateLimitStore | None = None
 
     def massive(self) -> None:
         settings = self.settings.massive
@@ -140,7 +140,7 @@ class _Opening:
                 "massive",
                 settings.rest_url,
                 {"Authorization": _bearer(settings.api_key)},
-                paging.complaint,
+                paging.error_text,
             ),
             per_minute=settings.requests_per_minute,
         )
@@ -176,12 +176,12 @@ class _Opening:
                 "finnhub",
                 settings.rest_url,
                 {"X-Finnhub-Token": settings.api_key},
-                finnhub.complaint,
+                finnhub.error_text,
             ),
             per_minute=settings.requests_per_minute,
             per_second=settings.requests_per_second,
         )
-        at_once = self.settings.requests.asks_at_once
+        at_once = self.settings.requests.max_concurrent_requests
         self.providers.quotes.append(finnhub.FinnhubQuotes(http, at_once=at_once, clock=self.clock))
         if settings.candles:
             candles = finnhub.FinnhubCandles(http, self._settling(), clock=self.clock)
@@ -202,7 +202,7 @@ class _Opening:
             "X-RapidAPI-Host": settings.host or parts.netloc,
         }
         http = self._http(
-            Endpoint("rapidapi", f"{parts.scheme}://{parts.netloc}", keys, rapidapi.complaint),
+            Endpoint("rapidapi", f"{parts.scheme}://{parts.netloc}", keys, rapidapi.error_text),
             per_minute=settings.requests_per_minute,
         )
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -212,43 +212,43 @@ class _Opening:
                 path,
                 settings.fields,
                 rows=settings.rows,
-                at_once=self.settings.requests.asks_at_once,
+                at_once=self.settings.requests.max_concurrent_requests,
                 clock=self.clock,
             )
         )
 
-    def _http(self, endpoint: Endpoint, *, per_minute: int = 0, per_second: int = 0) -> Http:
+    def _http(self, endpoint: Endpoint, *, per_minute: int = 0, per_second: int = 0) -> HttpClient:
         if self.store is None:
             self.store = open_store(self.settings.budget)
             self.stack.callback(self.store.close)
-        budget = SharedBudget(
+        budget = SharedRateLimiter(
             endpoint.provider,
             to_rates(per_minute=per_minute, per_second=per_second),
             self.store,
             wait_max_s=self.settings.requests.budget_wait_max_s,
         )
         requests = self.settings.requests
-        http = Http(
+        http = HttpClient(
             endpoint,
             budget,
             patience=self._patience(),
-            connections=requests.asks_at_once,
+            connections=requests.max_concurrent_requests,
             clock=self.clock,
         )
         self.opened = True
         return self.stack.enter_context(http)
 
-    def _patience(self) -> Patience:
+    def _patience(self) -> RetryPolicy:
         requests = self.settings.requests
-        return Patience(
+        return RetryPolicy(
             timeout_s=requests.request_timeout_s,
             attempts_max=requests.attempts_max,
             backoff_s=requests.retry_backoff_s,
             wait_max_s=requests.retry_wait_max_s,
         )
 
-    def _settling(self) -> Settling:
-        return Settling(self.settings.calendar, self.settings.settle)
+    def _settling(self) -> RevisionPolicy:
+        return RevisionPolicy(self.settings.calendar, self.settings.settle)
 
 
 def _bearer(key: SecretStr) -> SecretStr:

@@ -60,7 +60,7 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         kind = TransientError if code in _RETRYABLE else PermanentError
-        problem = kind(f"the secret of STOCKS_SECRETS_FROM can not be read: {code}")
+        problem = kind(f"the secret of STOCKS_SECRETS_FROM cannot be read: {code}")
     except BotoCoreError as error:
         problem = TransientError(f"AWS Secrets Manager does not answer: {type(error).__name__}")
     except KeyError:

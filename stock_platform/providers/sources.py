@@ -2,7 +2,7 @@
 
 A source answers or raises exactly one of `Transient`, `Permanent`, `Malformed`,
 `Refused` (domain.problems). It never returns a partial answer as a whole one:
-an answer covers all it says it covers, and rows that can not be right are in
+an answer covers all it says it covers, and rows that cannot be right are in
 `rejected` with their reason.
 """
 
@@ -15,14 +15,14 @@ import polars as pl
 
 from stock_platform.domain import bars as bar
 from stock_platform.domain import quotes as quote
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import InvalidDataError, NotEntitledError, PermanentError, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
-class DailyAnswer:
+class DailyResponse:
     """A provider's word on the sessions `first` to `last`, both included.
 
     `symbols` None speaks of every symbol the provider lists. A session or symbol
@@ -40,10 +40,10 @@ class DailyAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteAnswer:
+class QuoteResponse:
     """What one round of polling brought; every symbol asked for is in exactly one place.
 
-    `quotes` is a frame of `RAW_QUOTES`, `rejected` holds answers that can not be
+    `quotes` is a frame of `RAW_QUOTES`, `rejected` holds answers that cannot be
     right, `absent` symbols were not in the answer, `refused` are not in the plan
     and `failed` may be asked again later (`delay_s` when the provider named one).
     """
@@ -89,10 +89,12 @@ class MinuteBarSource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def minute_bars(self, symbol: str, session: date, first: datetime, last: datetime) -> Answer:
+    def minute_bars(
+        self, symbol: str, session: date, first: datetime, last: datetime
+    ) -> ProviderResponse:
         """Ask for the minutes `first` to `last` (starts, inclusive) of `session`.
 
-        The answer's own `last` is earlier when the provider can not know the
+        The answer's own `last` is earlier when the provider cannot know the
         newest minutes yet (still running, or a delayed plan).
         """
         ...
@@ -105,12 +107,12 @@ class SessionSource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def session_minute_bars(self, session: date, grid: MinuteGrid) -> Answer:
-        """Give the expected minutes of `grid` for all symbols; `Transient` before publication."""
+    def session_minute_bars(self, session: date, grid: MinuteGrid) -> ProviderResponse:
+        """Return the expected minutes of `grid` for all symbols; `Transient` before publication."""
         ...
 
     def fingerprint(self, session: date) -> str | None:
-        """Give a text that changes when the session is published anew; None: not published."""
+        """Return a text that changes when the session is published anew; None: not published."""
         ...
 
 
@@ -121,12 +123,12 @@ class DailySource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def daily_bars(self, session: date) -> DailyAnswer:
-        """Give one session of all symbols."""
+    def daily_bars(self, session: date) -> DailyResponse:
+        """Return one session of all symbols."""
         ...
 
-    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
-        """Give the sessions `first` to `last` of one symbol."""
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
+        """Return the sessions `first` to `last` of one symbol."""
         ...
 
 
@@ -137,7 +139,7 @@ class QuoteSource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         """Ask for the quotes of `symbols` now and stamp them with `minute`.
 
         Raises only what concerns the whole round, such as a wrong key.
@@ -153,23 +155,23 @@ class ReferenceSource(Protocol):
     def name(self) -> str: ...
 
     def symbols(self, on: date) -> pl.DataFrame:
-        """Give the symbols listed on a day, in `domain.reference.SYMBOLS`."""
+        """Return the symbols listed on a day, in `domain.reference.SYMBOLS`."""
         ...
 
     def splits(self, first: date, last: date) -> pl.DataFrame:
-        """Give the splits executed on `first` to `last`, in `domain.reference.SPLITS`."""
+        """Return the splits executed on `first` to `last`, in `domain.reference.SPLITS`."""
         ...
 
     def dividends(self, first: date, last: date) -> pl.DataFrame:
-        """Give the dividends with an ex-date on `first` to `last`, in `DIVIDENDS`."""
+        """Return the dividends with an ex-date on `first` to `last`, in `DIVIDENDS`."""
         ...
 
     def market_status(self) -> MarketStatus:
-        """Say whether the market trades now and which closures are announced."""
+        """Return whether the market trades now and which closures are announced."""
         ...
 
 
-def failed_answer(
+def failed_response(
     provider: str,
     session: date,
     symbols: tuple[str, ...] | None,
@@ -178,9 +180,9 @@ def failed_answer(
     last: datetime,
     asked_at: datetime,
     problem: PlatformError,
-) -> Answer:
+) -> ProviderResponse:
     """Put a problem into the form in which answers are recorded; it proves nothing empty."""
-    return Answer(
+    return ProviderResponse(
         provider,
         session,
         symbols,

@@ -67,7 +67,7 @@ class LatestQuotes:
         return Refreshed(written, sane.height - written, quotes.height - sane.height)
 
     def read(self, symbols: list[str]) -> list[dict[str, str]]:
-        """Give the stored items of `symbols` that exist, as text, sorted by symbol."""
+        """Return the stored items of `symbols` that exist, as text, sorted by symbol."""
         found = self._get(symbols, projection=None)
         items = [{name: next(iter(value.values())) for name, value in i.items()} for i in found]
         return sorted(items, key=lambda item: item["symbol"])

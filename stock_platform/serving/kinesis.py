@@ -36,7 +36,7 @@ class QuoteStream:
         return cls(open_client(settings, "kinesis"), settings.quotes_stream)
 
     def put(self, quotes: pl.DataFrame) -> int:
-        """Send every row of `quotes` (RAW_QUOTES) as one JSON record; give how many.
+        """Send every row of `quotes` (RAW_QUOTES) as one JSON record; return how many.
 
         Numbers are text, so that they stay exact. Only records the stream did
         not take are sent again; `Transient` when some are left in the end.

@@ -17,7 +17,7 @@ import structlog
 
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import InvalidDataError, PlatformError, TransientError
-from stock_platform.providers.sources import QuoteAnswer, QuoteSource
+from stock_platform.providers.sources import QuoteResponse, QuoteSource
 from stock_platform.serving.sqs import Message, QuoteQueue
 
 log = structlog.get_logger()
@@ -64,7 +64,7 @@ def process_requests(
     """
     done = Processed()
     for _ in range(batches_max):
-        messages = queue.take()
+        messages = queue.receive()
         if not messages:
             break
         batch = _Batch(queue, done, {message.id: message for message in messages})
@@ -125,7 +125,7 @@ def _answer(batch: _Batch, source: QuoteSource, publish: Publish, quarantine: Qu
 
 
 def _readable(batch: _Batch) -> list[tuple[str, Message]]:
-    """Bury what cannot be read as a request; give the others with their symbols."""
+    """Bury what cannot be read as a request; return the others with their symbols."""
     readable: list[tuple[str, Message]] = []
     for message in list(batch.open.values()):
         try:
@@ -147,7 +147,7 @@ def _by_minute(
         yield minute, asked
 
 
-def _settle(batch: _Batch, asked: dict[str, list[Message]], answer: QuoteAnswer) -> None:
+def _settle(batch: _Batch, asked: dict[str, list[Message]], answer: QuoteResponse) -> None:
     quoted = set(answer.quotes["symbol"])
     batch.delete([message for symbol in asked if symbol in quoted for message in asked[symbol]])
     rejected = dict(answer.rejected.select("symbol", "reason").iter_rows())

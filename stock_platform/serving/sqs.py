@@ -73,7 +73,7 @@ class QuoteQueue:
             queues.quote_receives_max,
         )
 
-    def take(self, wait_s: int = 1) -> list[Message]:
+    def receive(self, wait_s: int = 1) -> list[Message]:
         """Take up to ten messages, waiting for the first; none means the queue is empty now.
 
         Without any wait SQS asks a part of its servers only and may miss messages.
@@ -97,7 +97,7 @@ class QuoteQueue:
         return int(told["Attributes"]["ApproximateNumberOfMessages"])
 
     def delete(self, messages: Sequence[Message]) -> int:
-        """Delete messages; give how many stay (they come back, and are harmless)."""
+        """Delete messages; return how many stay (they come back, and are harmless)."""
         return self._batch("delete_message_batch", messages)
 
     def give_back(self, messages: Sequence[Message], delay_s: float = 0.0) -> None:
@@ -126,7 +126,7 @@ class QuoteQueue:
         self.delete([message])
 
     def enqueue(self, symbols: Sequence[str]) -> int:
-        """Send one request for each different symbol; give how many were sent.
+        """Send one request for each different symbol; return how many were sent.
 
         Only what SQS did not take is sent again; `Transient` when some are left.
         A symbol that cannot be one raises `Malformed` before anything is sent.

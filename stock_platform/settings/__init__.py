@@ -5,7 +5,7 @@ Nothing else reads the environment.
 
 from stock_platform.settings.alerts import AlertSettings
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
-from stock_platform.settings.healing import FollowingSettings, HealingSettings
+from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
 from stock_platform.settings.loader import load
 from stock_platform.settings.market import IndicatorSettings, MarketSettings
@@ -26,9 +26,9 @@ from stock_platform.settings.stream import RedisSettings, StreamSettings
 
 __all__ = [
     "AlertSettings",
+    "AutomationSettings",
     "DagsterSettings",
     "FinnhubSettings",
-    "FollowingSettings",
     "HealingSettings",
     "IndicatorSettings",
     "LakeSettings",

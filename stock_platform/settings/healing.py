@@ -25,7 +25,7 @@ class HealingSettings(StocksSettings):
     sensor_interval_s: int = Field(30, ge=1, description="between ticks of the gap sensors")
 
 
-class FollowingSettings(StocksSettings):
+class AutomationSettings(StocksSettings):
     """What is kept up to date by itself beside the lake, and when it counts as late."""
 
     serve_latest_quotes: bool | None = Field(

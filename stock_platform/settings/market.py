@@ -54,7 +54,7 @@ class MarketSettings(StocksSettings):
         return Calendar(extended=self.extended_hours, overrides=overrides)
 
     def span(self, today: date) -> tuple[date, date]:
-        """Give the first and the last session the lake should hold as of `today`."""
+        """Return the first and the last session the lake should hold as of `today`."""
         calendar = self.calendar()
         last = min(self.last_session or today, today)
         first = self.first_session or calendar.previous(today, self.history_sessions)

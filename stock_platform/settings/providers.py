@@ -86,7 +86,7 @@ class RequestSettings(StocksSettings):
     budget_wait_max_s: float = Field(
         120.0, ge=0, description="longest wait of a call for a free request of the budget"
     )
-    asks_at_once: int = Field(8, ge=1, le=64, description="parallel calls of one run")
+    max_concurrent_requests: int = Field(8, ge=1, le=64, description="parallel calls of one run")
     secrets_from: str = Field(
         "", description="AWS Secrets Manager id holding a JSON object of the keys above"
     )

@@ -34,7 +34,7 @@ def _port(url: SplitResult) -> int | None:
         return 0
 
 
-def _either(name: str) -> AliasChoices:
+def _both_names(name: str) -> AliasChoices:
     """POLYGON_X under its old name first, MASSIVE_X as the alias."""
     return AliasChoices(f"POLYGON_{name}", f"MASSIVE_{name}")
 
@@ -47,17 +47,17 @@ class StreamSettings(BaseSettings):
     )
 
     polygon_api_key: SecretStr = Field(
-        validation_alias=_either("API_KEY"), min_length=1, description="required"
+        validation_alias=_both_names("API_KEY"), min_length=1, description="required"
     )
     polygon_ws_symbols: Annotated[tuple[Symbol, ...] | None, NoDecode] = Field(
-        validation_alias=_either("WS_SYMBOLS"), description="required: AAPL,MSFT | * for all"
+        validation_alias=_both_names("WS_SYMBOLS"), description="required: AAPL,MSFT | * for all"
     )
     polygon_ws_host_realtime: str = Field(
-        validation_alias=_either("WS_HOST_REALTIME"),
+        validation_alias=_both_names("WS_HOST_REALTIME"),
         description="required: wss://socket.massive.com, without /stocks",
     )
     polygon_ws_host_delayed: str = Field(
-        validation_alias=_either("WS_HOST_DELAYED"),
+        validation_alias=_both_names("WS_HOST_DELAYED"),
         description="required: wss://delayed.massive.com, without /stocks",
     )
     redis_url: SecretStr = Field(
@@ -72,13 +72,13 @@ class StreamSettings(BaseSettings):
     trade_ttl_sec: int = Field(60, ge=1)
     quote_ttl_sec: int = Field(60, ge=1)
     polygon_discover_tickers: bool = Field(
-        True, validation_alias=_either("DISCOVER_TICKERS"), description="add the listed symbols"
+        True, validation_alias=_both_names("DISCOVER_TICKERS"), description="add the listed symbols"
     )
     polygon_ticker_limit: int = Field(
-        0, ge=0, validation_alias=_either("TICKER_LIMIT"), description="0 = unlimited"
+        0, ge=0, validation_alias=_both_names("TICKER_LIMIT"), description="0 = unlimited"
     )
     polygon_subscribe_batch: int = Field(
-        500, ge=1, validation_alias=_either("SUBSCRIBE_BATCH"), description="channels a message"
+        500, ge=1, validation_alias=_both_names("SUBSCRIBE_BATCH"), description="channels a message"
     )
     backoff_initial_ms: int = Field(1000, ge=1)
     backoff_factor: float = Field(2.0, ge=1)

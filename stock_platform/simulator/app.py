@@ -13,10 +13,10 @@ import msgspec
 
 from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.entitlements import Budgets, denial, too_many
-from stock_platform.simulator.faults import Faults, bends, replaces
-from stock_platform.simulator.http import Ask, Reply, Route, to_json
-from stock_platform.simulator.market.as_of import Book
-from stock_platform.simulator.scenario import Denial, Fault, FlatFile, Script, Vendor, convert
+from stock_platform.simulator.faults import Faults, modify, substitute
+from stock_platform.simulator.http import Request, Response, Route, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket
+from stock_platform.simulator.scenario import Denial, Fault, FlatFile, Scenario, Vendor, convert
 from stock_platform.simulator.vendors import flat_files, rapidapi
 from stock_platform.simulator.vendors.finnhub import rest
 from stock_platform.simulator.vendors.massive import responses, routes
@@ -27,16 +27,18 @@ _BODY_MAX = 1_000_000
 Abort = Callable[[Any], None]
 
 
-class Web:
+class Application:
     """Answers for every vendor. `abort` breaks the connection of an ASGI scope."""
 
-    def __init__(self, book: Book, script: Script, *, abort: Abort, seed: int) -> None:
+    def __init__(
+        self, book: PointInTimeMarket, script: Scenario, *, abort: Abort, seed: int
+    ) -> None:
         self.script = script
         self.asked: Counter[str] = Counter()
         self.faults = Faults(script.faults, seed)
         self.bucket = flat_files.Bucket(book, script.flatfiles, script.keys.flatfiles)
         self.denied = script.plan.denied
-        self.control: Callable[[Ask], Reply | None] = lambda _: None
+        self.control: Callable[[Request], Response | None] = lambda _: None
         self._abort = abort
         self._lock = threading.Lock()
         self._budgets = Budgets(script.plan.limits)
@@ -59,7 +61,7 @@ class Web:
             return
         await self._write(scope, send, ask, reply)
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: Request) -> Response:
         """Answer one request; safe to call from several threads."""
         if ask.path.startswith(CONTROL):
             return self._control(ask)
@@ -83,7 +85,9 @@ class Web:
         with self._lock:
             self.asked[name] += 1
 
-    def _through(self, vendor: Vendor, ask: Ask, route: Route, parts: dict[str, str]) -> Reply:
+    def _through(
+        self, vendor: Vendor, ask: Request, route: Route, parts: dict[str, str]
+    ) -> Response:
         refusal = self._unauthorized(vendor, ask)
         if refusal is None and not self._budgets.spend(vendor, ask.path):
             refusal = too_many(vendor)
@@ -95,9 +99,9 @@ class Web:
         if fault is None:
             return route.handler(ask, **parts)
         self._count(f"{vendor} fault {fault.kind}")
-        return replaces(fault) or bends(fault, ask, route.handler(ask, **parts))
+        return substitute(fault) or modify(fault, ask, route.handler(ask, **parts))
 
-    def _unauthorized(self, vendor: Vendor, ask: Ask) -> Reply | None:
+    def _unauthorized(self, vendor: Vendor, ask: Request) -> Response | None:
         keys = self.script.keys
         match vendor:
             case "finnhub":
@@ -109,7 +113,7 @@ class Web:
             case _:
                 return routes.authorized(ask, keys.massive)
 
-    def _control(self, ask: Ask) -> Reply:
+    def _control(self, ask: Request) -> Response:
         """Answer /_simulator/script (new faults, flatfiles, denied), or what the server adds."""
         name = ask.path.removeprefix(CONTROL)
         if name == "script" and ask.method == "POST":
@@ -126,7 +130,7 @@ class Web:
             return to_json({"ok": True})
         return self.control(ask) or to_json({"error": "unknown"}, status=404)
 
-    async def _write(self, scope: Any, send: Any, ask: Ask, reply: Reply) -> None:
+    async def _write(self, scope: Any, send: Any, ask: Request, reply: Response) -> None:
         body, headers = reply.body, {**reply.headers, "content-type": reply.content_type}
         gzips = "gzip" in ask.headers.get("accept-encoding", "")
         if gzips and reply.compressible and len(body) > _COMPRESS_FROM:
@@ -154,7 +158,7 @@ def _vendor(path: str) -> Vendor:
     return "flatfiles" if path.startswith(f"/{flat_files.BUCKET}") else "massive"
 
 
-async def _read(scope: Any, receive: Any) -> Ask:
+async def _read(scope: Any, receive: Any) -> Request:
     body = b""
     while len(body) < _BODY_MAX:
         message = await receive()
@@ -163,4 +167,4 @@ async def _read(scope: Any, receive: Any) -> Ask:
             break
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Ask(scope["path"], query, headers, scope["method"], body)
+    return Request(scope["path"], query, headers, scope["method"], body)

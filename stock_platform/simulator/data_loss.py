@@ -28,7 +28,7 @@ class Window:
 
 
 def windows(feed: Feed, session: date) -> list[Window]:
-    """Give the outages of a session in order of time."""
+    """Return the outages of a session in order of time."""
     outages = (outage for outage in feed.outages if outage.session == session)
     return sorted((_window(outage) for outage in outages), key=lambda window: window.starts_at)
 
@@ -78,7 +78,7 @@ def _window(outage: Outage) -> Window:
 
 
 def _chance(bars: pl.DataFrame, seed: int) -> np.ndarray:
-    """Give a number in [0, 1) that depends on seed, symbol and minute alone (splitmix64)."""
+    """Return a number in [0, 1) that depends on seed, symbol and minute alone (splitmix64)."""
     names = bars["symbol"].unique()
     codes = pl.Series([crc32(name.encode()) for name in names], dtype=pl.UInt64)
     code = bars["symbol"].replace_strict(names, codes, return_dtype=pl.UInt64).to_numpy()

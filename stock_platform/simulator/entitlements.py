@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.simulator.http import Ask, Reply, to_json
+from stock_platform.simulator.http import Request, Response, to_json
 from stock_platform.simulator.scenario import Denial, Limit, Vendor
 from stock_platform.simulator.vendors import rapidapi
 from stock_platform.simulator.vendors.finnhub import rest
@@ -18,8 +18,8 @@ _DAY_OR_MS = re.compile(r"(?<![\w.])(\d{4}-\d\d-\d\d|\d{12,13})(?![\w])")
 _S3_DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
-def denial(vendor: Vendor, ask: Ask, rules: Sequence[Denial]) -> Reply | None:
-    """Give the 403 of the first rule that covers a request, or None."""
+def denial(vendor: Vendor, ask: Request, rules: Sequence[Denial]) -> Response | None:
+    """Return the 403 of the first rule that covers a request, or None."""
     for rule in rules:
         if rule.vendor == vendor and re.search(rule.path, ask.path) and _touches(ask, rule):
             timeframe = rule.first is not None or rule.last is not None
@@ -27,7 +27,7 @@ def denial(vendor: Vendor, ask: Ask, rules: Sequence[Denial]) -> Reply | None:
     return None
 
 
-def refused(vendor: Vendor, *, timeframe: bool = False) -> Reply:
+def refused(vendor: Vendor, *, timeframe: bool = False) -> Response:
     """Word a refusal by plan as the vendor does."""
     if vendor == "massive":
         text = responses.TOO_OLD if timeframe else responses.NOT_ENTITLED
@@ -36,10 +36,10 @@ def refused(vendor: Vendor, *, timeframe: bool = False) -> Reply:
         return to_json(rest.NO_ACCESS, status=403)
     if vendor == "rapidapi":
         return to_json(rapidapi.NOT_SUBSCRIBED, status=403)
-    return Reply(_S3_DENIED, 403, "application/xml", compressible=False)
+    return Response(_S3_DENIED, 403, "application/xml", compressible=False)
 
 
-def too_many(vendor: Vendor) -> Reply:
+def too_many(vendor: Vendor) -> Response:
     """Word a 429 as the vendor does."""
     if vendor == "massive":
         return responses.over_the_rate()
@@ -50,7 +50,7 @@ def too_many(vendor: Vendor) -> Reply:
     body = (
         b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
     )
-    return Reply(body, 503, "application/xml", compressible=False)
+    return Response(body, 503, "application/xml", compressible=False)
 
 
 class Budgets:
@@ -86,7 +86,7 @@ class Budgets:
             return True
 
 
-def _touches(ask: Ask, rule: Denial) -> bool:
+def _touches(ask: Request, rule: Denial) -> bool:
     if rule.first is None and rule.last is None:
         return True
     texts = [ask.path, *(value for name, value in ask.query.items() if name != "apiKey")]

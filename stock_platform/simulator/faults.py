@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from stock_platform.simulator import entitlements
-from stock_platform.simulator.http import Ask, Reply, to_json
+from stock_platform.simulator.http import Request, Response, to_json
 from stock_platform.simulator.scenario import Fault, Vendor
 from stock_platform.simulator.vendors import rapidapi
 from stock_platform.simulator.vendors.finnhub import rest
@@ -22,10 +22,10 @@ _HTML = (
 )
 _HUGE = 1e300
 _WORDS = {
-    "html": Reply(_HTML, 200, "text/html"),
-    "malformed": Reply(b'{"status":"OK","results":[{"t":17', 200),
-    "empty_body": Reply(b"", 200),
-    "reset": Reply(b"", ending="reset"),
+    "html": Response(_HTML, 200, "text/html"),
+    "malformed": Response(b'{"status":"OK","results":[{"t":17', 200),
+    "empty_body": Response(b"", 200),
+    "reset": Response(b"", ending="reset"),
     "not_found": to_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
     "error_object": to_json({"error": {"code": 500, "description": "Upstream failed"}}),
     "zero_quote": to_json(rest.NO_QUOTE),
@@ -50,7 +50,7 @@ class Faults:
             self._struck = [0] * len(self._faults)
 
     def strikes(self) -> list[int]:
-        """Give how often each fault has struck, in the script's order."""
+        """Return how often each fault has struck, in the script's order."""
         with self._lock:
             return list(self._struck)
 
@@ -72,8 +72,8 @@ class Faults:
         return None
 
 
-def replaces(fault: Fault) -> Reply | None:
-    """Give the reply of a fault that never lets the request through, or None."""
+def substitute(fault: Fault) -> Response | None:
+    """Return the reply of a fault that never lets the request through, or None."""
     match fault.kind:
         case "too_many_requests":
             return _too_many(fault)
@@ -87,8 +87,8 @@ def replaces(fault: Fault) -> Reply | None:
             return _WORDS.get(fault.kind)
 
 
-def bends(fault: Fault, ask: Ask, reply: Reply) -> Reply:
-    """Give what a fault makes of the true reply."""
+def modify(fault: Fault, ask: Request, reply: Response) -> Response:
+    """Return what a fault makes of the true reply."""
     match fault.kind:
         case "slow":
             return replace(reply, delay_s=fault.delay_s)
@@ -109,7 +109,7 @@ def bends(fault: Fault, ask: Ask, reply: Reply) -> Reply:
             return reply
 
 
-def _too_many(fault: Fault) -> Reply:
+def _too_many(fault: Fault) -> Response:
     reply = replace(entitlements.too_many(fault.vendor), status=429)
     if fault.body == "empty":
         reply = replace(reply, body=b"")
@@ -118,25 +118,25 @@ def _too_many(fault: Fault) -> Reply:
     return reply
 
 
-def _server_error(fault: Fault) -> Reply:
+def _server_error(fault: Fault) -> Response:
     if fault.body == "empty":
-        return Reply(b"", fault.status)
+        return Response(b"", fault.status)
     if fault.body == "html":
-        return Reply(_HTML, fault.status, "text/html")
+        return Response(_HTML, fault.status, "text/html")
     if fault.vendor == "flatfiles":
         body = b"<Error><Code>InternalError</Code><Message>Try again.</Message></Error>"
-        return Reply(body, fault.status, "application/xml")
+        return Response(body, fault.status, "application/xml")
     return to_json({"status": "ERROR", "error": "internal error"}, status=fault.status)
 
 
-def _with_next_url(reply: Reply, url: str) -> Reply:
+def _with_next_url(reply: Response, url: str) -> Response:
     answer = json.loads(reply.body)
     if not isinstance(answer, dict):
         return reply
     return replace(reply, body=json.dumps({**answer, "next_url": url}).encode())
 
 
-def _absurd(reply: Reply, fault: Fault) -> Reply:
+def _absurd(reply: Response, fault: Fault) -> Response:
     """Spoil the first rows, one kind of nonsense each; NaN is written as Python does."""
     answer = json.loads(reply.body)
     rows = answer.get("results") if isinstance(answer, dict) else None

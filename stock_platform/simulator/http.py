@@ -12,7 +12,7 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     """A request: decoded path, last value of each query parameter, lower-case header names."""
 
     path: str
@@ -32,7 +32,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """A response; `delay_s` and `ending` are for the server to carry out."""
 
     body: bytes
@@ -44,12 +44,12 @@ class Reply:
     """whole; reset: break the connection before a byte; cut: break it within the body."""
     compressible: bool = True
 
-    def with_headers(self, **headers: str) -> "Reply":
+    def with_headers(self, **headers: str) -> "Response":
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **named})
 
 
-Handler = Callable[..., Reply]
+Handler = Callable[..., Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def route(path: str, handler: Handler) -> Route:
     return Route(path, re.compile(pattern), handler)
 
 
-def to_json(value: object, *, status: int = 200) -> Reply:
-    return Reply(msgspec.json.encode(value), status)
+def to_json(value: object, *, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status)
 
 
 def to_cursor(parameters: Mapping[str, str]) -> str:
@@ -76,8 +76,8 @@ def to_cursor(parameters: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(urlencode(parameters).encode()).decode().rstrip("=")
 
 
-def from_cursor(ask: Ask) -> Ask:
-    """Give the ask whose parameters its cursor holds, or the ask itself without one."""
+def from_cursor(ask: Request) -> Request:
+    """Return the ask whose parameters its cursor holds, or the ask itself without one."""
     cursor = ask.query.get("cursor")
     if not cursor:
         return ask

@@ -25,7 +25,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
-class SplitScript(_Part, frozen=True, kw_only=True):
+class SplitEvent(_Part, frozen=True, kw_only=True):
     """A split of the synthetic market: 1 to 10 makes ten new shares of an old one."""
 
     symbol: str
@@ -34,7 +34,7 @@ class SplitScript(_Part, frozen=True, kw_only=True):
     split_to: float = 10.0
 
 
-class SyntheticScript(_Part, frozen=True, kw_only=True):
+class SyntheticScenario(_Part, frozen=True, kw_only=True):
     """The seeded market. The same values give the same bytes, in any process."""
 
     seed: int = 1
@@ -46,7 +46,7 @@ class SyntheticScript(_Part, frozen=True, kw_only=True):
     """Also trade 04:00-09:30 and 16:00-20:00 New York."""
     volume: Literal["by_date", "integer", "fractional"] = "by_date"
     """by_date: fractional from 2026-02-23 on, as the real tape."""
-    splits: tuple[SplitScript, ...] | None = None
+    splits: tuple[SplitEvent, ...] | None = None
     """None: one 10-for-1 split on the middle session."""
     halts: float = 0.004
     """Part of the symbols halted for a while, per session."""
@@ -58,7 +58,7 @@ class SyntheticScript(_Part, frozen=True, kw_only=True):
     """Part of the bars that only the end-of-day record knows."""
 
 
-class ReplayScript(_Part, frozen=True, kw_only=True):
+class ReplayScenario(_Part, frozen=True, kw_only=True):
     """Real bars from CSV files: symbol,ts_utc_ms,open,high,low,close,volume."""
 
     minute: tuple[str, ...] = ()
@@ -71,11 +71,11 @@ class ReplayScript(_Part, frozen=True, kw_only=True):
     unsent: float = 0.0
 
 
-class MarketScript(_Part, frozen=True, kw_only=True):
+class MarketScenario(_Part, frozen=True, kw_only=True):
     """Exactly one of the two; neither means the synthetic market with its defaults."""
 
-    synthetic: SyntheticScript | None = None
-    replay: ReplayScript | None = None
+    synthetic: SyntheticScenario | None = None
+    replay: ReplayScenario | None = None
     now: str = "end"
     """What REST believes the time to be: `end`, a day after the last session;
     `replay`, where the feed is; `wall`, the real time; or an instant in quotes,
@@ -260,10 +260,10 @@ class Feed(_Part, frozen=True, kw_only=True):
     close_count: int = 1
 
 
-class Script(_Part, frozen=True, kw_only=True):
+class Scenario(_Part, frozen=True, kw_only=True):
     """A whole simulation."""
 
-    market: MarketScript = MarketScript()
+    market: MarketScenario = MarketScenario()
     keys: Keys = Keys()
     plan: Plan = Plan()
     feed: Feed = Feed()
@@ -271,20 +271,20 @@ class Script(_Part, frozen=True, kw_only=True):
     flatfiles: tuple[FlatFile, ...] = ()
 
 
-def load_script(source: Script | Path | str | dict[str, Any] | None) -> Script:
+def load_scenario(source: Scenario | Path | str | dict[str, Any] | None) -> Scenario:
     """Read a script from a path, YAML text, a dictionary, or pass one through.
 
     Raise `Malformed` naming the key that is unknown or wrong.
     """
     if source is None:
-        return Script()
-    if isinstance(source, Script):
+        return Scenario()
+    if isinstance(source, Scenario):
         return source
     if isinstance(source, Path):
         source = source.read_text()
     try:
         content = yaml.safe_load(source) if isinstance(source, str) else source
-        return convert(content or {}, Script)
+        return convert(content or {}, Scenario)
     except yaml.YAMLError as error:
         raise InvalidDataError(f"the script is not YAML: {error}") from error
 
@@ -298,7 +298,7 @@ def convert(content: object, kind: type[Kind]) -> Kind:
 
 
 def minute_of_day(clock: WallClock) -> int:
-    """Give minutes since New York midnight of "10:30" (or of the 630 that YAML made of it)."""
+    """Return minutes since New York midnight of "10:30" (or of the 630 that YAML made of it)."""
     if isinstance(clock, int):
         return clock
     try:
@@ -319,7 +319,7 @@ def instant_of(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def seed_of(script: Script) -> int:
-    """Give the seed that everything random in a simulation starts from."""
+def seed_of(script: Scenario) -> int:
+    """Return the seed that everything random in a simulation starts from."""
     market = script.market
-    return (market.replay or market.synthetic or SyntheticScript()).seed
+    return (market.replay or market.synthetic or SyntheticScenario()).seed

@@ -13,42 +13,42 @@ import uvicorn
 from picows import WSUpgradeRequest, ws_create_server
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from stock_platform.simulator.app import Web
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.app import Application
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import Market
 from stock_platform.simulator.market.replayed import ReplayedMarket
 from stock_platform.simulator.market.synthetic import SyntheticMarket
-from stock_platform.simulator.scenario import Script, SyntheticScript, load_script, seed_of
+from stock_platform.simulator.scenario import Scenario, SyntheticScenario, load_scenario, seed_of
 from stock_platform.simulator.simulation import Simulator, answer_control
 from stock_platform.simulator.vendors import rapidapi
 from stock_platform.simulator.vendors.finnhub import rest
-from stock_platform.simulator.vendors.finnhub.socket import FinnhubReader
+from stock_platform.simulator.vendors.finnhub.socket import FinnhubClientSession
 from stock_platform.simulator.vendors.massive.feed import LiveFeed
-from stock_platform.simulator.vendors.massive.socket import Reader
+from stock_platform.simulator.vendors.massive.socket import ClientSession
 
 HOST = "127.0.0.1"
 _START_S = 30.0
 _STOP_S = 10.0
 
 
-def make_market(script: Script) -> Market:
+def make_market(script: Scenario) -> Market:
     """Make the market a script describes; the default is the synthetic one."""
     if script.market.replay is not None:
         return ReplayedMarket(script.market.replay)
-    return SyntheticMarket(script.market.synthetic or SyntheticScript())
+    return SyntheticMarket(script.market.synthetic or SyntheticScenario())
 
 
 @contextmanager
 def running(
-    script: Script | Path | str | dict[str, Any] | None = None, port: int = 0
+    script: Scenario | Path | str | dict[str, Any] | None = None, port: int = 0
 ) -> Iterator[Simulator]:
     """Run a simulation in a thread while the context lasts.
 
     With a `port`, HTTP listens there and the sockets on the next three ports
     (real-time, delayed, Finnhub); 0 takes free ones.
     """
-    loaded = load_script(script)
+    loaded = load_scenario(script)
     market = make_market(loaded)
     listeners = [_listen(port + n if port else 0) for n in range(4)]
     started: threading.Event = threading.Event()
@@ -86,7 +86,7 @@ class _Served:
 
 
 async def _serve(
-    script: Script,
+    script: Scenario,
     market: Market,
     listeners: Sequence[socket.socket],
     *,
@@ -97,18 +97,23 @@ async def _serve(
     clock = Clock(script.market, market)
     feed = LiveFeed(market, script, clock, seed_of(script))
     transports: dict[Any, asyncio.Transport] = {}
-    web = Web(
-        Book(market, clock), script, abort=lambda s: _reset(transports, s), seed=seed_of(script)
+    web = Application(
+        PointInTimeMarket(market, clock),
+        script,
+        abort=lambda s: _reset(transports, s),
+        seed=seed_of(script),
     )
     http = _http_server(web, transports)
     sockets = [
         await ws_create_server(
-            lambda _: Reader(feed, delayed=False), sock=listeners[1], max_frame_size=1 << 20
+            lambda _: ClientSession(feed, delayed=False), sock=listeners[1], max_frame_size=1 << 20
         ),
         await ws_create_server(
-            lambda _: Reader(feed, delayed=True), sock=listeners[2], max_frame_size=1 << 20
+            lambda _: ClientSession(feed, delayed=True), sock=listeners[2], max_frame_size=1 << 20
         ),
-        await ws_create_server(lambda ask: FinnhubReader(feed, _path(ask)), sock=listeners[3]),
+        await ws_create_server(
+            lambda ask: FinnhubClientSession(feed, _path(ask)), sock=listeners[3]
+        ),
     ]
     simulator = _simulator(script, market, clock, listeners, web=web, feed=feed, loop=loop)
     web.control = lambda ask: answer_control(ask, simulator)
@@ -128,7 +133,7 @@ async def _serve(
         await replaying
 
 
-def _http_server(web: Web, transports: dict[Any, asyncio.Transport]) -> uvicorn.Server:
+def _http_server(web: Application, transports: dict[Any, asyncio.Transport]) -> uvicorn.Server:
     config = uvicorn.Config(
         web,
         http=_remembering(transports),
@@ -142,12 +147,12 @@ def _http_server(web: Web, transports: dict[Any, asyncio.Transport]) -> uvicorn.
 
 
 def _simulator(
-    script: Script,
+    script: Scenario,
     market: Market,
     clock: Clock,
     listeners: Sequence[socket.socket],
     *,
-    web: Web,
+    web: Application,
     feed: LiveFeed,
     loop: asyncio.AbstractEventLoop,
 ) -> Simulator:

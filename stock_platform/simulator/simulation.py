@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 
 from stock_platform.simulator import data_loss
-from stock_platform.simulator.app import Web
-from stock_platform.simulator.http import Ask, Reply, to_json
+from stock_platform.simulator.app import Application
+from stock_platform.simulator.http import Request, Response, to_json
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import Market
-from stock_platform.simulator.scenario import Denial, Fault, FlatFile, Keys, Script, seed_of
+from stock_platform.simulator.scenario import Denial, Fault, FlatFile, Keys, Scenario, seed_of
 from stock_platform.simulator.vendors.flat_files import BUCKET
 from stock_platform.simulator.vendors.massive.feed import LiveFeed
 
@@ -32,11 +32,11 @@ class Simulator:
     """Without the `/stocks` that clients append."""
     ws_url_delayed: str
     market: Market
-    script: Script
+    script: Scenario
     clock: Clock
     finished: threading.Event
     """Set once every session has been replayed."""
-    _web: Web
+    _web: Application
     _feed: LiveFeed
     _call: Callable[..., object] = field(repr=False)
 
@@ -46,7 +46,7 @@ class Simulator:
         return self.script.keys
 
     def environment(self) -> dict[str, str]:
-        """Give the variables that point the platform at this simulator."""
+        """Return the variables that point the platform at this simulator."""
         return {
             "MASSIVE_API_KEY": self.keys.massive[0],
             "MASSIVE_REST_URL": self.rest_url,
@@ -95,7 +95,7 @@ class Simulator:
         self._call(self._feed.told.set)
 
 
-def answer_control(ask: Ask, simulator: Simulator) -> Reply | None:
+def answer_control(ask: Request, simulator: Simulator) -> Response | None:
     """Answer the rest of /_simulator/: stats with the feed, clock, start, strike."""
     name = ask.path.rsplit("/", 1)[-1]
     if name == "start" and ask.method == "POST":

@@ -135,7 +135,7 @@ def _one_by_one(frame: bytes) -> Decoded:
 
 
 def name_of(raw: msgspec.Raw | bytes) -> str | None:
-    """Give an event's `ev`; None when it is no object with one."""
+    """Return an event's `ev`; None when it is no object with one."""
     try:
         return _NAMED.decode(raw).ev
     except (msgspec.MsgspecError, UnicodeDecodeError):

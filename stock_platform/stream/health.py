@@ -36,11 +36,11 @@ class Progress:
         return status.load(self.journal)
 
     def problems(self, now: float | None = None) -> list[str]:
-        """Say what is wrong, in the order an operator would look; empty when all is well."""
+        """Return what is wrong, in the order an operator would look; empty when all is well."""
         now = time.time() if now is None else now
         facts = self.facts()
         if not self.leader:
-            return ["standby: another sidecar holds the lease, or Redis can not be asked"]
+            return ["standby: another sidecar holds the lease, or Redis cannot be asked"]
         found = list(self._reader_problems(facts.get("reader", {}), now))
         for name in self.tailers:
             found += self._tailer_problems(name, facts.get(name, {}), now)
@@ -72,7 +72,7 @@ class Progress:
             yield f"{name}: {tailer['trouble']}"
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics for Prometheus, from the same facts."""
+        """Return the metrics for Prometheus, from the same facts."""
         facts = self.facts()
         reader = facts.get("reader", {})
         yield from _feed_metrics(reader)

@@ -18,7 +18,7 @@ class _Sum:
     last: float = 0.0
 
     def take(self, counted: float) -> float:
-        """Give what was added since the last time; a lower count began again at zero."""
+        """Return what was added since the last time; a lower count began again at zero."""
         added = counted - self.last if counted >= self.last else counted
         self.last = counted
         self.total += added
@@ -34,7 +34,7 @@ class HealthLine:
     _sums: dict[str, _Sum] = field(default_factory=dict)
 
     def of(self, facts: Mapping[str, Facts], now: float) -> dict[str, object]:
-        """Give the line's facts: rates since the last line, sums since the start, lags now."""
+        """Return the line's facts: rates since the last line, sums since the start, lags now."""
         span, self.since = max(now - self.since, 0.001), now
         reader, latest = facts.get("reader", {}), facts.get("latest", {})
         feeds: Mapping[str, Facts] = reader.get("feeds", {})

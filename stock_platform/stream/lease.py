@@ -7,7 +7,7 @@ The number only rises, so whoever was paused and wakes up is recognised by it.
 import hashlib
 from dataclasses import dataclass
 
-from stock_platform.stream.sinks.redis_store import Sink
+from stock_platform.stream.sinks.redis_store import ValueStore
 
 _ACQUIRE = """
 local held = redis.call('GET', KEYS[1])
@@ -34,7 +34,7 @@ return redis.call('DEL', KEYS[1])
 class Lease:
     """A claim on one API key; `fence` is 0 while it is not held."""
 
-    sink: Sink
+    sink: ValueStore
     key: str
     ttl_ms: int
     fence: int = 0
@@ -52,7 +52,7 @@ class Lease:
         return self.sink.command("EVAL", _RENEW, 1, self.key, self.ttl_ms, self.fence) == 1
 
     def release(self) -> None:
-        """Give the lease up, if it is still ours."""
+        """Return the lease up, if it is still ours."""
         self.sink.command("EVAL", _RELEASE, 1, self.key, self.fence)
         self.fence = 0
 

@@ -14,7 +14,7 @@ from stock_platform.errors import PlatformError
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
 from stock_platform.stream.feed import reader
 from stock_platform.stream.options import FeedOptions, ReaderOptions
-from stock_platform.stream.processes import Child
+from stock_platform.stream.processes import ManagedProcess
 from stock_platform.stream.sinks import lake_bars, redis_latest, redis_streams
 from stock_platform.stream.sinks.archive import sink
 from stock_platform.stream.sinks.archive.sink import ArchiveOptions
@@ -36,12 +36,12 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 class Plan:
     """The processes, the reader first."""
 
-    reader: Child
-    tailers: list[Child]
-    others: list[Child]
+    reader: ManagedProcess
+    tailers: list[ManagedProcess]
+    others: list[ManagedProcess]
 
     @property
-    def followers(self) -> list[Child]:
+    def followers(self) -> list[ManagedProcess]:
         """Everything behind the journal."""
         return [*self.tailers, *self.others]
 
@@ -49,24 +49,26 @@ class Plan:
 def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
     """Decide which processes there are and what each is told."""
     tailers = [
-        Child(
+        ManagedProcess(
             redis_latest.NAME,
             redis_latest.run_latest,
             latest_options(settings, settings.journal_dir),
         )
     ]
     if settings.queue_enabled:
-        tailers.append(Child(redis_streams.NAME, redis_streams.run_queue, _queue(settings)))
+        tailers.append(
+            ManagedProcess(redis_streams.NAME, redis_streams.run_queue, _queue(settings))
+        )
     if settings.s3_enabled:
-        tailers.append(Child(sink.NAME, sink.run_archive, _archive(settings)))
+        tailers.append(ManagedProcess(sink.NAME, sink.run_archive, _archive(settings)))
     if settings.stream_to_lake:
-        tailers.append(Child(lake_bars.NAME, lake_bars.run_bars, _bars(settings, symbols)))
+        tailers.append(ManagedProcess(lake_bars.NAME, lake_bars.run_bars, _bars(settings, symbols)))
     names = tuple(child.name for child in tailers)
     others = []
     if settings.s3_enabled:
         options = _backfill(settings, symbols)
-        others.append(Child("backfill", _run_backfill, options, hung_s=0))
-    read = Child(reader.NAME, reader.run_reader, _reader(settings, symbols, names))
+        others.append(ManagedProcess("backfill", _run_backfill, options, hung_s=0))
+    read = ManagedProcess(reader.NAME, reader.run_reader, _reader(settings, symbols, names))
     return Plan(read, tailers, others)
 
 
@@ -78,7 +80,7 @@ def _run_backfill(options: object) -> None:
 
 
 def symbols_to_subscribe(settings: StreamSettings, today: date) -> tuple[str, ...] | None:
-    """Give the configured symbols and, when wanted, the listed ones; None for all."""
+    """Return the configured symbols and, when wanted, the listed ones; None for all."""
     configured = settings.polygon_ws_symbols
     if configured is None:
         return None
@@ -144,7 +146,7 @@ def _reader(
 
 
 def market_hours(today: date) -> tuple[tuple[int, int], ...]:
-    """Give the regular sessions from yesterday on as (open, close) in epoch seconds."""
+    """Return the regular sessions from yesterday on as (open, close) in epoch seconds."""
     calendar = Calendar()
     sessions = calendar.sessions(today - timedelta(days=1), today + timedelta(days=HOURS_DAYS))
     grids = [calendar.grid(session) for session in sessions]

@@ -22,8 +22,8 @@ POLL_S = 1.0
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def until_told(stop: threading.Event, every_s: float) -> Iterator[None]:
-    """Give a turn every `every_s`, until SIGTERM or the supervisor's death."""
+def run_until_stopped(stop: threading.Event, every_s: float) -> Iterator[None]:
+    """Return a turn every `every_s`, until SIGTERM or the supervisor's death."""
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     turn_at = 0.0
@@ -35,7 +35,7 @@ def until_told(stop: threading.Event, every_s: float) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class Child:
+class ManagedProcess:
     """One process to be kept running."""
 
     name: str
@@ -57,7 +57,7 @@ class Child:
     def pid(self) -> int | None:
         return self.process.pid if self.process else None
 
-    def keep(self, now: float) -> None:
+    def ensure_running(self, now: float) -> None:
         """Start the process, or start it again some time after it died."""
         if self.alive:
             return

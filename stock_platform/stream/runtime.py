@@ -13,7 +13,7 @@ BLOCK_BYTES_KEPT = 16 * 1024 * 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def settle_memory() -> None:
+def tune_gc_and_malloc() -> None:
     """Do so for the rest of this process's life; called once everything is imported."""
     gc.collect()
     gc.freeze()

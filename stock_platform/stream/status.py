@@ -22,7 +22,7 @@ FRESH_S = 10.0
 def save(journal: Path, process: str, facts: dict[str, object]) -> None:
     """Replace a process's status file; not synced, it is worth nothing after a crash.
 
-    On a full disk the old one stays: nobody stops working because he can not say so.
+    On a full disk the old one stays: nobody stops working because he cannot say so.
     """
     folder = journal / FOLDER
     temporary = folder / f".{process}.{os.getpid()}"
@@ -36,7 +36,7 @@ def save(journal: Path, process: str, facts: dict[str, object]) -> None:
 
 
 def load(journal: Path) -> dict[str, dict[str, object]]:
-    """Give the last status of every process that ever wrote one."""
+    """Return the last status of every process that ever wrote one."""
     found = {}
     for path in (journal / FOLDER).glob("[!.]*.json"):
         try:

@@ -19,9 +19,9 @@ from stock_platform.stream.health import HealthServer, Progress
 from stock_platform.stream.health_line import HealthLine
 from stock_platform.stream.lease import Lease, lease_key
 from stock_platform.stream.plan import Plan, make_plan, symbols_to_subscribe
-from stock_platform.stream.processes import Child
+from stock_platform.stream.processes import ManagedProcess
 from stock_platform.stream.sinks.redis_latest import Fence, save_fence
-from stock_platform.stream.sinks.redis_store import open_sink
+from stock_platform.stream.sinks.redis_store import open_value_store
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.25
@@ -38,7 +38,7 @@ class Supervisor:
         self._settings = settings
         self._plan = plan
         self._stop = threading.Event()
-        self._sink = open_sink(
+        self._sink = open_value_store(
             settings.redis_url.get_secret_value(), settings.redis_token.get_secret_value()
         )
         key = lease_key(settings.polygon_api_key.get_secret_value())
@@ -54,7 +54,7 @@ class Supervisor:
         self._stop.set()
 
     def run(self) -> int:
-        """Work until stopped; give the exit code."""
+        """Work until stopped; return the exit code."""
         settings = self._settings
         health = self._open_health()
         log.info("sidecar_started", metrics_port=health.port)
@@ -89,7 +89,7 @@ class Supervisor:
         self._has_led = self._has_led or self.progress.leader
         reading = [self._plan.reader] if self.progress.leader else []
         for child in [*reading, *self._plan.followers] if self._has_led else []:
-            child.keep(now)
+            child.ensure_running(now)
             child.kill_hung(float(facts.get(child.name, {}).get("at", 0)))
             self.progress.restarts[child.name] = child.restarts
         if now >= self._health_at:
@@ -153,12 +153,12 @@ class Supervisor:
         log.info("sidecar_stopped")
 
 
-def _stop_child(child: Child) -> None:
+def _stop_child(child: ManagedProcess) -> None:
     child.stop(TAILER_STOP_S)
 
 
 def run(settings: StreamSettings) -> int:
-    """Be the sidecar until SIGTERM or SIGINT; give the exit code."""
+    """Be the sidecar until SIGTERM or SIGINT; return the exit code."""
     status.configure_logs(debug=settings.ws_debug)
     symbols = symbols_to_subscribe(settings, datetime.now(UTC).date())
     log.info("symbols_chosen", count="all" if symbols is None else len(symbols))

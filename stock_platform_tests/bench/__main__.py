@@ -20,7 +20,7 @@ SUITES = {
 
 
 def benches(suite: str) -> list[str]:
-    """Give the benches of a suite: the modules of this folder that run and report, by name."""
+    """Return the benches of a suite: the modules of this folder that run and report, by name."""
     texts = {path.stem: path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))}
     runnable = [
         name
@@ -36,7 +36,7 @@ def benches(suite: str) -> list[str]:
 
 
 def main(suite: str) -> int:
-    """Print the benches of `suite`; give the exit code."""
+    """Print the benches of `suite`; return the exit code."""
     figures: dict[str, object] = {}
     failed: list[str] = []
     for name in benches(suite):

@@ -36,7 +36,7 @@ def session_bars(
     density: float | None = 1.0,
     seed: int = 7,
 ) -> pl.DataFrame:
-    """Give a session of `count` symbols as `MINUTE_BARS`, sorted by symbol and minute.
+    """Return a session of `count` symbols as `MINUTE_BARS`, sorted by symbol and minute.
 
     `density` 1.0 gives every minute of every symbol (3.1M rows for 8,000), None
     gives each symbol its own liquidity: about 1.1M rows for 8,000 symbols.

@@ -8,11 +8,12 @@ from datetime import date
 
 import numpy as np
 
-from stock_platform.domain.coverage import Ledger, to_gaps
+from stock_platform.domain.coverage import SessionCoverage, to_missing_ranges
 from stock_platform.domain.sessions import Calendar, MinuteGrid
-from stock_platform.lake import coverage, tables
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.lake.object_store import Store
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake import tables
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import session_bars, symbols
 from stock_platform_tests.bench.measured import best_of
@@ -25,42 +26,44 @@ SHAPES = 8
 """Different sessions; the year repeats them."""
 
 
-def shaped(grid: MinuteGrid, seed: int) -> Ledger:
-    """Give a settled session as real ones are: most symbols lack minutes, few are missing.
+def shaped(grid: MinuteGrid, seed: int) -> SessionCoverage:
+    """Return a settled session as real ones are: most symbols lack minutes, few are missing.
 
     A twentieth of the symbols has an outage of half an hour that nobody has
     explained yet; what else is absent is proven empty.
     """
     random = np.random.default_rng(seed)
-    ledger = Ledger.blank(grid, symbols(SYMBOLS))
-    ledger.set_observed(session_bars(SYMBOLS, session=grid.session, density=None, seed=seed))
-    ledger.bits["empty"][:] = ~ledger.bits["observed"]
+    coverage = SessionCoverage.blank(grid, symbols(SYMBOLS))
+    coverage.set_observed(session_bars(SYMBOLS, session=grid.session, density=None, seed=seed))
+    coverage.bits["empty"][:] = ~coverage.bits["observed"]
     for row in random.choice(SYMBOLS, SYMBOLS // 20, replace=False):
         first = int(random.integers(grid.first, grid.end - 30))
-        ledger.bits["observed"][row, first : first + 30] = False
-        ledger.bits["empty"][row, first : first + 30] = False
-    ledger.checked_at = grid.closes_at
-    return ledger
+        coverage.bits["observed"][row, first : first + 30] = False
+        coverage.bits["empty"][row, first : first + 30] = False
+    coverage.checked_at = grid.closes_at
+    return coverage
 
 
-def fill_year(store: Store, grids: list[MinuteGrid]) -> None:
+def fill_year(store: ObjectStore, grids: list[MinuteGrid]) -> None:
     made = []
     for seed, grid in enumerate(grids[:SHAPES]):
-        coverage.update(store, grid, lambda _, grid=grid, seed=seed: shaped(grid, seed))
+        coverage_table.update(store, grid, lambda _, grid=grid, seed=seed: shaped(grid, seed))
         found = store.get(tables.data("coverage", grid.session))
         assert found is not None
         made.append(found[0])
     for n, grid in enumerate(grids[SHAPES:]):
-        store.create(tables.data("coverage", grid.session), made[n % SHAPES])
+        store.put_if_absent(tables.data("coverage", grid.session), made[n % SHAPES])
 
 
-def sensor_tick(store: Store, grids: list[MinuteGrid]) -> int:
-    """Read the newest five sessions and give their gaps, as the sensor does."""
+def sensor_tick(store: ObjectStore, grids: list[MinuteGrid]) -> int:
+    """Read the newest five sessions and return their gaps, as the sensor does."""
     gaps = 0
     for grid in grids[-5:]:
-        ledger = coverage.load(store, grid)
-        assert ledger is not None
-        gaps += len(to_gaps(ledger, ledger.missing(grid.due(grid.closes_at, 0))))
+        coverage = coverage_table.load(store, grid)
+        assert coverage is not None
+        gaps += len(
+            to_missing_ranges(coverage, coverage.missing(grid.closed_slots(grid.closes_at, 0)))
+        )
     return gaps
 
 
@@ -70,29 +73,29 @@ def main() -> None:
     sessions = calendar.sessions(date(2025, 10, 1), LAST)[-SESSIONS:]
     grids = [calendar.grid(session) for session in sessions]
     with tempfile.TemporaryDirectory() as folder:
-        store = DiskStore.open(folder)
+        store = FileStore.open(folder)
         fill_year(store, grids)
         tick = best_of(5, lambda: sensor_tick(store, grids))
         report.add("sensor tick over the last five sessions", tick * 1e3, "ms", "< 200")
-        scan = best_of(5, lambda: coverage.summaries(store, sessions))
+        scan = best_of(5, lambda: coverage_table.summaries(store, sessions))
         report.add("252 sessions scanned", scan, "s", "< 0.3")
-        ranges = coverage.missing_ranges(store, grids).height
-        expand = best_of(3, lambda: coverage.missing_ranges(store, grids))
+        ranges = coverage_table.missing_ranges(store, grids).height
+        expand = best_of(3, lambda: coverage_table.missing_ranges(store, grids))
         report.add(f"252 sessions expanded to {ranges:,} gap ranges", expand, "s", "< 5")
         sql = "SELECT session, sum(missing) AS missing FROM coverage GROUP BY session"
         asked = best_of(3, lambda: query(store, sql))
         report.add("252 sessions, counts of every symbol added up in SQL", asked, "s")
-        one = best_of(5, lambda: coverage.update(store, grids[-1], _minute_observed))
+        one = best_of(5, lambda: coverage_table.update(store, grids[-1], _minute_observed))
         report.add("one more minute marked and kept", one * 1e3, "ms")
         report.add("ledger of a session", store.list("coverage")[-1].size / 1e3, "kB")
     report.finish()
 
 
-def _minute_observed(ledger: Ledger | None) -> Ledger:
-    assert ledger is not None
-    ledger.mark("observed", slice(None), 200, 200)
-    ledger.attempts += 1  # another ledger each time, or nothing would be written
-    return ledger
+def _minute_observed(coverage: SessionCoverage | None) -> SessionCoverage:
+    assert coverage is not None
+    coverage.confirm_empty("observed", slice(None), 200, 200)
+    coverage.attempts += 1  # another ledger each time, or nothing would be written
+    return coverage
 
 
 if __name__ == "__main__":

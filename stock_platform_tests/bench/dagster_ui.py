@@ -112,7 +112,7 @@ def _environment(home: Path, sessions: int) -> dict[str, str]:
 
 
 def _fill(environment: dict[str, str]) -> float:
-    """Record nearly every minute as materialized; give the events recorded a second."""
+    """Record nearly every minute as materialized; return the events recorded a second."""
     out = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "stock_platform_tests.bench.fill_minutes"],
         env=environment,
@@ -155,7 +155,7 @@ def _wait(url: str) -> None:
 
 
 def _ask(url: str, query: str) -> tuple[float, float, int]:
-    """Give the first answer's seconds, the median of the next ones, and the answer's bytes."""
+    """Return the first answer's seconds, the median of the next ones, and the answer's bytes."""
     body = {"query": query, "variables": {"key": {"path": ["lake", "minute_bars"]}}}
     seconds: list[float] = []
     size = 0

@@ -90,7 +90,7 @@ def _walks(symbols: int, bars: int, step: float) -> dict[str, np.ndarray]:
 
 
 def best(times: int, work: Callable[[], object]) -> float:
-    """Give the shortest of several runs: the machine is not ours alone."""
+    """Return the shortest of several runs: the machine is not ours alone."""
     spent: list[float] = []
     for _ in range(times):
         started = time.perf_counter()
@@ -222,7 +222,7 @@ def one_session() -> dict[str, float]:
 
 
 def _difference(some: pl.DataFrame, whole: pl.DataFrame) -> float:
-    """Give the largest relative difference (absolute below one)."""
+    """Return the largest relative difference (absolute below one)."""
     pairs = some.join(whole, on=["symbol", "session"], suffix="_whole")
     names = [name for name in some.columns if name not in {"symbol", "session"}]
     return max(

@@ -16,9 +16,9 @@ import polars as pl
 from stock_platform.domain.reference import SPLITS
 from stock_platform.indicators import registry
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.pipelines.indicators.stores import MinuteShelf
-from stock_platform.pipelines.indicators.updater import Chain, Extended
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.pipelines.indicators.stores import MinuteIndicatorStore
+from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
 from stock_platform_tests.bench.bars import OBSERVED, session_bars
 from stock_platform_tests.bench.measured import measured
 from stock_platform_tests.bench.report import Report
@@ -29,15 +29,15 @@ HEALED = 500
 
 def fill(folder: str) -> None:
     """Publish the bars of every session."""
-    store = DiskStore.open(folder)
+    store = FileStore.open(folder)
     for n, session in enumerate(SESSIONS):
         write.publish_minute_bars(store, session, session_bars(session=session, seed=n))
 
 
-def extend(folder: str, session: date) -> Extended:
+def extend(folder: str, session: date) -> UpdateResult:
     """Compute a session and what follows from it, as `indicators/minute` does."""
-    chain = Chain(
-        MinuteShelf(DiskStore.open(folder)),
+    chain = IndicatorUpdater(
+        MinuteIndicatorStore(FileStore.open(folder)),
         registry.choose(registry.builtin(), "minute"),
         SPLITS.to_frame(),
         SESSIONS[0],
@@ -53,7 +53,7 @@ def heal(folder: str) -> None:
     later = last.with_columns(
         pl.col("volume") + 1, pl.lit(OBSERVED).dt.offset_by("1d").alias("observed_at")
     )
-    write.publish_minute_bars(DiskStore.open(folder), SESSIONS[1], later.cast(bars.schema))
+    write.publish_minute_bars(FileStore.open(folder), SESSIONS[1], later.cast(bars.schema))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import polars as pl
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake import stream_parts, tables, write
 from stock_platform.lake.compact import compact
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.providers.massive.flat_file_rows import COLUMNS, parse_minute_aggs
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, live_minutes, session_bars
 from stock_platform_tests.bench.measured import measured
@@ -27,8 +27,8 @@ FLAT_FILE_SYMBOLS = 10_200
 
 
 def write_minutes(folder: str) -> list[float]:
-    """Write a session's 390 live parts of 8,000 symbols; give the seconds each took."""
-    store = DiskStore.open(folder)
+    """Write a session's 390 live parts of 8,000 symbols; return the seconds each took."""
+    store = FileStore.open(folder)
     taken = []
     for slot, minute in enumerate(live_minutes(session_bars())):
         label = f"{(570 + slot) // 60:02d}{(570 + slot) % 60:02d}"
@@ -40,11 +40,11 @@ def write_minutes(folder: str) -> list[float]:
 
 
 def compact_session(folder: str) -> write.Published:
-    return compact(DiskStore.open(folder), SESSION)
+    return compact(FileStore.open(folder), SESSION)
 
 
 def write_flat_file(path: str) -> int:
-    """Write a day of real-shaped bars as the vendor's csv.gz; give its rows."""
+    """Write a day of real-shaped bars as the vendor's csv.gz; return its rows."""
     bars = session_bars(FLAT_FILE_SYMBOLS, density=None)
     text = bars.select(
         pl.col("symbol").alias("ticker"),
@@ -60,16 +60,16 @@ def write_flat_file(path: str) -> int:
 def keep_flat_file(path: str, folder: str) -> write.Published:
     """Read, parse, sift and publish a flat file, as the session's source does."""
     sifted = parse_minute_aggs(Path(path).read_bytes(), session=SESSION, observed_at=OBSERVED)
-    return write.publish_minute_bars(DiskStore.open(folder), SESSION, sifted.bars)
+    return write.publish_minute_bars(FileStore.open(folder), SESSION, sifted.bars)
 
 
 def keep_session(folder: str) -> write.Published:
-    return write.publish_minute_bars(DiskStore.open(folder), SESSION, session_bars())
+    return write.publish_minute_bars(FileStore.open(folder), SESSION, session_bars())
 
 
 def heal_session(folder: str) -> write.Published:
     """Merge 500 healed bars into a session of 3.1M."""
-    store = DiskStore.open(folder)
+    store = FileStore.open(folder)
     later = pl.col("observed_at") + timedelta(days=1)
     held = pl.read_parquet(store.uri(tables.data("minute_bars", SESSION)), n_rows=500)
     healed = held.with_columns(later, pl.col("volume") + 1).cast(MINUTE_BARS)

@@ -43,7 +43,7 @@ def _run(out: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) 
 
 
 def best_of(times: int, work: Callable[[], object]) -> float:
-    """Give the shortest of several runs, in seconds: the one least disturbed by neighbours."""
+    """Return the shortest of several runs, in seconds: the one least disturbed by neighbours."""
     return min(_seconds(work) for _ in range(times))
 
 

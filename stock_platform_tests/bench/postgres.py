@@ -97,7 +97,7 @@ def _load(store: StockData, year: pl.DataFrame) -> tuple[int, float]:
 
 
 def _years(symbols: int, days: int) -> Iterator[pl.DataFrame]:
-    """Give rows of all symbols a year at a time, as one publication would bring them."""
+    """Return rows of all symbols a year at a time, as one publication would bring them."""
     for start in range(0, days, YEAR_DAYS):
         year = made_rows(symbols, min(YEAR_DAYS, days - start), seed=start)
         yield year.with_columns(pl.col("date").dt.offset_by(f"{start}d"))

@@ -16,8 +16,8 @@ import polars as pl
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.lake import parquet, tables, write
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, session_bars, symbols
 from stock_platform_tests.bench.measured import best_of
@@ -32,18 +32,18 @@ DAY = (
 )
 
 
-def fill_year(store: Store, grids: list[MinuteGrid], count: int) -> None:
+def fill_year(store: ObjectStore, grids: list[MinuteGrid], count: int) -> None:
     """Write each session but the last, of `count` symbols, and the last one of 8,000."""
     last = grids[-1]
     bars = session_bars(count, session=last.session)
     for grid in grids[:-1]:
         moved = bars.with_columns(pl.col("minute") - (last.starts_at - grid.starts_at))
         path = tables.data("minute_bars", grid.session)
-        store.create(path, parquet.encode("minute_bars", moved))
+        store.put_if_absent(path, parquet.encode("minute_bars", moved))
     write.publish_minute_bars(store, last.session, session_bars(MARKET, session=last.session))
 
 
-def keep_splits(store: Store, names: list[str]) -> None:
+def keep_splits(store: ObjectStore, names: list[str]) -> None:
     rows = [(name, date(2026, 6, 9), 1.0, 7.0, "bench", OBSERVED) for name in names[::20]]
     splits = pl.DataFrame(rows, schema=SPLITS, orient="row")
     write.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
@@ -58,7 +58,7 @@ def main(count: int = 1_000) -> None:
     assert name in symbols(MARKET)
     minute = calendar.grid(SESSION).minute(10)
     with tempfile.TemporaryDirectory() as folder:
-        store = DiskStore.open(folder)
+        store = FileStore.open(folder)
         fill_year(store, [calendar.grid(session) for session in sessions], count)
         keep_splits(store, symbols(count))
         asked = {

@@ -18,10 +18,10 @@ from stock_platform.settings import StreamSettings
 from stock_platform.stream import status
 from stock_platform.stream.feed.reader import run_reader
 from stock_platform.stream.journal.format import Kind
-from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.options import FeedOptions, ReaderOptions
 from stock_platform.stream.plan import make_plan
-from stock_platform.stream.processes import Child
+from stock_platform.stream.processes import ManagedProcess
 from stock_platform_tests.bench.stream_events import PROBES
 from stock_platform_tests.bench.stream_load import Source
 
@@ -54,7 +54,7 @@ def run_chain(
     plan = make_plan(settings, None)
     children = [plan.reader, *plan.tailers]
     for child in children:
-        child.keep(time.monotonic())
+        child.ensure_running(time.monotonic())
     try:
         _wait_for_events(settings.journal_dir)
         time.sleep(3)
@@ -67,7 +67,7 @@ def run_chain(
 
 def _watch(
     settings: StreamSettings,
-    children: list[Child],
+    children: list[ManagedProcess],
     source: Source,
     seconds: float,
     redis_port: int,
@@ -135,17 +135,17 @@ def _wait_for_events(journal: Path) -> None:
     raise AssertionError("nothing arrived within 60 s")
 
 
-def _cpu(child: Child) -> float:
+def _cpu(child: ManagedProcess) -> float:
     times = psutil.Process(child.pid).cpu_times()
     return times.user + times.system
 
 
-def _memory(child: Child) -> float:
+def _memory(child: ManagedProcess) -> float:
     return psutil.Process(child.pid).memory_full_info().uss
 
 
 def lost_by_kill(source: Source, journal: Path) -> int:
-    """Kill a reader in mid-stream; give how many sent events never reached its journal."""
+    """Kill a reader in mid-stream; return how many sent events never reached its journal."""
     options = ReaderOptions(
         journal=journal,
         feeds=(FeedOptions("delayed", source.host, ("T", "Q")),),
@@ -163,15 +163,15 @@ def lost_by_kill(source: Source, journal: Path) -> int:
         frame_bytes_max=1 << 24,
         tailers=("nobody",),
     )
-    child = Child("reader", run_reader, options)
-    child.keep(time.monotonic())
+    child = ManagedProcess("reader", run_reader, options)
+    child.ensure_running(time.monotonic())
     while not source.events:
         time.sleep(0.05)
     time.sleep(2)
     psutil.Process(child.pid).kill()
     time.sleep(1)
     child.stop(1)
-    tail = Tail(journal)
+    tail = JournalReader(journal)
     frames = [
         frame
         for batch in iter(lambda: tail.read(1 << 24), [])

@@ -99,9 +99,9 @@ def _official(host: str, counted: list[int], *, raw: bool) -> None:
 async def _receive_only(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     import picows
 
-    from stock_platform.stream.runtime import settle_memory
+    from stock_platform.stream.runtime import tune_gc_and_malloc
 
-    settle_memory()
+    tune_gc_and_malloc()
     per_frame = extra["per_frame"]
 
     class Listener(picows.WSListener):
@@ -118,9 +118,9 @@ async def _receive_and_write(host: str, counted: list[int], extra: dict[str, Any
 
     import picows
 
-    from stock_platform.stream.runtime import settle_memory
+    from stock_platform.stream.runtime import tune_gc_and_malloc
 
-    settle_memory()
+    tune_gc_and_malloc()
     frames: list[bytes] = []
     loop = asyncio.get_running_loop()
     file = os.open(f"{extra['folder']}.plain", os.O_CREAT | os.O_WRONLY)
@@ -160,9 +160,9 @@ async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
 
     from stock_platform.stream.feed.reader import Reader
     from stock_platform.stream.options import FeedOptions, ReaderOptions
-    from stock_platform.stream.runtime import settle_memory
+    from stock_platform.stream.runtime import tune_gc_and_malloc
 
-    settle_memory()
+    tune_gc_and_malloc()
     reader = Reader(
         ReaderOptions(
             journal=Path(extra["folder"]),

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from stock_platform.cli import app
 from stock_platform.cli.doctor import services
-from stock_platform.cli.doctor.check import Examination, examined
+from stock_platform.cli.doctor.check import Check, run_check
 from stock_platform.errors import PermanentError
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
@@ -210,6 +210,6 @@ def test_an_error_nobody_foresaw_is_named_without_its_text() -> None:
     def explode() -> str:
         raise RuntimeError(f"postgresql://user:{SECRET}@host")
 
-    finding = examined(Examination("it", lambda: True, explode, "", "cure"), asked_for=False)
+    finding = run_check(Check("it", lambda: True, explode, "", "cure"), asked_for=False)
 
     assert (finding.ok, finding.text) == (False, "unexpected RuntimeError")

@@ -9,7 +9,7 @@ import pytest
 
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.sessions import Calendar
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 
@@ -18,7 +18,7 @@ SYMBOLS = ("AAPL", "BRK.B", "MSFT")
 
 @pytest.fixture(scope="session")
 def two_sessions() -> list[date]:
-    """Give the last two sessions that have long settled, so that they are partitions."""
+    """Return the last two sessions that have long settled, so that they are partitions."""
     calendar = Calendar()
     last = calendar.previous(calendar.latest_closed(datetime.now(UTC)))
     return [calendar.previous(last), last]
@@ -59,8 +59,8 @@ def lake(
 
 
 @pytest.fixture
-def knowledge(lake: LakeResource) -> Knowledge:
-    return lake.knowledge()
+def lake_context(lake: LakeResource) -> LakeContext:
+    return lake.context()
 
 
 @pytest.fixture

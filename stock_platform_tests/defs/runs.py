@@ -49,7 +49,7 @@ def run_unpartitioned(
 
 
 def metadata_of(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.MetadataValue]:
-    """Give what the newest materialization of an asset shows on its page."""
+    """Return what the newest materialization of an asset shows on its page."""
     event = instance.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
     assert event is not None
     assert event.asset_materialization is not None

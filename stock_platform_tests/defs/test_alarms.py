@@ -6,20 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import msgspec
 import pytest
+from stock_platform.lake.responses import record_responses
 
-from stock_platform.defs.operations.alerts import failed_runs, name_of, standing_troubles
+from stock_platform.defs.operations.alerts import failed_runs, health_alerts, name_of
 from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.coverage import Ledger
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.indicators.weekly import Week
-from stock_platform.lake import coverage
-from stock_platform.lake.answers import record_answers
-from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, Watch
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, AlertRules
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts.dispatch import Alert, Kind
-from stock_platform.serving.report.delivery import Sending, record_path
-from stock_platform.settings import FollowingSettings, MarketSettings
+from stock_platform.serving.report.delivery import MailRecord, record_path
+from stock_platform.settings import AutomationSettings, MarketSettings
 from stock_platform_tests.defs.runs import run_session
 from stock_platform_tests.serving.hooks import Hook, webhook
 
@@ -35,8 +35,8 @@ def hook(lake: LakeResource, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
         yield server
 
 
-def _watch(knowledge: Knowledge, now: datetime = NOW) -> Watch:
-    return Watch(knowledge, now, FollowingSettings(), "http://dagster")
+def _watch(lake_context: LakeContext, now: datetime = NOW) -> AlertRules:
+    return AlertRules(lake_context, now, AutomationSettings(), "http://dagster")
 
 
 def _kinds(alerts: Iterator[Alert]) -> list[tuple[Kind, str]]:
@@ -171,7 +171,7 @@ def test_what_did_not_arrive_is_told_by_a_later_tick(
     failing: None,
     two_sessions: list[date],
 ) -> None:
-    hook.answers = [(400, {})]
+    hook.responses = [(400, {})]
     failed_runs(_failed(instance, two_sessions[1]), lake=lake)
 
     said = _tick(instance, lake)
@@ -180,89 +180,91 @@ def test_what_did_not_arrive_is_told_by_a_later_tick(
 
 
 def _tick(instance: dg.DagsterInstance, lake: LakeResource) -> object:
-    return standing_troubles(
+    return health_alerts(
         dg.build_sensor_context(
             instance=instance, resources={"lake": lake}, sensor_name="standing_troubles"
         )
     )
 
 
-def _ledger(knowledge: Knowledge, session: date) -> Ledger:
-    ledger = Ledger.blank(knowledge.calendar.grid(session), knowledge.market.symbols or ())
-    ledger.checked_at = ledger.grid.closes_at + timedelta(hours=1)
-    return ledger
+def _ledger(lake_context: LakeContext, session: date) -> SessionCoverage:
+    coverage = SessionCoverage.blank(
+        lake_context.calendar.grid(session), lake_context.market.symbols or ()
+    )
+    coverage.checked_at = coverage.grid.closes_at + timedelta(hours=1)
+    return coverage
 
 
 def test_refused_minutes_are_told_with_their_provider(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    ledger = _ledger(knowledge, two_sessions[1])
-    grid = ledger.grid
-    ledger.bits["observed"][1:] = True
-    ledger.bits["refused"][0] = True
-    coverage.update(knowledge.store, grid, lambda _: ledger)
-    answer = Answer(
+    coverage = _ledger(lake_context, two_sessions[1])
+    grid = coverage.grid
+    coverage.bits["observed"][1:] = True
+    coverage.bits["refused"][0] = True
+    coverage_table.update(lake_context.store, grid, lambda _: coverage)
+    response = ProviderResponse(
         "massive",
         grid.session,
-        (str(ledger.symbols[0]),),
+        (str(coverage.symbols[0]),),
         grid.minute(0),
         grid.minute(389),
         grid.closes_at,
         Revision.REST,
         outcome="refused",
     )
-    record_answers(knowledge.store, grid.session, [answer])
+    record_responses(lake_context.store, grid.session, [response])
 
-    [alert] = _watch(knowledge, grid.closes_at + timedelta(hours=1)).gaps()
+    [alert] = _watch(lake_context, grid.closes_at + timedelta(hours=1)).gaps()
 
     assert (alert.kind, alert.key) == (Kind.REFUSED_GAP, f"{grid.session} massive")
-    assert str(ledger.symbols[0]) in alert.text
+    assert str(coverage.symbols[0]) in alert.text
 
 
 def test_minutes_whose_tries_are_used_up_are_told(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    ledger = _ledger(knowledge, two_sessions[1])
-    ledger.bits["observed"][1:] = True
-    ledger.attempts[0] = 100
-    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage = _ledger(lake_context, two_sessions[1])
+    coverage.bits["observed"][1:] = True
+    coverage.attempts[0] = 100
+    coverage_table.update(lake_context.store, coverage.grid, lambda _: coverage)
 
-    found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps())
+    found = _kinds(_watch(lake_context, coverage.grid.closes_at + timedelta(hours=1)).gaps())
 
     assert found == [(Kind.EXHAUSTED_GAP, f"{two_sessions[1]}")]
 
 
 def test_minutes_that_are_still_tried_are_no_news(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    ledger = _ledger(knowledge, two_sessions[1])
-    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage = _ledger(lake_context, two_sessions[1])
+    coverage_table.update(lake_context.store, coverage.grid, lambda _: coverage)
 
-    assert _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(hours=1)).gaps()) == []
+    assert _kinds(_watch(lake_context, coverage.grid.closes_at + timedelta(hours=1)).gaps()) == []
 
 
 def test_what_is_missing_long_after_the_close_is_told_whatever_was_tried(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    ledger = _ledger(knowledge, two_sessions[1])
-    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage = _ledger(lake_context, two_sessions[1])
+    coverage_table.update(lake_context.store, coverage.grid, lambda _: coverage)
 
-    found = _kinds(_watch(knowledge, ledger.grid.closes_at + timedelta(days=9)).gaps())
+    found = _kinds(_watch(lake_context, coverage.grid.closes_at + timedelta(days=9)).gaps())
 
     assert (Kind.EXHAUSTED_GAP, f"{two_sessions[1]}") in found
 
 
 def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
-    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+    lake_context: LakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = knowledge.calendar.sessions(date(2026, 9, 1), date(2026, 9, 14))
+    days = lake_context.calendar.sessions(date(2026, 9, 1), date(2026, 9, 14))
     market = MarketSettings(
-        symbols=knowledge.market.symbols, first_session=days[0], last_session=days[-1]
+        symbols=lake_context.market.symbols, first_session=days[0], last_session=days[-1]
     )
-    wide = Knowledge(knowledge.store, market, knowledge.healing)
+    wide = LakeContext(lake_context.store, market, lake_context.healing)
     for day in days:
-        ledger = _ledger(wide, day)
-        coverage.update(wide.store, ledger.grid, lambda _, ledger=ledger: ledger)
+        coverage = _ledger(wide, day)
+        coverage_table.update(wide.store, coverage.grid, lambda _, coverage=coverage: coverage)
 
     found = _kinds(_watch(wide).gaps())
 
@@ -271,54 +273,56 @@ def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
 
 
 def test_a_channel_without_a_sign_of_life_is_told_while_the_market_is_open(
-    knowledge: Knowledge,
+    lake_context: LakeContext,
 ) -> None:
-    grid = knowledge.calendar.grid(date(2026, 11, 20))
+    grid = lake_context.calendar.grid(date(2026, 11, 20))
     signs = {"AM": grid.minute(60), "T": grid.minute(119)}
 
-    found = _kinds(_watch(knowledge, grid.minute(120)).stream(signs, grid))
+    found = _kinds(_watch(lake_context, grid.minute(120)).stream(signs, grid))
 
     assert found == [(Kind.SILENT_STREAM, "AM")]
 
 
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 11, 27, 12, tzinfo=UTC)])
-def test_a_report_that_was_due_and_not_begun_is_late(knowledge: Knowledge, now: datetime) -> None:
-    assert _kinds(_watch(knowledge, now).report()) == [(Kind.LATE_REPORT, f"{WEEK}")]
+def test_a_report_that_was_due_and_not_begun_is_late(
+    lake_context: LakeContext, now: datetime
+) -> None:
+    assert _kinds(_watch(lake_context, now).report()) == [(Kind.LATE_REPORT, f"{WEEK}")]
 
 
-def test_a_report_is_not_late_in_its_first_two_hours(knowledge: Knowledge) -> None:
+def test_a_report_is_not_late_in_its_first_two_hours(lake_context: LakeContext) -> None:
     due = datetime(2026, 11, 21, 17, 59, tzinfo=UTC)
 
-    assert _kinds(_watch(knowledge, due).report()) == []
+    assert _kinds(_watch(lake_context, due).report()) == []
 
 
-def _mailed(knowledge: Knowledge, state: str) -> None:
-    week = Week.of(knowledge.calendar, WEEK)
-    record = Sending(state, "<id>", 1, NOW)
-    knowledge.store.replace(record_path(week), msgspec.json.encode(record), None)
+def _mailed(lake_context: LakeContext, state: str) -> None:
+    week = Week.of(lake_context.calendar, WEEK)
+    record = MailRecord(state, "<id>", 1, NOW)
+    lake_context.store.put_if_match(record_path(week), msgspec.json.encode(record), None)
 
 
-def test_a_report_that_was_sent_is_not_late(knowledge: Knowledge) -> None:
-    _mailed(knowledge, "sent")
+def test_a_report_that_was_sent_is_not_late(lake_context: LakeContext) -> None:
+    _mailed(lake_context, "sent")
 
-    assert _kinds(_watch(knowledge).report()) == []
+    assert _kinds(_watch(lake_context).report()) == []
 
 
-def test_a_report_nobody_knows_the_fate_of_is_told_as_that(knowledge: Knowledge) -> None:
-    _mailed(knowledge, "sending")
+def test_a_report_nobody_knows_the_fate_of_is_told_as_that(lake_context: LakeContext) -> None:
+    _mailed(lake_context, "sending")
 
-    [alert] = _watch(knowledge).report()
+    [alert] = _watch(lake_context).report()
 
     assert "'sending'" in alert.text
 
 
 def test_datasets_that_lack_a_session_are_stale(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    ledger = _ledger(knowledge, two_sessions[1])
-    coverage.update(knowledge.store, ledger.grid, lambda _: ledger)
+    coverage = _ledger(lake_context, two_sessions[1])
+    coverage_table.update(lake_context.store, coverage.grid, lambda _: coverage)
 
-    found = _kinds(_watch(knowledge).stale())
+    found = _kinds(_watch(lake_context).stale())
 
     stale = [dataset for _, dataset in found]
     assert stale == ["lake/minute_bars", "indicators/daily", "indicators/minute"]

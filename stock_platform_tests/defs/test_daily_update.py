@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from stock_platform.definitions import defs
-from stock_platform.defs.daily_bars.automation import every_day_after_a_session, to_update
+from stock_platform.defs.daily_bars.automation import daily_update_schedule, to_update
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import read
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 
@@ -34,7 +34,7 @@ def test_an_update_takes_the_newest_session_and_those_missed_before(
 
 def _request(lake: LakeResource, now: datetime) -> dg.RunRequest | dg.SkipReason:
     context = dg.build_schedule_context(scheduled_execution_time=now, resources={"lake": lake})
-    asked = every_day_after_a_session(context)
+    asked = daily_update_schedule(context)
     assert isinstance(asked, dg.RunRequest | dg.SkipReason)
     return asked
 
@@ -43,7 +43,7 @@ def _request(lake: LakeResource, now: datetime) -> dg.RunRequest | dg.SkipReason
 def test_a_range_of_sessions_is_brought_up_to_date_in_one_run(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     two_sessions: list[date],
     job: str,
 ) -> None:
@@ -55,11 +55,11 @@ def test_a_range_of_sessions_is_brought_up_to_date_in_one_run(
     )
 
     year = two_sessions[1].year
-    values = read.table(knowledge.store, "indicators_daily", year)
+    values = read.table(lake_context.store, "indicators_daily", year)
     assert result.success
     assert sorted(values["session"].unique()) == two_sessions
-    assert set(read.daily_bars(knowledge.store, year, year)["symbol"]) == set(SYMBOLS)
-    assert read.sessions_present(knowledge.store, "reference_symbols")
+    assert set(read.daily_bars(lake_context.store, year, year)["symbol"]) == set(SYMBOLS)
+    assert read.sessions_present(lake_context.store, "reference_symbols")
 
 
 def test_without_a_provider_the_update_says_what_to_set(

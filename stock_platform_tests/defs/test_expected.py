@@ -9,8 +9,8 @@ import pytest
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.pipelines.universe import expected_symbols
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.pipelines.universe import universe_on
 from stock_platform.settings import MarketSettings, load
 
 DAY = date(2026, 11, 19)
@@ -23,8 +23,8 @@ def market(monkeypatch: pytest.MonkeyPatch, symbols: str | None) -> MarketSettin
     return load(MarketSettings)
 
 
-def listed(folder: Path, *symbols: str) -> DiskStore:
-    store = DiskStore.open(folder)
+def listed(folder: Path, *symbols: str) -> FileStore:
+    store = FileStore.open(folder)
     rows = [dict.fromkeys(SYMBOLS) | {"symbol": symbol, "as_of": DAY} for symbol in symbols]
     frame = pl.DataFrame(rows, schema=SYMBOLS)
     write.publish_table(store, "reference_symbols", DAY, frame, key=SYMBOLS_KEY)
@@ -34,7 +34,7 @@ def listed(folder: Path, *symbols: str) -> DiskStore:
 def test_five_symbols_are_expected_unless_others_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, None))
+    found = universe_on(FileStore.open(tmp_path), DAY, market(monkeypatch, None))
 
     assert found == ["GOOG", "MSFT", "NVDA", "QUBT", "RKLB"]
 
@@ -43,7 +43,7 @@ def test_five_symbols_are_expected_unless_others_are_named(
 def test_a_list_is_what_is_expected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    found = expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, text))
+    found = universe_on(FileStore.open(tmp_path), DAY, market(monkeypatch, text))
 
     assert found == ["AAPL", "RKLB"]
 
@@ -53,7 +53,7 @@ def test_a_file_holds_one_symbol_a_line(tmp_path: Path, monkeypatch: pytest.Monk
 
     chosen = market(monkeypatch, f"@{tmp_path}/watchlist.txt")
 
-    assert expected_symbols(DiskStore.open(tmp_path / "lake"), DAY, chosen) == ["AAPL", "RKLB"]
+    assert universe_on(FileStore.open(tmp_path / "lake"), DAY, chosen) == ["AAPL", "RKLB"]
 
 
 def test_the_whole_market_is_what_was_listed(
@@ -61,14 +61,14 @@ def test_the_whole_market_is_what_was_listed(
 ) -> None:
     store = listed(tmp_path, "GOOG", "BRK.B", "ZZZ")
 
-    assert expected_symbols(store, DAY, market(monkeypatch, "*")) == ["BRK.B", "GOOG", "ZZZ"]
+    assert universe_on(store, DAY, market(monkeypatch, "*")) == ["BRK.B", "GOOG", "ZZZ"]
 
 
 def test_the_whole_market_without_a_list_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(PermanentError, match="reference/symbols is empty: materialize it first"):
-        expected_symbols(DiskStore.open(tmp_path), DAY, market(monkeypatch, "*"))
+        universe_on(FileStore.open(tmp_path), DAY, market(monkeypatch, "*"))
 
 
 def test_a_watched_symbol_that_was_not_listed_is_not_expected(
@@ -76,7 +76,7 @@ def test_a_watched_symbol_that_was_not_listed_is_not_expected(
 ) -> None:
     store = listed(tmp_path, "GOOG")
 
-    assert expected_symbols(store, DAY, market(monkeypatch, "GOOG,NEWCO")) == ["GOOG"]
+    assert universe_on(store, DAY, market(monkeypatch, "GOOG,NEWCO")) == ["GOOG"]
 
 
 @pytest.mark.parametrize("wrong", ["../etc/passwd", "@/no/such/file"])

@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, sift
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, validate_bars
 from stock_platform.domain.revision import Revision
 from stock_platform.errors import InvalidDataError
 from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.engine.sessions import with_session
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read, write
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.pipelines.indicators.lookback import differing, newest_bars
 from stock_platform.pipelines.indicators.selection import chosen, described
-from stock_platform.pipelines.indicators.stores import MinuteShelf, shelf_of
-from stock_platform.pipelines.indicators.updater import Chain, Extended
+from stock_platform.pipelines.indicators.stores import MinuteIndicatorStore, indicator_store
+from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.indicators.market import NO_SPLITS, random_daily, same_minutes
 
@@ -29,41 +29,41 @@ MINUTES = same_minutes(2, 3, seed=7)
 MINUTE_DAYS = with_session(MINUTES)["session"].unique().sort().to_list()
 
 
-def _lake(folder: Path, bars: pl.DataFrame, revision: Revision = Revision.REST) -> Store:
+def _lake(folder: Path, bars: pl.DataFrame, revision: Revision = Revision.REST) -> ObjectStore:
     store = open_store(LakeSettings(lake=str(folder)))
     _publish(store, bars, revision)
     return store
 
 
-def _publish(store: Store, bars: pl.DataFrame, revision: Revision) -> None:
+def _publish(store: ObjectStore, bars: pl.DataFrame, revision: Revision) -> None:
     told = bars.with_columns(
         pl.lit("test").alias("provider"),
         pl.lit(revision.value).alias("revision"),
         pl.lit(datetime(2026, 7, 1, tzinfo=UTC)).alias("observed_at"),
     )
     if "minute" not in bars.columns:
-        write.publish_daily_bars(store, sift(told, DAILY_BARS, dataset="test").bars)
+        write.publish_daily_bars(store, validate_bars(told, DAILY_BARS, dataset="test").bars)
         return
-    sound = sift(told, MINUTE_BARS, dataset="test").bars
+    sound = validate_bars(told, MINUTE_BARS, dataset="test").bars
     for (session,), rows in with_session(sound).group_by("session"):
         assert isinstance(session, date)
         write.publish_minute_bars(store, session, rows.drop("session"))
 
 
 def _extend(
-    store: Store, timeframe: Timeframe, days: list[date], *, first: date | None = None
-) -> Extended:
-    shelf = shelf_of(store, timeframe)
-    return Chain(shelf, chosen(timeframe), NO_SPLITS, first or days[0]).extend(days)
+    store: ObjectStore, timeframe: Timeframe, days: list[date], *, first: date | None = None
+) -> UpdateResult:
+    shelf = indicator_store(store, timeframe)
+    return IndicatorUpdater(shelf, chosen(timeframe), NO_SPLITS, first or days[0]).extend(days)
 
 
-def _daily_values(store: Store) -> pl.DataFrame:
+def _daily_values(store: ObjectStore) -> pl.DataFrame:
     years = read.years_present(store, "indicators_daily")
     found = [read.table(store, "indicators_daily", year) for year in years]
     return pl.concat(found).sort("symbol", "session")
 
 
-def _minute_values(store: Store) -> pl.DataFrame:
+def _minute_values(store: ObjectStore) -> pl.DataFrame:
     days = sorted(read.sessions_present(store, "indicators_minute"))
     return pl.concat([read.table(store, "indicators_minute", day) for day in days]).sort(
         "symbol", "minute"
@@ -202,7 +202,7 @@ def test_history_loaded_newest_first_ends_as_if_it_had_come_in_order(tmp_path: P
     assert _minute_values(store).equals(_minute_values(ordered))
 
 
-class _Overtaken(MinuteShelf):
+class _Overtaken(MinuteIndicatorStore):
     """Lets another run finish the session before, just as this one begins to write."""
 
     meanwhile: Callable[[], object] | None = None
@@ -213,7 +213,7 @@ class _Overtaken(MinuteShelf):
         if self.meanwhile:
             other, self.meanwhile = self.meanwhile, None
             other()
-        MinuteShelf.keep(self, session, values, states, whole=whole)
+        MinuteIndicatorStore.keep(self, session, values, states, whole=whole)
 
 
 def test_runs_on_neighbouring_sessions_at_once_still_make_one_chain(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_runs_on_neighbouring_sessions_at_once_still_make_one_chain(tmp_path: Pa
     shelf = _Overtaken(store)
     shelf.meanwhile = lambda: _extend(store, "minute", [MINUTE_DAYS[0]])
 
-    Chain(shelf, chosen("minute"), NO_SPLITS, MINUTE_DAYS[0]).extend([MINUTE_DAYS[1]])
+    IndicatorUpdater(shelf, chosen("minute"), NO_SPLITS, MINUTE_DAYS[0]).extend([MINUTE_DAYS[1]])
 
     _extend(ordered, "minute", MINUTE_DAYS[:2])
     assert _minute_values(store).equals(_minute_values(ordered))

@@ -8,11 +8,11 @@ import pytest
 
 from stock_platform.defs.minute_bars.settlement import SESSION_ASSETS
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.serving.weekly_report import every_saturday
+from stock_platform.defs.serving.weekly_report import weekly_report_schedule
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake import read, write
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import (
     metadata_of,
@@ -26,43 +26,43 @@ AFTER_THE_CLOSE = [asset.key.to_user_string() for asset in SESSION_ASSETS]
 
 
 def test_a_closed_session_gets_its_indicators_with_everything_else(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     session = two_sessions[1]
 
     result = run_session(instance, session, *AFTER_THE_CLOSE)
 
-    daily = read.table(knowledge.store, "indicators_daily", session.year)
-    minute = read.table(knowledge.store, "indicators_minute", session)
-    bars = read.minute_bars(knowledge.store, session)
+    daily = read.table(lake_context.store, "indicators_daily", session.year)
+    minute = read.table(lake_context.store, "indicators_minute", session)
+    bars = read.minute_bars(lake_context.store, session)
     assert result.success
     assert set(daily["symbol"]) == set(SYMBOLS)
     assert minute.select("symbol", "minute").equals(bars.select("symbol", "minute"))
 
 
 def test_a_range_of_sessions_is_one_run(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     result = run_sessions(instance, *two_sessions, "lake/daily_bars", DAILY)
 
-    rows = read.table(knowledge.store, "indicators_daily", two_sessions[1].year)
+    rows = read.table(lake_context.store, "indicators_daily", two_sessions[1].year)
     assert result.success
     assert sorted(rows["session"].unique()) == two_sessions
     assert metadata_of(instance, DAILY)["sessions computed"].value == 2
 
 
 def test_sessions_without_bars_say_so_and_write_nothing(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     result = run_session(instance, two_sessions[0], MINUTE)
 
     assert result.success
     assert metadata_of(instance, MINUTE)["sessions computed"].value == 0
-    assert read.sessions_present(knowledge.store, "indicators_minute") == set()
+    assert read.sessions_present(lake_context.store, "indicators_minute") == set()
 
 
 def test_a_split_that_does_not_fit_the_prices_is_noticed(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     session = two_sessions[1]
     run_sessions(instance, *two_sessions, "lake/daily_bars")
@@ -71,7 +71,7 @@ def test_a_split_that_does_not_fit_the_prices_is_noticed(
         pl.lit(None, SPLITS["observed_at"]).alias("observed_at")
     )
     splits = told.select(list(SPLITS)).cast(SPLITS)
-    write.publish_table(knowledge.store, "splits", None, splits, key=SPLITS_KEY)
+    write.publish_table(lake_context.store, "splits", None, splits, key=SPLITS_KEY)
 
     result = run_session(instance, session, DAILY)
 
@@ -80,16 +80,16 @@ def test_a_split_that_does_not_fit_the_prices_is_noticed(
 
 
 def test_a_week_has_a_row_for_every_symbol_of_the_watchlist(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    week = Week.of(knowledge.calendar, two_sessions[1])
+    week = Week.of(lake_context.calendar, two_sessions[1])
     run_sessions(instance, *two_sessions, "lake/daily_bars")
 
     result = run_unpartitioned(
         instance, "indicators/weekly_performance", partition_key=week.monday.isoformat()
     )
 
-    rows = read.table(knowledge.store, "weekly_performance", week.monday.year)
+    rows = read.table(lake_context.store, "weekly_performance", week.monday.year)
     assert result.success
     assert sorted(rows["symbol"]) == sorted(SYMBOLS)
     assert rows["return_pct"].null_count() == 0
@@ -98,7 +98,7 @@ def test_a_week_has_a_row_for_every_symbol_of_the_watchlist(
 def _saturday(lake: LakeResource, day: str) -> object:
     at = datetime.fromisoformat(f"{day}T16:00+00:00")
     context = dg.build_schedule_context(scheduled_execution_time=at, resources={"lake": lake})
-    return every_saturday(context)
+    return weekly_report_schedule(context)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import dagster as dg
 
 from stock_platform.defs.operations.retention import delete_runs, prune_history
 from stock_platform.defs.resources import LakeResource
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform_tests.defs.runs import run_minutes
 
 
 def test_runs_beyond_the_bound_are_deleted(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     run_minutes(instance, two_sessions[1], "10:00", "10:00")
 
@@ -22,7 +22,7 @@ def test_runs_beyond_the_bound_are_deleted(
 
 
 def test_runs_within_the_bound_stay(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     run_minutes(instance, two_sessions[1], "10:00", "10:00")
 

@@ -12,14 +12,15 @@ from stock_platform.defs.minute_bars.sensors import (
     session_gaps,
     sessions_with_gaps,
 )
-from stock_platform.defs.minute_bars.settlement import after_the_close, session_due
+from stock_platform.defs.minute_bars.settlement import session_due, session_settlement
 from stock_platform.defs.minute_bars.stream_materializations import streamed_minutes
 from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.bars import MINUTE_BARS, sift
-from stock_platform.domain.coverage import Ledger
-from stock_platform.healing.scheduling import Asked
-from stock_platform.lake import coverage, stream_parts, tables
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.domain.bars import MINUTE_BARS, validate_bars
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.healing.scheduling import HealHistory
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake import stream_parts, tables
+from stock_platform.pipelines.context import LakeContext
 from stock_platform_tests.defs.runs import run_request, run_session
 
 SESSION_ASSETS = (
@@ -82,7 +83,8 @@ def test_a_healed_and_settled_lake_asks_for_nothing(
         run_session(instance, session, *SESSION_ASSETS)
 
     ticks = [
-        _tick(sensor, instance, lake) for sensor in (minute_bar_gaps, session_gaps, after_the_close)
+        _tick(sensor, instance, lake)
+        for sensor in (minute_bar_gaps, session_gaps, session_settlement)
     ]
 
     assert [type(tick) for tick in ticks] == [dg.SkipReason] * 3
@@ -91,16 +93,16 @@ def test_a_healed_and_settled_lake_asks_for_nothing(
 def test_what_a_gap_sensor_asks_for_heals_the_gap(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     two_sessions: list[date],
 ) -> None:
     newest = _requests(_tick(minute_bar_gaps, instance, lake))[0]
 
     result = run_request(instance, newest, "lake/minute_bars")
 
-    ledger = knowledge.ledger(knowledge.calendar.grid(two_sessions[1]))
+    coverage = lake_context.coverage(lake_context.calendar.grid(two_sessions[1]))
     assert result.success
-    assert ledger.totals()["missing"] == 0
+    assert coverage.totals()["missing"] == 0
 
 
 def test_sessions_beyond_the_live_ones_belong_to_session_gaps(
@@ -119,7 +121,7 @@ def test_sessions_beyond_the_live_ones_belong_to_session_gaps(
 def test_a_closed_session_is_settled_once(
     instance: dg.DagsterInstance, lake: LakeResource, two_sessions: list[date]
 ) -> None:
-    requests = _requests(_tick(after_the_close, instance, lake))
+    requests = _requests(_tick(session_settlement, instance, lake))
 
     days = [request.partition_key for request in requests]
     assert days == [session.isoformat() for session in reversed(two_sessions)]
@@ -131,7 +133,7 @@ def test_a_session_that_a_heal_verified_is_settled_all_the_same(
     newest = _requests(_tick(minute_bar_gaps, instance, lake))[0]
     run_request(instance, newest, "lake/minute_bars")
 
-    requests = _requests(_tick(after_the_close, instance, lake))
+    requests = _requests(_tick(session_settlement, instance, lake))
 
     assert two_sessions[1].isoformat() in [request.partition_key for request in requests]
 
@@ -139,12 +141,12 @@ def test_a_session_that_a_heal_verified_is_settled_all_the_same(
 def test_streamed_minutes_are_recorded_without_a_run(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     two_sessions: list[date],
 ) -> None:
     session = two_sessions[1]
-    bars = _one_bar(knowledge, session)
-    stream_parts.write_live_minute(knowledge.store, session, "0930", "test", bars)
+    bars = _one_bar(lake_context, session)
+    stream_parts.write_live_minute(lake_context.store, session, "0930", "test", bars)
 
     result = _tick(streamed_minutes, instance, lake)
 
@@ -154,13 +156,13 @@ def test_streamed_minutes_are_recorded_without_a_run(
     assert event.partition == f"{session}|09:30"
     assert event.metadata["bars"].value == bars.height
     # Written now, long after its minute: the lag says so.
-    ended_at = knowledge.calendar.grid(session).minute(1)
+    ended_at = lake_context.calendar.grid(session).minute(1)
     age = (datetime.now(UTC) - ended_at).total_seconds()
     assert age - 60 < event.metadata["lag in seconds"].value <= age + 0.1  # told in tenths
 
 
 def test_a_cursor_survives_being_written_and_read() -> None:
-    asked = {date(2026, 11, 19): Asked(3, 1, 42, datetime(2026, 11, 19, 15, tzinfo=UTC), 7)}
+    asked = {date(2026, 11, 19): HealHistory(3, 1, 42, datetime(2026, 11, 19, 15, tzinfo=UTC), 7)}
 
     assert read_cursor(write_cursor(asked)) == asked
 
@@ -170,8 +172,8 @@ def test_an_unreadable_cursor_counts_as_empty(cursor: str | None) -> None:
     assert read_cursor(cursor) == {}
 
 
-def _one_bar(knowledge: Knowledge, session: date) -> pl.DataFrame:
-    grid = knowledge.calendar.grid(session)
+def _one_bar(lake_context: LakeContext, session: date) -> pl.DataFrame:
+    grid = lake_context.calendar.grid(session)
     row = {
         "symbol": "AAPL",
         "minute": grid.opens_at,
@@ -181,29 +183,29 @@ def _one_bar(knowledge: Knowledge, session: date) -> pl.DataFrame:
         "revision": "live",
         "observed_at": grid.minute(1),
     }
-    return sift(pl.DataFrame([row]), MINUTE_BARS, dataset="test").bars
+    return validate_bars(pl.DataFrame([row]), MINUTE_BARS, dataset="test").bars
 
 
 def test_a_ledger_kept_before_the_close_does_not_pass_for_a_whole_session(
-    lake: LakeResource, knowledge: Knowledge, two_sessions: list[date]
+    lake: LakeResource, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    grid = knowledge.calendar.grid(two_sessions[0])
-    morning = Ledger.blank(grid, knowledge.market.symbols or ())
+    grid = lake_context.calendar.grid(two_sessions[0])
+    morning = SessionCoverage.blank(grid, lake_context.market.symbols or ())
     morning.checked_at = grid.minute(60)
     morning.bits["observed"][:, :60] = True
-    coverage.update(knowledge.store, grid, lambda _: morning)
+    coverage_table.update(lake_context.store, grid, lambda _: morning)
 
-    assert sessions_with_gaps(knowledge, [two_sessions[0]]) == [two_sessions[0]]
+    assert sessions_with_gaps(lake_context, [two_sessions[0]]) == [two_sessions[0]]
 
 
 def test_one_unreadable_session_does_not_keep_the_others_from_healing(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     two_sessions: list[date],
 ) -> None:
     path = tables.data("coverage", two_sessions[1])
-    knowledge.store.replace(path, b"not parquet", None)
+    lake_context.store.put_if_match(path, b"not parquet", None)
 
     [request] = _requests(_tick(minute_bar_gaps, instance, lake))
 
@@ -211,14 +213,14 @@ def test_one_unreadable_session_does_not_keep_the_others_from_healing(
 
 
 def test_each_verification_of_a_session_is_another_need(
-    knowledge: Knowledge, two_sessions: list[date]
+    lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    closes_at = knowledge.calendar.grid(two_sessions[0]).closes_at
+    closes_at = lake_context.calendar.grid(two_sessions[0]).closes_at
     hours = (0.5, 2, 30, 200)
 
     needs = [
         session_due(
-            knowledge,
+            lake_context,
             two_sessions[0],
             closes_at + timedelta(hours=wait),
             verified_at=None,
@@ -230,7 +232,7 @@ def test_each_verification_of_a_session_is_another_need(
     assert [need.last for need in needs if need] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("sensor", [minute_bar_gaps, session_gaps, after_the_close])
+@pytest.mark.parametrize("sensor", [minute_bar_gaps, session_gaps, session_settlement])
 def test_without_a_provider_a_sensor_skips_and_says_what_to_set(
     sensor: dg.SensorDefinition,
     instance: dg.DagsterInstance,

@@ -11,11 +11,11 @@ import dagster as dg
 import pytest
 
 from stock_platform.definitions import defs
-from stock_platform.defs.quotes.requests import enqueue_every_minute, quote_requests
+from stock_platform.defs.quotes.requests import quote_request_schedule, quote_requests
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.serving.assets import fresh_quotes
+from stock_platform.defs.serving.assets import quote_targets
 from stock_platform.lake import read, write
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.aws import open_client
 from stock_platform.serving.dynamodb import LatestQuotes
 from stock_platform.serving.sqs import QuoteQueue, create_queues
@@ -132,7 +132,7 @@ def test_new_quotes_are_followed_into_dynamodb(
 ) -> None:
     run_minutes(instance, two_sessions[1], "09:30", "09:32")
     run_minutes(instance, two_sessions[1], "09:31", "09:32", asset="ingest/raw_quotes")
-    tick = _tick(fresh_quotes, instance, lake)
+    tick = _tick(quote_targets, instance, lake)
     assert isinstance(tick, dg.SensorResult)
     [request] = tick.run_requests or []
 
@@ -142,13 +142,13 @@ def test_new_quotes_are_followed_into_dynamodb(
     assert [key.to_user_string() for key in request.asset_selection or []] == [LATEST]
     assert result.success
     assert [item["symbol"] for item in items] == sorted(SYMBOLS)
-    assert isinstance(_tick(fresh_quotes, instance, lake, tick.cursor), dg.SkipReason)
+    assert isinstance(_tick(quote_targets, instance, lake, tick.cursor), dg.SkipReason)
 
 
 def test_quotes_are_streamed_once_and_go_on_where_they_ended(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     aws: ServingSettings,
     two_sessions: list[date],
     monkeypatch: pytest.MonkeyPatch,
@@ -158,9 +158,9 @@ def test_quotes_are_streamed_once_and_go_on_where_they_ended(
     open_client(aws, "kinesis").create_stream(StreamName=name, ShardCount=1)
     session = two_sessions[1]
     for slot in (1, 2):
-        minute = knowledge.calendar.grid(session).minute(slot)
+        minute = lake_context.calendar.grid(session).minute(slot)
         quote = made_quote("AAPL", minute=minute, quoted_at=minute, observed_at=minute)
-        write.publish_quotes(knowledge.store, session, quote)
+        write.publish_quotes(lake_context.store, session, quote)
         run_unpartitioned(instance, STREAM)
 
     told = metadata_of(instance, STREAM)
@@ -192,22 +192,22 @@ def test_waiting_requests_start_one_run_that_answers_them(
 
 
 def test_every_minute_of_a_session_is_asked_for(
-    lake: LakeResource, aws: ServingSettings, knowledge: Knowledge, two_sessions: list[date]
+    lake: LakeResource, aws: ServingSettings, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    minute = knowledge.calendar.grid(two_sessions[1]).minute(5)
+    minute = lake_context.calendar.grid(two_sessions[1]).minute(5)
 
-    said = enqueue_every_minute(_at(minute, lake))
+    said = quote_request_schedule(_at(minute, lake))
 
     assert "3 requests were enqueued" in str(said)
     assert _queue().waiting() == len(SYMBOLS)
 
 
 def test_nothing_is_asked_for_after_the_close(
-    lake: LakeResource, aws: ServingSettings, knowledge: Knowledge, two_sessions: list[date]
+    lake: LakeResource, aws: ServingSettings, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
-    closed = knowledge.calendar.grid(two_sessions[1]).closes_at
+    closed = lake_context.calendar.grid(two_sessions[1]).closes_at
 
-    enqueue_every_minute(_at(closed, lake))
+    quote_request_schedule(_at(closed, lake))
 
     assert _queue().waiting() == 0
 
@@ -216,9 +216,9 @@ def test_without_aws_sensors_and_schedules_say_what_to_set(
     instance: dg.DagsterInstance, lake: LakeResource
 ) -> None:
     said = [
-        _tick(fresh_quotes, instance, lake),
+        _tick(quote_targets, instance, lake),
         _tick(quote_requests, instance, lake),
-        enqueue_every_minute(_at(datetime(2026, 11, 19, 15, tzinfo=UTC), lake)),
+        quote_request_schedule(_at(datetime(2026, 11, 19, 15, tzinfo=UTC), lake)),
     ]
 
     assert ["STOCKS_AWS_ACCESS_KEY" in str(each) for each in said] == [True, True, True]

@@ -11,16 +11,16 @@ import pytest
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.stream.assets import (
     StreamingSidecar,
-    stream_observed,
+    stream_observation,
     the_stream_is_alive,
     verdict,
 )
 from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.domain.sessions import Calendar
-from stock_platform.healing.liveness import last_signs, silent_channels
+from stock_platform.healing.liveness import last_heard, silent_channels
 from stock_platform.lake import stream_parts
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.sidecar_status import Look, look_at
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.sidecar_status import SidecarStatus, fetch_status
 from stock_platform.stream import status
 from stock_platform.stream.health import HealthServer, Progress
 from stock_platform_tests.stream.servers import free_port
@@ -43,7 +43,7 @@ def _log(channel: str, alive_until: datetime, *, connection: str = "1") -> pl.Da
 
 @pytest.fixture
 def sidecar(tmp_path: Path) -> Iterator[Path]:
-    """Run the health server of a sidecar that reads and has one tailer; give its journal."""
+    """Run the health server of a sidecar that reads and has one tailer; return its journal."""
     journal = tmp_path / "journal"
     progress = Progress(journal, ("bars",), leader=True)
     server = HealthServer(progress, "127.0.0.1", 0)
@@ -61,11 +61,11 @@ def test_a_channel_counts_by_its_newest_sign_of_life() -> None:
         _log("T", GRID.minute(7)),
     ]
 
-    assert last_signs(logs) == {"AM": GRID.minute(9), "T": GRID.minute(7)}
+    assert last_heard(logs) == {"AM": GRID.minute(9), "T": GRID.minute(7)}
 
 
 def test_a_partial_subscription_is_a_sign_of_the_same_channel() -> None:
-    assert last_signs([_log("AM.partly", GRID.minute(5))]) == {"AM": GRID.minute(5)}
+    assert last_heard([_log("AM.partly", GRID.minute(5))]) == {"AM": GRID.minute(5)}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_nothing_is_silent_on_a_closed_day() -> None:
 
 
 def test_a_sidecar_on_this_machine_is_found_by_its_journal(sidecar: Path) -> None:
-    look = look_at("", sidecar)
+    look = fetch_status("", sidecar)
 
     assert (look.ok, look.offsets, look.lag_bytes) == (True, {"bars": 4096}, {"bars": 128})
 
@@ -102,24 +102,24 @@ def test_a_sidecar_on_this_machine_is_found_by_its_journal(sidecar: Path) -> Non
 def test_a_sidecar_elsewhere_is_asked_by_its_address(sidecar: Path, tmp_path: Path) -> None:
     port = status.load(sidecar)["supervisor"]["metrics_port"]
 
-    look = look_at(f"http://127.0.0.1:{port}", tmp_path / "another")
+    look = fetch_status(f"http://127.0.0.1:{port}", tmp_path / "another")
 
     assert look.ok
 
 
 def test_a_sidecar_that_does_not_answer_is_a_problem() -> None:
-    look = look_at(f"http://127.0.0.1:{free_port()}", Path("nowhere"))
+    look = fetch_status(f"http://127.0.0.1:{free_port()}", Path("nowhere"))
 
     assert not look.ok
     assert "does not answer" in look.problems[0]
 
 
 def test_without_a_sidecar_there_is_nothing_to_ask(tmp_path: Path) -> None:
-    assert look_at("", tmp_path) == Look("")
+    assert fetch_status("", tmp_path) == SidecarStatus("")
 
 
 def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
-    look = Look("http://here", answered=True)
+    look = SidecarStatus("http://here", answered=True)
     since = GRID.minute(60)
 
     judged = verdict(look, {"AM": since}, {"AM": since})
@@ -129,7 +129,7 @@ def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
 
 
 def test_what_the_sidecar_says_is_wrong_is_a_warning() -> None:
-    look = Look("http://here", answered=True, problems=("reader: no sign of life",))
+    look = SidecarStatus("http://here", answered=True, problems=("reader: no sign of life",))
 
     judged = verdict(look, {"AM": GRID.minute(1)}, {})
 
@@ -146,13 +146,13 @@ def test_the_check_runs_by_hand(lake: LakeResource, sidecar: Path) -> None:
 def test_what_the_stream_logged_is_observed_and_judged_without_a_run(
     instance: dg.DagsterInstance,
     lake: LakeResource,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     sidecar: Path,
     two_sessions: list[date],
 ) -> None:
-    grid = knowledge.calendar.grid(two_sessions[1])
+    grid = lake_context.calendar.grid(two_sessions[1])
     log = _log("AM", grid.minute(60))
-    stream_parts.write_connections(knowledge.store, grid.session, "test", log)
+    stream_parts.write_connections(lake_context.store, grid.session, "test", log)
 
     tick = _tick(instance, lake)
 
@@ -172,7 +172,7 @@ def test_without_a_stream_the_sensor_says_so(
 
 
 def _tick(instance: dg.DagsterInstance, lake: LakeResource, cursor: str | None = None) -> object:
-    return stream_observed(
+    return stream_observation(
         dg.build_sensor_context(
             instance=instance,
             cursor=cursor,

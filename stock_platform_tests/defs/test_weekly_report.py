@@ -12,7 +12,7 @@ from stock_platform.cli import app
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.weekly import Week
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.weekly_report import (
     PICTURES_BYTES_MAX,
     coverage_of,
@@ -50,9 +50,9 @@ def mailbox(lake: LakeResource, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mai
 
 
 @pytest.fixture
-def week(knowledge: Knowledge) -> Week:
-    """Give the newest week that is over."""
-    return newest_week(knowledge.calendar, datetime.now(UTC))
+def week(lake_context: LakeContext) -> Week:
+    """Return the newest week that is over."""
+    return newest_week(lake_context.calendar, datetime.now(UTC))
 
 
 def _report(instance: dg.DagsterInstance, week: Week) -> dg.ExecuteInProcessResult:
@@ -60,7 +60,7 @@ def _report(instance: dg.DagsterInstance, week: Week) -> dg.ExecuteInProcessResu
 
 
 def test_the_page_shows_the_report_with_charts_below_32_kb(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     week = Week.of(CALENDAR, two_sessions[1])
     run_sessions(instance, *two_sessions, "lake/daily_bars")
@@ -76,17 +76,17 @@ def test_the_page_shows_the_report_with_charts_below_32_kb(
 
 
 def test_the_whole_report_is_a_page_in_the_lake(
-    instance: dg.DagsterInstance, knowledge: Knowledge, week: Week
+    instance: dg.DagsterInstance, lake_context: LakeContext, week: Week
 ) -> None:
     _report(instance, week)
 
-    found = knowledge.store.get(page_path(week.monday))
+    found = lake_context.store.get(page_path(week.monday))
     assert found is not None
     assert found[0].startswith(b"<!doctype html>") or b"<html" in found[0][:200]
 
 
 def test_a_report_nobody_is_to_get_is_rendered_only(
-    instance: dg.DagsterInstance, knowledge: Knowledge, week: Week
+    instance: dg.DagsterInstance, lake_context: LakeContext, week: Week
 ) -> None:
     result = _report(instance, week)
 
@@ -138,13 +138,13 @@ def test_a_report_is_mailed_from_the_weeks_close_until_the_next(
 
 
 def test_coverage_counts_every_expected_minute_once(
-    instance: dg.DagsterInstance, knowledge: Knowledge, two_sessions: list[date]
+    instance: dg.DagsterInstance, lake_context: LakeContext, two_sessions: list[date]
 ) -> None:
     session = two_sessions[1]
     run_session(instance, session, "lake/session_bars")
     alone = Week(session, (session,))
 
-    found = coverage_of(knowledge, alone, datetime.now(UTC))
+    found = coverage_of(lake_context, alone, datetime.now(UTC))
 
     states = found.observed + found.empty + found.silent + found.missing + found.refused
     assert (found.expected, states) == (3 * CALENDAR.grid(session).expected,) * 2

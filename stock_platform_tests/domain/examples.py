@@ -16,7 +16,7 @@ GRID = REGULAR.grid(DAY)
 
 
 def at(clock: str, day: date = DAY) -> datetime:
-    """Give the UTC instant of a UTC wall clock, "14:30" or "14:30:05"."""
+    """Return the UTC instant of a UTC wall clock, "14:30" or "14:30:05"."""
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
 
 
@@ -41,7 +41,7 @@ def raw_bars(count: int) -> pl.DataFrame:
 
 
 def bars_of(cells: Iterable[tuple[str, int]], grid: MinuteGrid = GRID) -> pl.DataFrame:
-    """Give one bar for each (symbol, slot)."""
+    """Return one bar for each (symbol, slot)."""
     pairs = list(cells)
     return pl.DataFrame(
         {
@@ -53,5 +53,7 @@ def bars_of(cells: Iterable[tuple[str, int]], grid: MinuteGrid = GRID) -> pl.Dat
     )
 
 
-_BAR = bars.sift(raw_bars(1), bars.MINUTE_BARS, dataset="minute_bars").bars.row(0, named=True)
+_BAR = bars.validate_bars(raw_bars(1), bars.MINUTE_BARS, dataset="minute_bars").bars.row(
+    0, named=True
+)
 del _BAR["symbol"], _BAR["minute"]

@@ -5,15 +5,17 @@ from dataclasses import replace
 import polars as pl
 
 from stock_platform.domain import bars
-from stock_platform.domain.responses import ANSWERS, Answer
+from stock_platform.domain.responses import PROVIDER_RESPONSES, ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform_tests.domain.examples import DAY, at, bars_of, raw_bars
 
-ANSWER = Answer("massive", DAY, ("A", "B"), at("14:30"), at("14:39"), at("15:30"), Revision.REST)
+ANSWER = ProviderResponse(
+    "massive", DAY, ("A", "B"), at("14:30"), at("14:39"), at("15:30"), Revision.REST
+)
 
 
-def record(answer: Answer) -> pl.DataFrame:
-    return pl.DataFrame(answer.to_rows(), schema=ANSWERS)
+def record(response: ProviderResponse) -> pl.DataFrame:
+    return pl.DataFrame(response.to_rows(), schema=PROVIDER_RESPONSES)
 
 
 def test_an_answer_about_two_symbols_is_two_rows_with_their_own_bars() -> None:
@@ -37,7 +39,7 @@ def test_an_answer_about_no_symbol_is_not_one_about_all() -> None:
 
 def test_a_broken_bar_is_recorded_beside_the_answer_it_came_with() -> None:
     raw = raw_bars(3).with_columns(high=pl.lit(1.0))
-    rejected = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars").rejected
+    rejected = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars").rejected
 
     rows = record(replace(ANSWER, symbols=("A",), rejected=rejected))
 
@@ -48,7 +50,10 @@ def test_a_broken_bar_is_recorded_beside_the_answer_it_came_with() -> None:
 
 
 def test_two_answers_share_no_frame() -> None:
-    one, other = replace(ANSWER), Answer("p", DAY, None, *([at("14:30")] * 3), Revision.REST)
+    one, other = (
+        replace(ANSWER),
+        ProviderResponse("p", DAY, None, *([at("14:30")] * 3), Revision.REST),
+    )
 
     assert one.bars is not other.bars
-    assert one.broken() == []
+    assert one.rejected_intervals() == []

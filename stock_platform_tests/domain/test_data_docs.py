@@ -9,15 +9,15 @@ import polars as pl
 import pytest
 
 import stock_platform.domain
-from stock_platform.domain.bars import INSTANT, MONEY
+from stock_platform.domain.bars import PRICE, TIMESTAMP_US
 from stock_platform.lake.tables import TABLES, Table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 TYPES = {
     pl.String(): "text",
     pl.Date(): "date",
-    INSTANT: "instant",
-    MONEY: "decimal(18,6)",
+    TIMESTAMP_US: "instant",
+    PRICE: "decimal(18,6)",
     pl.Int32(): "integer",
     pl.Int64(): "bigint",
     pl.Float64(): "double",
@@ -26,7 +26,7 @@ TYPES = {
 
 
 def sections() -> dict[str, str]:
-    """Give the text below each table's name."""
+    """Return the text below each table's name."""
     found: dict[str, str] = {}
     for section in PAGE.read_text().split("\n### ")[1:]:
         title, _, body = section.partition("\n")

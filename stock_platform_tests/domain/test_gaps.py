@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stock_platform.domain.coverage import Gap, Ledger, runs, to_gaps
-from stock_platform_tests.domain.any_ledger import ledgers
+from stock_platform.domain.coverage import MissingRange, SessionCoverage, runs, to_missing_ranges
+from stock_platform_tests.domain.any_ledger import coverages
 from stock_platform_tests.domain.examples import DAY, GRID, bars_of
 
 
@@ -21,19 +21,24 @@ def test_runs_are_exactly_the_mask(mask: np.ndarray) -> None:
     assert (rebuilt == mask).all()
 
 
-@given(ledgers())
-def test_gaps_are_exactly_what_is_missing(ledger: Ledger) -> None:
-    gaps = to_gaps(ledger, ledger.missing())
+@given(coverages())
+def test_gaps_are_exactly_what_is_missing(coverage: SessionCoverage) -> None:
+    gaps = to_missing_ranges(coverage, coverage.missing())
 
     cells = {(gap.symbol, slot) for gap in gaps for slot in range(gap.first, gap.last + 1)}
-    missing = {(str(ledger.symbols[row]), int(slot)) for row, slot in np.argwhere(ledger.missing())}
+    missing = {
+        (str(coverage.symbols[row]), int(slot)) for row, slot in np.argwhere(coverage.missing())
+    }
     assert cells == missing
     assert sum(gap.minutes for gap in gaps) == len(missing)
 
 
 def test_a_gap_names_its_symbol_and_minutes() -> None:
-    ledger = Ledger.blank(GRID, ["A", "B"])
-    ledger.set_observed(bars_of([("B", slot) for slot in range(390) if slot not in {5, 6, 9}]))
-    ledger.mark("empty", ledger.rows_of(["A"]), 0, 389)
+    coverage = SessionCoverage.blank(GRID, ["A", "B"])
+    coverage.set_observed(bars_of([("B", slot) for slot in range(390) if slot not in {5, 6, 9}]))
+    coverage.confirm_empty("empty", coverage.rows_of(["A"]), 0, 389)
 
-    assert to_gaps(ledger, ledger.missing()) == [Gap("B", DAY, 5, 6), Gap("B", DAY, 9, 9)]
+    assert to_missing_ranges(coverage, coverage.missing()) == [
+        MissingRange("B", DAY, 5, 6),
+        MissingRange("B", DAY, 9, 9),
+    ]

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stock_platform.domain.coverage import Ledger
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform_tests.domain.examples import HALF_DAY, REGULAR, bars_of
 
 SYMBOLS = ["A", "B", "C"]
@@ -23,7 +23,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger.blank(GRID, SYMBOLS)
+        self.coverage = SessionCoverage.blank(GRID, SYMBOLS)
         self.known: dict[str, Cells] = {
             name: set() for name in ("observed", "empty", "silent", "refused", "healed")
         }
@@ -31,30 +31,30 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(cells=CELLS)
     def bars_are_streamed(self, cells: list[tuple[str, int]]) -> None:
         fresh = on_grid(cells) - self.known["observed"]
-        assert self.ledger.set_observed(bars_of(cells, GRID)) == len(fresh)
+        assert self.coverage.set_observed(bars_of(cells, GRID)) == len(fresh)
         self.known["observed"] |= fresh
 
     @rule(cells=CELLS)
     def bars_are_healed(self, cells: list[tuple[str, int]]) -> None:
         fresh = on_grid(cells) - self.known["observed"]
-        assert self.ledger.set_observed(bars_of(cells, GRID), healed=True) == len(fresh)
+        assert self.coverage.set_observed(bars_of(cells, GRID), healed=True) == len(fresh)
         self.known["observed"] |= fresh
         self.known["healed"] |= fresh
 
     @rule(cells=CELLS)
     def observed_is_rebuilt(self, cells: list[tuple[str, int]]) -> None:
-        self.ledger.rebuild_observed(bars_of(cells, GRID))
+        self.coverage.rebuild_observed(bars_of(cells, GRID))
         self.known["observed"] = on_grid(cells)
         self.known["healed"] &= self.known["observed"]
 
     @rule(name=MARKS, symbols=st.sets(st.sampled_from(SYMBOLS)), first=SLOTS, last=SLOTS)
     def minutes_are_marked(self, name: str, symbols: set[str], first: int, last: int) -> None:
-        self.ledger.mark(name, self.ledger.rows_of(sorted(symbols)), first, last)
+        self.coverage.confirm_empty(name, self.coverage.rows_of(sorted(symbols)), first, last)
         self.known[name] |= on_grid((s, slot) for s in symbols for slot in range(first, last + 1))
 
     @rule()
     def it_is_stored_and_read_back(self) -> None:
-        self.ledger = Ledger.from_frame(GRID, self.ledger.to_frame())
+        self.coverage = SessionCoverage.from_frame(GRID, self.coverage.to_frame())
 
     @invariant()
     def the_counts_are_those_of_the_sets(self) -> None:
@@ -64,7 +64,7 @@ class LedgerMachine(RuleBasedStateMachine):
         empty = (known["empty"] & expected) - observed
         silent = (known["silent"] & expected) - observed - empty
         missing = expected - observed - empty - silent
-        assert self.ledger.totals() == {
+        assert self.coverage.totals() == {
             "expected": len(expected),
             "observed": len(observed),
             "empty": len(empty),

@@ -96,7 +96,7 @@ def test_a_better_revision_wins_however_old_it_is() -> None:
 def test_a_resent_live_bar_replaces_the_earlier_one() -> None:
     first = bars_of([("A", 0)]).with_columns(revision=pl.lit("live")).cast(SCHEMA)
     again = first.with_columns(
-        close=pl.lit(Decimal(12), bars.MONEY), observed_at=pl.lit(at("15:04"), bars.INSTANT)
+        close=pl.lit(Decimal(12), bars.PRICE), observed_at=pl.lit(at("15:04"), bars.TIMESTAMP_US)
     )
 
     [row] = bars.merge(SCHEMA, again, first).rows(named=True)
@@ -114,15 +114,15 @@ def test_daily_bars_merge_by_session() -> None:
 
 def test_a_later_look_at_the_same_bar_says_the_same() -> None:
     stored = bars_of([("A", 0), ("B", 0)])
-    later = stored.with_columns(observed_at=pl.lit(at("18:00"), bars.INSTANT))
+    later = stored.with_columns(observed_at=pl.lit(at("18:00"), bars.TIMESTAMP_US))
 
-    assert bars.says_the_same(SCHEMA, stored, bars.merge(SCHEMA, stored, later))
+    assert bars.same_values(SCHEMA, stored, bars.merge(SCHEMA, stored, later))
 
 
 def test_another_price_does_not_say_the_same() -> None:
     stored = bars_of([("A", 0), ("B", 0)])
     later = stored.with_columns(
-        close=pl.lit(Decimal(12), bars.MONEY), observed_at=pl.lit(at("18:00"), bars.INSTANT)
+        close=pl.lit(Decimal(12), bars.PRICE), observed_at=pl.lit(at("18:00"), bars.TIMESTAMP_US)
     )
 
-    assert not bars.says_the_same(SCHEMA, stored, bars.merge(SCHEMA, stored, later))
+    assert not bars.same_values(SCHEMA, stored, bars.merge(SCHEMA, stored, later))

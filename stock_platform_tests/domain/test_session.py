@@ -145,11 +145,11 @@ def test_an_instant_off_the_grid_is_malformed(clock: str) -> None:
 def test_a_minute_is_due_when_it_was_over_for_the_grace_time(
     clock: str, grace_s: float, due: int
 ) -> None:
-    assert REGULAR.grid(DAY).due(at(clock), grace_s) == due
+    assert REGULAR.grid(DAY).closed_slots(at(clock), grace_s) == due
 
 
 def test_no_minute_after_the_close_of_a_half_day_is_ever_due() -> None:
-    assert REGULAR.grid(HALF_DAY).due(at("23:59", HALF_DAY), 0) == 210
+    assert REGULAR.grid(HALF_DAY).closed_slots(at("23:59", HALF_DAY), 0) == 210
 
 
 @given(SESSIONS.filter(lambda day: day.year > 1991), st.integers(1, 300))

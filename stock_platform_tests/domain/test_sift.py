@@ -22,9 +22,9 @@ BAD_NUMBERS = {
 ANY_NUMBER = st.floats() | st.none() | st.sampled_from([0.0, -0.0, 1e-7, 1e8, 1e11, 1e300, 10.0])
 
 
-def sift(**values: object) -> bar.Sifted:
+def sift(**values: object) -> bar.Validated:
     row = raw_bars(1).with_columns(pl.Series(name, [value]) for name, value in values.items())
-    return bar.sift(row, bar.MINUTE_BARS, dataset="minute_bars")
+    return bar.validate_bars(row, bar.MINUTE_BARS, dataset="minute_bars")
 
 
 def reasons(**values: object) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_flawless_row_is_a_bar() -> None:
 def test_what_is_no_number_is_named(column: str, value: float | None) -> None:
     raw = raw_bars(1).with_columns(pl.Series(column, [value], pl.Float64))
 
-    sifted = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bar.validate_bars(raw, bar.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.rejected["reason"].to_list() == [f"{column} is not a number"]
 
@@ -108,7 +108,7 @@ def test_what_is_rare_but_possible_is_kept(values: dict[str, object]) -> None:
 def test_optional_columns_may_be_absent() -> None:
     raw = raw_bars(2).drop("vwap", "transactions")
 
-    bars = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars").bars
+    bars = bar.validate_bars(raw, bar.MINUTE_BARS, dataset="minute_bars").bars
 
     assert bars["vwap"].to_list() == bars["transactions"].to_list() == [None, None]
 
@@ -120,13 +120,15 @@ def test_a_minute_is_the_same_instant_in_any_zone_and_unit(zone: str, unit: str)
         pl.col("minute").dt.convert_time_zone(zone).dt.cast_time_unit(unit)  # type: ignore[arg-type]
     )
 
-    assert bar.sift(raw, bar.MINUTE_BARS, dataset="d").bars["minute"].to_list() == [at("14:30")]
+    assert bar.validate_bars(raw, bar.MINUTE_BARS, dataset="d").bars["minute"].to_list() == [
+        at("14:30")
+    ]
 
 
 def test_a_daily_row_needs_its_session() -> None:
     raw = raw_bars(2).drop("minute").with_columns(pl.Series("session", [DAY, None], pl.Date))
 
-    sifted = bar.sift(raw, bar.DAILY_BARS, dataset="daily_bars")
+    sifted = bar.validate_bars(raw, bar.DAILY_BARS, dataset="daily_bars")
 
     assert sifted.bars["session"].to_list() == [DAY]
     assert sifted.rejected["reason"].to_list() == ["the session is missing"]
@@ -150,7 +152,7 @@ def test_a_refused_row_says_where_it_came_from_and_what_it_was() -> None:
 def test_a_refused_daily_row_is_of_its_session() -> None:
     raw = raw_bars(1).drop("minute").with_columns(session=pl.lit(DAY), high=pl.lit(1.0))
 
-    rejected = bar.sift(raw, bar.DAILY_BARS, dataset="daily_bars").rejected
+    rejected = bar.validate_bars(raw, bar.DAILY_BARS, dataset="daily_bars").rejected
 
     assert rejected["at"].to_list() == [datetime(2026, 11, 19, tzinfo=UTC)]
 
@@ -163,7 +165,7 @@ def test_every_row_is_in_exactly_one_of_the_two(values: list[dict[str, float | N
         pl.Series(name, [row[name] for row in values], pl.Float64) for name in values[0]
     )
 
-    sifted = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bar.validate_bars(raw, bar.MINUTE_BARS, dataset="minute_bars")
 
     kept, refused = sifted.bars["minute"].to_list(), sifted.rejected["at"].to_list()
     assert sorted(kept + refused) == raw["minute"].to_list()
@@ -179,7 +181,7 @@ def test_prices_are_exact_to_the_sixth_decimal(millionths: list[int], as_text: b
     sent = [str(price) if as_text else float(price) for price in exact]
     raw = raw_bars(len(sent)).with_columns(pl.Series(name, sent) for name in PRICES)
 
-    bars = bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars").bars
+    bars = bar.validate_bars(raw, bar.MINUTE_BARS, dataset="minute_bars").bars
 
     assert bars["close"].to_list() == exact
 
@@ -194,6 +196,8 @@ def test_a_volume_sent_as_text_keeps_every_digit(millionths: int) -> None:
 
 
 def test_no_rows_give_no_rows() -> None:
-    sifted = bar.sift(raw_bars(0).cast(bar.MINUTE_BARS), bar.MINUTE_BARS, dataset="minute_bars")
+    sifted = bar.validate_bars(
+        raw_bars(0).cast(bar.MINUTE_BARS), bar.MINUTE_BARS, dataset="minute_bars"
+    )
 
     assert (sifted.bars.height, sifted.rejected.height) == (0, 0)

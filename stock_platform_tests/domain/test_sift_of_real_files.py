@@ -16,7 +16,7 @@ PROVENANCE = {"provider": "file", "revision": "final", "observed_at": at("15:00"
 
 
 def rows_of(file: Path) -> pl.DataFrame:
-    """Give a vendor's file as text, stamped with a provenance."""
+    """Return a vendor's file as text, stamped with a provenance."""
     rows = pl.read_csv(file, infer_schema=False).with_columns(
         pl.lit(value).alias(name) for name, value in PROVENANCE.items()
     )
@@ -30,7 +30,7 @@ def rows_of(file: Path) -> pl.DataFrame:
 def test_every_real_minute_is_a_bar_with_the_digits_of_its_source(file: Path) -> None:
     raw = rows_of(file)
 
-    sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.rejected.is_empty()
     for name in NUMBERS:
@@ -41,7 +41,7 @@ def test_every_real_minute_is_a_bar_with_the_digits_of_its_source(file: Path) ->
 def test_every_real_day_ends_in_the_lake_or_in_quarantine(file: Path) -> None:
     raw = rows_of(file)
 
-    sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
+    sifted = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
 
     assert sifted.bars.height + sifted.rejected.height == raw.height
     assert sifted.rejected.height < raw.height / 100
@@ -50,7 +50,7 @@ def test_every_real_day_ends_in_the_lake_or_in_quarantine(file: Path) -> None:
 def test_the_two_impossible_rows_of_spy_are_named() -> None:
     raw = rows_of(SHARED / "daily" / "SPY_2007_2017_yahoo.csv")
 
-    rejected = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars").rejected
+    rejected = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars").rejected
 
     assert rejected["at"].dt.date().to_list() == [date(2015, 3, 5), date(2015, 3, 30)]
     assert rejected["reason"].to_list() == ["low is not the lowest"] * 2

@@ -14,10 +14,10 @@ MINUTE = datetime(2026, 2, 27, 15, 0, tzinfo=UTC)
 GOOD = dict.fromkeys(bars.VALUE_COLUMNS, "1")
 
 
-def sift(**values: object) -> bars.Sifted:
+def sift(**values: object) -> bars.Validated:
     row = {"symbol": "A", "minute": MINUTE, **GOOD, "provider": "p", "revision": "rest"}
     frame = pl.DataFrame({**row, "observed_at": MINUTE} | values)
-    return bars.sift(frame, bars.MINUTE_BARS, dataset="minute_bars")
+    return bars.validate_bars(frame, bars.MINUTE_BARS, dataset="minute_bars")
 
 
 @pytest.mark.parametrize("text", ["abc", "", "NaN", "-1", "5.5", "1e99"])

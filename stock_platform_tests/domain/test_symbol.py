@@ -147,6 +147,6 @@ def test_the_vectorised_rule_is_the_rule(texts: list[str]) -> None:
         .with_columns(pl.Series("symbol", texts, pl.String))
     )
 
-    sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.bars["symbol"].to_list() == [text for text in texts if is_accepted(text)]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from stock_platform.stream.journal.format import Kind
-from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.segments import SUFFIX
 from stock_platform_tests.faults.feed import SYMBOLS
 from stock_platform_tests.stream.servers import Bucket
@@ -44,8 +44,8 @@ class KeptJournal:
         self._thread.join()
 
     def trades(self) -> np.ndarray:
-        """Give the number of every trade whose frame reached the journal."""
-        tail = Tail(self._kept)
+        """Return the number of every trade whose frame reached the journal."""
+        tail = JournalReader(self._kept)
         found = [
             _numbers(record.payload)
             for batch in iter(lambda: tail.read(1 << 24), [])
@@ -76,7 +76,7 @@ def missing_and_doubled(trades: np.ndarray, s3: Bucket) -> tuple[int, int]:
 
 
 def stale_keys(trades: np.ndarray, client: Any) -> dict[int, tuple[float, float | None]]:
-    """Give the symbols whose value is not the newest that reached the journal."""
+    """Return the symbols whose value is not the newest that reached the journal."""
     stale = {}
     for symbol in range(SYMBOLS):
         numbers = trades[trades % SYMBOLS == symbol]
@@ -88,7 +88,7 @@ def stale_keys(trades: np.ndarray, client: Any) -> dict[int, tuple[float, float 
 
 
 def lost_before_journal(trades: np.ndarray, sent_at: list[int]) -> np.ndarray:
-    """Give how many trades each kill of the reader cost: sent by then, and in no journal."""
+    """Return how many trades each kill of the reader cost: sent by then, and in no journal."""
     ordered = np.unique(trades)
     sent = np.array(sent_at, dtype=np.int64)
     found = np.searchsorted(ordered, sent)

@@ -93,7 +93,7 @@ def test_nothing_that_reached_the_journal_is_lost_or_doubled(
 
 
 def _kill(sidecar: Sidecar, target: str, feed: NumberedFeed) -> int:
-    """Kill one process and see it replaced; give how many trades had been sent by then."""
+    """Kill one process and see it replaced; return how many trades had been sent by then."""
     # After a kill of the supervisor a status file may still speak of a process that ended.
     wait_until(lambda: psutil.pid_exists(sidecar.pid(target)) and _fresh(sidecar, target), START_S)
     pid = sidecar.pid(target)

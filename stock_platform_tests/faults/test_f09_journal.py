@@ -10,7 +10,7 @@ from stock_platform.stream import status
 from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.reader import Reader
 from stock_platform.stream.journal import checkpoints
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.options import FeedOptions
 from stock_platform_tests.faults.feed import numbered_feed
 from stock_platform_tests.stream.servers import wait_until
@@ -38,7 +38,7 @@ def disk_of(size: int) -> Iterator[None]:
 
 
 def test_f09_a_full_disk_refuses_whole_records_and_is_counted(tmp_path: Path) -> None:
-    journal = Journal(
+    journal = JournalWriter(
         tmp_path / "journal", segment_bytes=100_000, bytes_max=1_000_000, policy="pause"
     )
 
@@ -89,7 +89,7 @@ def test_f10_at_its_bound_the_reader_hangs_up_and_comes_back_when_there_is_room(
 
 
 def test_f11_a_quiet_feed_has_its_gap_too_however_much_the_busy_one_wrote(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, segment_bytes=2_000, bytes_max=1 << 30, policy="pause")
+    journal = JournalWriter(tmp_path, segment_bytes=2_000, bytes_max=1 << 30, policy="pause")
     journal.append_frames(0, 1, [b'[{"ev":"AM","s":1795276800000}]'], 1_000_000)
     for second in range(2, 9):
         journal.append_frames(1, 1, [b'[{"ev":"T","t":1795276800000}]'] * 40, second * 1_000_000)

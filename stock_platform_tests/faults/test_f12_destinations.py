@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stock_platform.stream.journal.consumer import Tailer, Work
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.consumer import JournalConsumer
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.lease import Lease
-from stock_platform.stream.sinks.archive.sink import Archive, ArchiveOptions
+from stock_platform.stream.sinks.archive.sink import ArchiveOptions, ArchiveSink
 from stock_platform.stream.sinks.archive.state import Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
-from stock_platform.stream.sinks.redis_latest import Fence, Latest, LatestOptions, save_fence
-from stock_platform.stream.sinks.redis_store import Sink, open_sink
+from stock_platform.stream.sinks.redis_latest import Fence, LatestOptions, LatestSink, save_fence
+from stock_platform.stream.sinks.redis_store import ValueStore, open_value_store
 from stock_platform_tests.stream.servers import Bucket, Redis, wait_until
 
 FIVE_MIB = 5 * 1024 * 1024
@@ -36,8 +36,8 @@ def trade(number: int) -> bytes:
 
 
 @contextmanager
-def tailing(folder: Path, work: Work) -> Iterator[Tailer]:
-    tailer = Tailer(folder, work)
+def tailing(folder: Path, work: ValueStore) -> Iterator[JournalConsumer]:
+    tailer = JournalConsumer(folder, work)
     thread = threading.Thread(target=tailer.run, args=(lambda: True,))
     thread.start()
     try:
@@ -48,8 +48,8 @@ def tailing(folder: Path, work: Work) -> Iterator[Tailer]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(
+def journal(tmp_path: Path) -> Iterator[JournalWriter]:
+    journal = JournalWriter(
         tmp_path / "journal", segment_bytes=1_000_000, bytes_max=1 << 30, policy="pause"
     )
     yield journal
@@ -57,8 +57,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def sink(redis: Redis) -> Iterator[Sink]:
-    with closing(open_sink(redis.url)) as sink:
+def sink(redis: Redis) -> Iterator[ValueStore]:
+    with closing(open_value_store(redis.url)) as sink:
         yield sink
 
 
@@ -70,9 +70,9 @@ def sink(redis: Redis) -> Iterator[Sink]:
     ],
 )
 def test_f12_redis_away_costs_nothing_but_time(
-    away_s: float, journal: Journal, redis: Redis, sink: Sink
+    away_s: float, journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     with tailing(journal.folder, latest) as tailer:
         for number in range(20):
             journal.append_frames(0, 1, [trade(number)], number)
@@ -83,7 +83,7 @@ def test_f12_redis_away_costs_nothing_but_time(
         time.sleep(away_s)
         waiting = tailer.trouble
         redis.start()
-        wait_until(lambda: latest.finish() and not tailer.trouble)
+        wait_until(lambda: latest.drain() and not tailer.trouble)
 
     prices = {n: json.loads(redis.client.get(f"stock:trade:N{n}"))["price"] for n in range(7)}
     assert waiting.startswith("Redis does not answer")
@@ -157,13 +157,13 @@ def troubled(url: str) -> Iterator[tuple[str, Any]]:
     ],
 )
 def test_f13_s3_in_trouble_archives_everything_once_afterwards(
-    bad_s: float, mode: str, journal: Journal, s3: Bucket
+    bad_s: float, mode: str, journal: JournalWriter, s3: Bucket
 ) -> None:
     """First an open object, whose parts go up; then a sealed one, that has to be completed."""
     with troubled(s3.url) as (url, handler):
         store = StoreOptions(s3.name, "us-east-1", url)
         told = ArchiveOptions(journal.folder, store, Naming("cold", "h", 30), FIVE_MIB, 1 << 29)
-        archive = Archive(told, ArchiveStore(store))
+        archive = ArchiveSink(told, ArchiveStore(store))
         handler.mode = mode
         padding = b"x" * 100_000
         with tailing(journal.folder, archive) as tailer:
@@ -180,7 +180,7 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
             handler.mode = ""
         archive.close()
         # Whoever was too long at it to be waited for leaves the rest to the next one.
-        again = Archive(told, ArchiveStore(store))
+        again = ArchiveSink(told, ArchiveStore(store))
         with tailing(journal.folder, again) as tailer:
             tailer.stop()
         again.close()
@@ -192,13 +192,13 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
 
 
 def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
-    journal: Journal, redis: Redis, sink: Sink
+    journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: the other one leads by now."""
     mine = Lease(sink, "stock:lease:test", 200)
     assert mine.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(mine.fence)))
-    paused = Latest(LatestOptions(journal.folder, redis.url), sink)
+    paused = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     time.sleep(0.3)
     other = Lease(sink, "stock:lease:test", 60_000)
     assert other.acquire()
@@ -214,12 +214,12 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
 
 
 def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
-    journal: Journal, redis: Redis, sink: Sink
+    journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
     lease = Lease(sink, "stock:lease:test", 100)
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     time.sleep(0.2)
 
     journal.append_frames(0, 1, [trade(1)], 1)
@@ -234,13 +234,13 @@ def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
 
 
 def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_older(
-    journal: Journal, redis: Redis, sink: Sink
+    journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
     key = "stock:trade:N1"
     lease, other = (Lease(sink, "stock:lease:test", 60_000) for _ in range(2))
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-    latest = Latest(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     newer = b'{"symbol":"N1","price":9.5,"ts":%d}' % (time.time_ns() // 1_000_000 + 60_000)
 
     with tailing(journal.folder, latest) as tailer:
@@ -254,6 +254,6 @@ def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_old
         other.release()
         assert lease.acquire()
         save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-        wait_until(lambda: latest.finish() and not tailer.trouble)
+        wait_until(lambda: latest.drain() and not tailer.trouble)
 
     assert redis.client.get(key) == newer

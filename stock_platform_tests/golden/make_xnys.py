@@ -18,7 +18,7 @@ ORDINARY = "0930-1600"
 
 
 def library_days() -> dict[date, str]:
-    """Give the New York hours, as 0930-1600, of every session that the library knows."""
+    """Return the New York hours, as 0930-1600, of every session that the library knows."""
     calendar = exchange_calendars.get_calendar("XNYS", start=str(FIRST), end=str(LAST))
     opens = calendar.schedule["open"].dt.tz_convert("America/New_York")
     closes = calendar.schedule["close"].dt.tz_convert("America/New_York")
@@ -29,7 +29,7 @@ def library_days() -> dict[date, str]:
 
 
 def to_module(days: dict[date, str]) -> str:
-    """Give the text of the module."""
+    """Return the text of the module."""
     weekdays = (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1))
     closed = [day for day in weekdays if day.weekday() < 5 and day not in days]
     special = {day: hours for day, hours in days.items() if hours != ORDINARY}

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.healing.retry import Backoff
+from stock_platform.healing.retry import RetrySchedule
 from stock_platform_tests.domain.examples import at
 
 NOW = at("15:00")
-BACKOFF = Backoff.from_minutes((2, 10.5, 60))
+BACKOFF = RetrySchedule.from_minutes((2, 10.5, 60))
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(-1, 0), (0, 0), (1, 2), (2, 10.5), (3, 60)])
@@ -24,11 +24,11 @@ def test_after_the_last_wait_there_is_no_next_time() -> None:
 
 @given(st.lists(st.floats(0, 10_000), max_size=8).map(tuple), st.integers(-2, 12))
 def test_exhausted_means_no_next_time(minutes: tuple[float, ...], failures: int) -> None:
-    backoff = Backoff.from_minutes(minutes)
+    backoff = RetrySchedule.from_minutes(minutes)
 
     assert backoff.exhausted(failures) == (backoff.next_at(failures, NOW) is None)
 
 
 def test_without_waits_the_first_failure_is_the_last() -> None:
-    assert Backoff(()).exhausted(1)
-    assert not Backoff(()).exhausted(0)
+    assert RetrySchedule(()).exhausted(1)
+    assert not RetrySchedule(()).exhausted(0)

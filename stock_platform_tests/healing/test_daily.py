@@ -8,7 +8,7 @@ import pytest
 
 from stock_platform.domain import bars as bar
 from stock_platform.healing.daily import (
-    DAILY_ANSWERS,
+    DAILY_RESPONSES,
     FROM_MINUTES,
     Span,
     absent,
@@ -52,8 +52,8 @@ def test_a_vendors_row_wins_over_one_we_made() -> None:
     assert bar.merge(bar.DAILY_BARS, made, theirs)["provider"].to_list() == ["massive"]
 
 
-def answers(*rows: tuple[str, date, str, str, float]) -> pl.DataFrame:
-    """Give answers as (symbol, session, provider, outcome, hours ago)."""
+def responses(*rows: tuple[str, date, str, str, float]) -> pl.DataFrame:
+    """Return answers as (symbol, session, provider, outcome, hours ago)."""
     return pl.DataFrame(
         [
             {
@@ -65,7 +65,7 @@ def answers(*rows: tuple[str, date, str, str, float]) -> pl.DataFrame:
             }
             for symbol, session, provider, outcome, hours in rows
         ],
-        schema=DAILY_ANSWERS,
+        schema=DAILY_RESPONSES,
     )
 
 
@@ -78,15 +78,15 @@ NO_BARS = pl.DataFrame(schema=bar.DAILY_BARS)
 
 
 def test_without_bars_or_answers_everything_is_to_be_asked_for() -> None:
-    assert still_absent(NO_BARS, answers()) == [("A", BEFORE), ("A", DAY), ("B", DAY)]
+    assert still_absent(NO_BARS, responses()) == [("A", BEFORE), ("A", DAY), ("B", DAY)]
 
 
 def test_a_row_we_made_from_minutes_does_not_answer_for_the_vendor() -> None:
     made = from_minutes(bars_of([("A", 0)]), GRID)
     theirs = made.with_columns(provider=pl.lit("massive"), revision=pl.lit("final"))
 
-    assert ("A", DAY) in still_absent(made, answers())
-    assert ("A", DAY) not in still_absent(theirs, answers())
+    assert ("A", DAY) in still_absent(made, responses())
+    assert ("A", DAY) not in still_absent(theirs, responses())
 
 
 @pytest.mark.parametrize(("hours", "asked"), [(0.9, False), (1.1, True)])
@@ -97,15 +97,15 @@ def test_a_bar_that_was_not_final_is_asked_for_again(hours: float, *, asked: boo
         observed_at=pl.lit(NOW - timedelta(hours=hours)),
     )
 
-    assert (("A", DAY) in still_absent(early, answers())) is asked
+    assert (("A", DAY) in still_absent(early, responses())) is asked
 
 
 def test_absent_is_proven_once_every_provider_says_so() -> None:
     one = ("A", DAY, "massive", "absent", 999)
     other = ("A", DAY, "finnhub", "absent", 999)
 
-    assert ("A", DAY) in still_absent(NO_BARS, answers(one))
-    assert ("A", DAY) not in still_absent(NO_BARS, answers(one, other))
+    assert ("A", DAY) in still_absent(NO_BARS, responses(one))
+    assert ("A", DAY) not in still_absent(NO_BARS, responses(one, other))
 
 
 def test_a_failure_is_asked_again_after_its_time() -> None:
@@ -113,12 +113,12 @@ def test_a_failure_is_asked_again_after_its_time() -> None:
     young = ("A", DAY, "finnhub", "failed", 0.9)
     old = ("A", DAY, "finnhub", "failed", 1.1)
 
-    assert ("A", DAY) not in still_absent(NO_BARS, answers(absent_elsewhere, young))
-    assert ("A", DAY) in still_absent(NO_BARS, answers(absent_elsewhere, old))
+    assert ("A", DAY) not in still_absent(NO_BARS, responses(absent_elsewhere, young))
+    assert ("A", DAY) in still_absent(NO_BARS, responses(absent_elsewhere, old))
 
 
 def test_the_word_of_a_provider_no_longer_used_does_not_count() -> None:
-    said = answers(("A", DAY, "massive", "absent", 9), ("A", DAY, "rapidapi", "absent", 9))
+    said = responses(("A", DAY, "massive", "absent", 9), ("A", DAY, "rapidapi", "absent", 9))
 
     assert ("A", DAY) in still_absent(NO_BARS, said)
 

@@ -5,51 +5,53 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.healing.retry import Backoff
-from stock_platform.healing.scheduling import Asked, Need, decide
+from stock_platform.healing.retry import RetrySchedule
+from stock_platform.healing.scheduling import HealHistory, HealRange, select_sessions
 from stock_platform_tests.domain.examples import DAY, REGULAR
-from stock_platform_tests.healing.answers import BACKOFF, EVENING
+from stock_platform_tests.healing.responses import BACKOFF, EVENING
 
 SESSIONS = REGULAR.sessions(date(2026, 11, 2), DAY)
 TICK = timedelta(seconds=30)
 
 
-def need(session: date, minutes: int = 7, last: int = 389) -> Need:
-    return Need(session, 0, last, minutes, 1)
+def need(session: date, minutes: int = 7, last: int = 389) -> HealRange:
+    return HealRange(session, 0, last, minutes, 1)
 
 
 def test_the_newest_sessions_come_first_and_a_tick_is_bounded() -> None:
-    chosen = decide(map(need, SESSIONS), {}, EVENING, backoff=BACKOFF, sessions_max=3)
+    chosen = select_sessions(map(need, SESSIONS), {}, EVENING, backoff=BACKOFF, sessions_max=3)
 
     assert [wanted.session for wanted, _ in chosen] == SESSIONS[:-4:-1]
 
 
 def test_what_is_remembered_makes_the_next_run_key_a_new_one() -> None:
-    [(_, first)] = decide([need(DAY)], {}, EVENING, backoff=BACKOFF, sessions_max=1)
+    [(_, first)] = select_sessions([need(DAY)], {}, EVENING, backoff=BACKOFF, sessions_max=1)
     later = EVENING + timedelta(minutes=2)
 
-    [(_, second)] = decide([need(DAY)], {DAY: first}, later, backoff=BACKOFF, sessions_max=1)
+    [(_, second)] = select_sessions(
+        [need(DAY)], {DAY: first}, later, backoff=BACKOFF, sessions_max=1
+    )
 
-    assert first == Asked(count=1, fruitless=0, missing=7, at=EVENING, last=389)
-    assert second == Asked(count=2, fruitless=1, missing=7, at=later, last=389)
+    assert first == HealHistory(count=1, runs_without_progress=0, missing=7, at=EVENING, last=389)
+    assert second == HealHistory(count=2, runs_without_progress=1, missing=7, at=later, last=389)
 
 
 @given(st.lists(st.sampled_from(SESSIONS), unique=True), st.permutations(range(3)))
 def test_a_tick_that_was_lost_is_decided_the_same_way_again(
     sessions: list[date], order: list[int]
 ) -> None:
-    asked = {day: Asked(5, 0, 3, EVENING - timedelta(hours=1), 389) for day in SESSIONS[::2]}
+    asked = {day: HealHistory(5, 0, 3, EVENING - timedelta(hours=1), 389) for day in SESSIONS[::2]}
     needs = [need(session) for session in sessions]
     shuffled = sorted(needs, key=lambda need: order[need.session.day % 3])
 
-    once = decide(needs, asked, EVENING, backoff=BACKOFF, sessions_max=4)
-    again = decide(shuffled, asked, EVENING, backoff=BACKOFF, sessions_max=4)
+    once = select_sessions(needs, asked, EVENING, backoff=BACKOFF, sessions_max=4)
+    again = select_sessions(shuffled, asked, EVENING, backoff=BACKOFF, sessions_max=4)
 
     assert once == again
 
 
 def test_a_session_in_work_is_left_alone_and_takes_no_place() -> None:
-    chosen = decide(
+    chosen = select_sessions(
         map(need, SESSIONS),
         {},
         EVENING,
@@ -65,7 +67,7 @@ def test_a_run_that_changed_nothing_is_repeated_ever_later_and_then_given_up() -
     asked, now, waits = {}, EVENING, []
 
     for _ in range(60 * 60):
-        chosen = decide([need(DAY)], asked, now, backoff=BACKOFF, sessions_max=1)
+        chosen = select_sessions([need(DAY)], asked, now, backoff=BACKOFF, sessions_max=1)
         asked |= {wanted.session: entry for wanted, entry in chosen}
         waits += [(now - EVENING) / timedelta(minutes=1)] * len(chosen)
         now += TICK
@@ -74,35 +76,39 @@ def test_a_run_that_changed_nothing_is_repeated_ever_later_and_then_given_up() -
 
 
 def test_a_gap_that_shrank_is_asked_for_at_once() -> None:
-    asked = {DAY: Asked(3, 2, 7, EVENING, 389)}
+    asked = {DAY: HealHistory(3, 2, 7, EVENING, 389)}
 
-    [(_, entry)] = decide([need(DAY, minutes=6)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+    [(_, entry)] = select_sessions(
+        [need(DAY, minutes=6)], asked, EVENING, backoff=BACKOFF, sessions_max=1
+    )
 
-    assert entry.fruitless == 0
+    assert entry.runs_without_progress == 0
 
 
 def test_a_given_up_session_is_asked_for_again_when_something_new_goes_missing() -> None:
-    asked = {DAY: Asked(4, 3, 7, EVENING - timedelta(hours=9), 389)}
+    asked = {DAY: HealHistory(4, 3, 7, EVENING - timedelta(hours=9), 389)}
 
-    same = decide([need(DAY)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
-    more = decide([need(DAY, minutes=8)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+    same = select_sessions([need(DAY)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+    more = select_sessions([need(DAY, minutes=8)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
 
     assert (len(same), len(more)) == (0, 1)
 
 
 def test_as_many_but_other_minutes_are_no_fruitless_run() -> None:
-    asked = {DAY: Asked(3, 0, 7, EVENING, 100)}
+    asked = {DAY: HealHistory(3, 0, 7, EVENING, 100)}
 
-    [(_, entry)] = decide([need(DAY, last=101)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
+    [(_, entry)] = select_sessions(
+        [need(DAY, last=101)], asked, EVENING, backoff=BACKOFF, sessions_max=1
+    )
 
-    assert entry.fruitless == 0
+    assert entry.runs_without_progress == 0
 
 
 def test_a_session_whose_runs_break_is_spaced_however_its_need_grows() -> None:
     asked, now, waits = {}, EVENING, []
 
     for tick in range(24 * 60 * 2):
-        chosen = decide(
+        chosen = select_sessions(
             [need(DAY, minutes=7 + tick, last=tick)],
             asked,
             now,
@@ -126,11 +132,13 @@ def test_a_session_whose_runs_break_is_spaced_however_its_need_grows() -> None:
 def test_sessions_that_can_not_be_filled_never_starve_the_others(
     hopeless: set[date], sessions_max: int, minutes: tuple[int, ...]
 ) -> None:
-    backoff = Backoff.from_minutes(minutes)
+    backoff = RetrySchedule.from_minutes(minutes)
     missing, asked, runs, now = set(SESSIONS), {}, 0, EVENING
 
     for _ in range(2 * len(SESSIONS) * (len(minutes) + 2)):
-        chosen = decide(map(need, missing), asked, now, backoff=backoff, sessions_max=sessions_max)
+        chosen = select_sessions(
+            map(need, missing), asked, now, backoff=backoff, sessions_max=sessions_max
+        )
         asked |= {wanted.session: entry for wanted, entry in chosen}
         missing -= {wanted.session for wanted, _ in chosen} - hopeless
         runs += len(chosen)

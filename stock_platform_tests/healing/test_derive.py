@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.domain.coverage import Ledger
-from stock_platform.domain.responses import ANSWERS, Answer
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.responses import PROVIDER_RESPONSES, ProviderResponse
 from stock_platform.domain.revision import Revision
-from stock_platform.healing.apply_response import judge
+from stock_platform.healing.apply_response import apply_response
 from stock_platform.healing.derive import DELIVERY, carry_history, derive, mark_silent
 from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, HALF_DAY, REGULAR, at, bars_of
-from stock_platform_tests.healing.answers import RULES, answer
+from stock_platform_tests.healing.responses import RULES, response
 
 SYMBOLS = ["A", "B", "C"]
 
@@ -35,10 +35,10 @@ def connected(*spans: tuple[datetime, datetime], channel: str = "AM") -> pl.Data
 
 
 def silent_slots(*spans: tuple[datetime, datetime], channel: str = "AM") -> list[int]:
-    ledger = Ledger.blank(GRID, ["A", "B"])
-    mark_silent(ledger, connected(*spans, channel=channel))
-    assert (ledger.bits["silent"][0] == ledger.bits["silent"][1]).all()
-    return np.flatnonzero(ledger.bits["silent"][0]).tolist()
+    coverage = SessionCoverage.blank(GRID, ["A", "B"])
+    mark_silent(coverage, connected(*spans, channel=channel))
+    assert (coverage.bits["silent"][0] == coverage.bits["silent"][1]).all()
+    return np.flatnonzero(coverage.bits["silent"][0]).tolist()
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_without_a_connection_nothing_is_silent() -> None:
 
 
 def test_a_night_of_connection_makes_the_extended_half_day_silent() -> None:
-    ledger = Ledger.blank(EXTENDED.grid(HALF_DAY), ["A"])
+    coverage = SessionCoverage.blank(EXTENDED.grid(HALF_DAY), ["A"])
 
-    mark_silent(ledger, connected((at("00:00", HALF_DAY), at("23:59", HALF_DAY))))
+    mark_silent(coverage, connected((at("00:00", HALF_DAY), at("23:59", HALF_DAY))))
 
-    assert ledger.totals()["silent"] == ledger.totals()["expected"] == 780
+    assert coverage.totals()["silent"] == coverage.totals()["expected"] == 780
 
 
 CELLS = st.sets(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 40)), max_size=6)
@@ -87,17 +87,17 @@ SPANS = st.tuples(st.integers(-3, 45), st.integers(-3, 45)).map(sorted).map(tupl
 
 
 @st.composite
-def answers_in_order(draw: st.DrawFn) -> list[Answer]:
-    """Give answers of all kinds, asked one after the other; broken bars are never delivered."""
+def answers_in_order(draw: st.DrawFn) -> list[ProviderResponse]:
+    """Return answers of all kinds, asked one after the other; broken bars are never delivered."""
     times = sorted(draw(st.sets(st.integers(0, 100), max_size=4)))
     return [draw(answers_at(at("14:30") + timedelta(minutes=minute))) for minute in times]
 
 
 @st.composite
-def answers_at(draw: st.DrawFn, asked_at: datetime) -> Answer:
+def answers_at(draw: st.DrawFn, asked_at: datetime) -> ProviderResponse:
     first, last = draw(SPANS)
     cells = [(symbol, slot) for symbol, slot in draw(CELLS) if first <= slot <= last]
-    return answer(
+    return response(
         draw(st.none() | st.sets(st.sampled_from(SYMBOLS), min_size=1).map(sorted)),
         slots=(first, last),
         asked_at=asked_at,
@@ -110,21 +110,23 @@ def answers_at(draw: st.DrawFn, asked_at: datetime) -> Answer:
     )
 
 
-def record(answers: list[Answer]) -> pl.DataFrame:
-    return pl.DataFrame([row for one in answers for row in one.to_rows()], schema=ANSWERS)
+def record(responses: list[ProviderResponse]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [row for one in responses for row in one.to_rows()], schema=PROVIDER_RESPONSES
+    )
 
 
 @given(said=answers_in_order(), streamed=CELLS, cut=st.integers(0, 40), seed=st.integers(0, 99))
 def test_evidence_alone_gives_the_ledger_kept_step_by_step(
-    said: list[Answer], streamed: set[tuple[str, int]], cut: int, seed: int
+    said: list[ProviderResponse], streamed: set[tuple[str, int]], cut: int, seed: int
 ) -> None:
     live = bars_of((symbol, slot) for symbol, slot in streamed if slot % 2)
     connections = connected((at("14:30"), at("14:30") + timedelta(minutes=cut) + DELIVERY))
-    kept = Ledger.blank(GRID, SYMBOLS)
+    kept = SessionCoverage.blank(GRID, SYMBOLS)
     mark_silent(kept, connections)
     kept.set_observed(live)
     for one in said:
-        judge(kept, one, RULES)
+        apply_response(kept, one, RULES)
     delivered = [one.bars for one in said if one.outcome == "ok"]
 
     derived = derive(
@@ -132,31 +134,31 @@ def test_evidence_alone_gives_the_ledger_kept_step_by_step(
         SYMBOLS,
         bars=pl.concat([live, *delivered]).sample(fraction=1, shuffle=True, seed=seed),
         connections=connections,
-        answers=record(said).sample(fraction=1, shuffle=True, seed=seed),
-        rules=RULES,
+        responses=record(said).sample(fraction=1, shuffle=True, seed=seed),
+        policy=RULES,
     )
 
     assert carry_history(derived, kept).to_frame().equals(kept.to_frame())
 
 
 def test_a_session_without_evidence_is_missing_as_a_whole() -> None:
-    ledger = derive(
+    coverage = derive(
         GRID,
         SYMBOLS,
         bars=bars_of([]),
         connections=connected(),
-        answers=pl.DataFrame(schema=ANSWERS),
-        rules=RULES,
+        responses=pl.DataFrame(schema=PROVIDER_RESPONSES),
+        policy=RULES,
     )
 
-    assert ledger.totals()["missing"] == 3 * 390
-    assert ledger.authority.tolist() == ["none"] * 3
+    assert coverage.totals()["missing"] == 3 * 390
+    assert coverage.authority.tolist() == ["none"] * 3
 
 
 def test_a_heal_is_remembered_for_symbols_that_stay_and_bars_that_stay() -> None:
-    before = Ledger.blank(GRID, ["A", "B", "C"])
+    before = SessionCoverage.blank(GRID, ["A", "B", "C"])
     before.set_observed(bars_of([("A", 1), ("B", 2), ("C", 3)]), healed=True)
-    fresh = Ledger.blank(GRID, ["B", "C", "D"])
+    fresh = SessionCoverage.blank(GRID, ["B", "C", "D"])
     fresh.set_observed(bars_of([("B", 2), ("D", 4)]))
 
     carried = carry_history(fresh, before)
@@ -164,9 +166,11 @@ def test_a_heal_is_remembered_for_symbols_that_stay_and_bars_that_stay() -> None
     assert np.argwhere(carried.bits["healed"]).tolist() == [[0, 2]]
 
 
-@pytest.mark.parametrize("before", [None, Ledger.blank(EXTENDED.grid(DAY), ["A"])])
-def test_without_a_history_of_this_grid_no_heal_is_remembered(before: Ledger | None) -> None:
-    fresh = Ledger.blank(REGULAR.grid(DAY), ["A"])
+@pytest.mark.parametrize("before", [None, SessionCoverage.blank(EXTENDED.grid(DAY), ["A"])])
+def test_without_a_history_of_this_grid_no_heal_is_remembered(
+    before: SessionCoverage | None,
+) -> None:
+    fresh = SessionCoverage.blank(REGULAR.grid(DAY), ["A"])
     fresh.set_observed(bars_of([("A", 2)]))
 
     assert not carry_history(fresh, before).bits["healed"].any()

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform.healing.anomalies import (
-    jumps,
-    more_in_minutes,
-    out_of_order,
+    invalid_ohlc,
+    minute_volume_above_daily,
     repeated_dividends,
+    unexplained_jumps,
 )
 from stock_platform_tests.domain.examples import bars_of
 
@@ -21,14 +21,14 @@ MONDAY = date(2026, 11, 16)
 
 
 def days_of(*closes: float | None, symbol: str = "A") -> pl.DataFrame:
-    """Give a close a day from Monday on; None is a day without a bar."""
+    """Return a close a day from Monday on; None is a day without a bar."""
     rows = [
         (symbol, MONDAY + timedelta(days=n), close)
         for n, close in enumerate(closes)
         if close is not None
     ]
     schema = {"symbol": pl.String, "session": pl.Date, "close": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("close").cast(MONEY))
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("close").cast(PRICE))
 
 
 def split(day: int, split_from: float, split_to: float, symbol: str = "A") -> pl.DataFrame:
@@ -45,8 +45,8 @@ NO_SPLITS = pl.DataFrame(schema=SPLITS)
 
 
 def named(days: pl.DataFrame, splits: pl.DataFrame = NO_SPLITS) -> list[int]:
-    """Give the days after Monday that are named."""
-    return [(day - MONDAY).days for day in jumps(days, splits)["session"]]
+    """Return the days after Monday that are named."""
+    return [(day - MONDAY).days for day in unexplained_jumps(days, splits)["session"]]
 
 
 @pytest.mark.parametrize("close", [5.4, 14.6, 1000.0, 0.1])
@@ -117,7 +117,7 @@ def dividends(*rows: tuple[int, float, str]) -> pl.DataFrame:
                 }
                 for day, amount, kind in rows
             ],
-            schema_overrides={"amount": MONEY},
+            schema_overrides={"amount": PRICE},
         )
         .select(
             pl.col(name)
@@ -144,14 +144,14 @@ def test_another_dividend_is_not_a_repetition(second: tuple[int, float, str]) ->
 
 def test_minutes_may_not_trade_more_than_their_day() -> None:
     minutes = bars_of([("A", 0), ("A", 1), ("B", 0)])
-    days = pl.DataFrame({"symbol": ["A", "B"], "volume": [196, 99]}).cast({"volume": MONEY})
+    days = pl.DataFrame({"symbol": ["A", "B"], "volume": [196, 99]}).cast({"volume": PRICE})
 
-    assert more_in_minutes(minutes, days)["symbol"].to_list() == ["A"]
+    assert minute_volume_above_daily(minutes, days)["symbol"].to_list() == ["A"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("high", 10.5), ("low", 10.5), ("high", 8)])
 def test_a_bar_out_of_order_is_given(name: str, value: float) -> None:
     bars = bars_of([("A", 0), ("B", 0)])
-    wrong = pl.when(pl.col("symbol") == "A").then(pl.lit(value).cast(MONEY)).otherwise(name)
+    wrong = pl.when(pl.col("symbol") == "A").then(pl.lit(value).cast(PRICE)).otherwise(name)
 
-    assert out_of_order(bars.with_columns(wrong.alias(name)))["symbol"].to_list() == ["A"]
+    assert invalid_ohlc(bars.with_columns(wrong.alias(name)))["symbol"].to_list() == ["A"]

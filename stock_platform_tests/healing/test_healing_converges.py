@@ -7,19 +7,25 @@ from datetime import date, datetime, timedelta
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.coverage import Ledger, to_gaps
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.coverage import SessionCoverage, to_missing_ranges
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
-from stock_platform.healing.apply_response import Rules, judge
-from stock_platform.healing.plan import Call, Costs, plan_calls
-from stock_platform.healing.retry import Backoff
-from stock_platform.healing.scheduling import Asked, Need, decide, find_need, worth_asking
+from stock_platform.healing.apply_response import SettlementPolicy, apply_response
+from stock_platform.healing.plan import Costs, PlannedCall, plan_calls
+from stock_platform.healing.retry import RetrySchedule
+from stock_platform.healing.scheduling import (
+    HealHistory,
+    HealRange,
+    heal_range_of,
+    retryable,
+    select_sessions,
+)
 from stock_platform_tests.domain.examples import DAY, HALF_DAY, REGULAR
-from stock_platform_tests.healing.answers import answer
+from stock_platform_tests.healing.responses import response
 
 SYMBOLS = ["A", "B", "C", "D"]
 GRIDS = [REGULAR.grid(day) for day in REGULAR.sessions(DAY, HALF_DAY)]
-RULES = Rules(timedelta(minutes=20), Backoff.from_minutes((2, 10, 60, 360, 1440)))
+RULES = SettlementPolicy(timedelta(minutes=20), RetrySchedule.from_minutes((2, 10, 60, 360, 1440)))
 OUTAGE_MAX = 20 * 60
 """Minutes. An outage longer than all waits together exhausts every symbol: an alarm, by design."""
 COSTS = Costs(range_s=1, file_s=2.5, calls_max=3)
@@ -36,13 +42,13 @@ class Provider:
     publishes: bool
     asked: Counter[tuple[date, str | None]] = field(default_factory=Counter)
 
-    def answer(self, call: Call, now: datetime) -> Answer:
+    def response(self, call: PlannedCall, now: datetime) -> ProviderResponse:
         self.asked[call.session, call.symbol] += 1
         grid = REGULAR.grid(call.session)
         minutes_in = (now - GRIDS[0].opens_at) // timedelta(minutes=1)
         broken = self.down[0] <= minutes_in < sum(self.down) or call.symbol in self.hopeless
         over = (now - grid.starts_at) // timedelta(minutes=1)
-        return answer(
+        return response(
             [call.symbol] if call.symbol else None,
             slots=(call.first, call.last) if call.symbol else None,
             asked_at=now,
@@ -65,15 +71,15 @@ class Provider:
         return self.publishes and now > REGULAR.grid(session).closes_at + timedelta(hours=12)
 
 
-def heal(ledger: Ledger, need: Need, provider: Provider, now: datetime) -> None:
+def heal(coverage: SessionCoverage, need: HealRange, provider: Provider, now: datetime) -> None:
     """Do what a heal run does: plan the ready gaps of the span, ask, judge."""
-    wanted = ledger.missing(ledger.grid.due(now, 0))
-    wanted &= worth_asking(ledger, now, backoff=RULES.backoff, settle=RULES.settle)
+    wanted = coverage.missing(coverage.grid.closed_slots(now, 0))
+    wanted &= retryable(coverage, now, backoff=RULES.retry, settle=RULES.settle)
     wanted[:, : need.first] = wanted[:, need.last + 1 :] = False
-    published = provider.has_file_of(ledger.session, now)
-    plan = plan_calls(to_gaps(ledger, wanted), file_published=published, costs=COSTS)
+    published = provider.has_file_of(coverage.session, now)
+    plan = plan_calls(to_missing_ranges(coverage, wanted), file_published=published, costs=COSTS)
     for call in plan.calls:
-        judge(ledger, provider.answer(call, now), RULES)
+        apply_response(coverage, provider.response(call, now), RULES)
 
 
 # Nine days of ticks are slow to shrink; a failing example is small enough as it comes.
@@ -94,27 +100,29 @@ def test_every_minute_that_can_be_known_is_known_in_the_end(
     first_tick: int,
 ) -> None:
     provider = Provider(traded, hopeless, down, publishes)
-    ledgers = {grid.session: Ledger.blank(grid, SYMBOLS) for grid in GRIDS}
-    asked: dict[date, Asked] = {}
+    coverages = {grid.session: SessionCoverage.blank(grid, SYMBOLS) for grid in GRIDS}
+    asked: dict[date, HealHistory] = {}
     now = GRIDS[0].opens_at + timedelta(minutes=first_tick)
     end = GRIDS[-1].closes_at + timedelta(days=9)
 
     while now < end:
         needs = [
-            find_need(ledger, now, grace_s=120, backoff=RULES.backoff, settle=RULES.settle)
-            for ledger in ledgers.values()
+            heal_range_of(coverage, now, grace_s=120, backoff=RULES.retry, settle=RULES.settle)
+            for coverage in coverages.values()
         ]
-        chosen = decide(filter(None, needs), asked, now, backoff=RULES.backoff, sessions_max=2)
+        chosen = select_sessions(
+            filter(None, needs), asked, now, backoff=RULES.retry, sessions_max=2
+        )
         for need, entry in chosen:
-            heal(ledgers[need.session], need, provider, now)
+            heal(coverages[need.session], need, provider, now)
             asked[need.session] = entry
         now += timedelta(minutes=10 if chosen else 60)
 
     for grid in GRIDS:
-        ledger = ledgers[grid.session]
-        left = {str(ledger.symbols[row]) for row in range(4) if ledger.missing()[row].any()}
+        coverage = coverages[grid.session]
+        left = {str(coverage.symbols[row]) for row in range(4) if coverage.missing()[row].any()}
         assert left <= hopeless
         seen = {(s, slot) for s, slot in traded if s not in hopeless and slot < grid.end}
-        rows = ledger.rows_of(sorted(set(SYMBOLS) - hopeless))
-        assert ledger.bits["observed"][rows][:, : grid.end].sum() == len(seen)
+        rows = coverage.rows_of(sorted(set(SYMBOLS) - hopeless))
+        assert coverage.bits["observed"][rows][:, : grid.end].sum() == len(seen)
     assert all(provider.asked[grid.session, name] <= 6 for grid in GRIDS for name in hopeless)

@@ -8,45 +8,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.coverage import BITMAPS, Ledger
+from stock_platform.domain.coverage import BITMAPS, SessionCoverage
 from stock_platform.domain.revision import Revision
-from stock_platform.healing.apply_response import judge
+from stock_platform.healing.apply_response import apply_response
 from stock_platform_tests.domain.examples import EXTENDED, GRID, HALF_DAY, REGULAR, at
-from stock_platform_tests.healing.answers import EVENING, RULES, answer
+from stock_platform_tests.healing.responses import EVENING, RULES, response
 
 
-def blank(*symbols: str) -> Ledger:
-    return Ledger.blank(GRID, symbols or ("A",))
+def blank(*symbols: str) -> SessionCoverage:
+    return SessionCoverage.blank(GRID, symbols or ("A",))
 
 
-def state(ledger: Ledger, **expected: int) -> dict[str, int]:
-    return {name: ledger.totals()[name] for name in expected}
+def state(coverage: SessionCoverage, **expected: int) -> dict[str, int]:
+    return {name: coverage.totals()[name] for name in expected}
 
 
 def test_a_settled_answer_proves_the_minutes_without_a_bar_empty() -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(bars=[("A", 0), ("A", 7)]), RULES)
+    apply_response(coverage, response(bars=[("A", 0), ("A", 7)]), RULES)
 
     counts = {"observed": 2, "healed": 2, "empty": 388, "missing": 0}
-    assert state(ledger, **counts) == counts
+    assert state(coverage, **counts) == counts
 
 
 def test_an_answer_speaks_of_its_own_symbols_and_minutes_only() -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
 
-    judge(ledger, answer(["B", "stranger"], slots=(10, 19)), RULES)
+    apply_response(coverage, response(["B", "stranger"], slots=(10, 19)), RULES)
 
-    assert np.argwhere(ledger.bits["empty"]).tolist() == [[1, slot] for slot in range(10, 20)]
+    assert np.argwhere(coverage.bits["empty"]).tolist() == [[1, slot] for slot in range(10, 20)]
 
 
 def test_an_answer_about_everybody_speaks_of_every_symbol() -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
 
-    judge(ledger, answer(None, bars=[("B", 3)], revision=Revision.FINAL), RULES)
+    apply_response(coverage, response(None, bars=[("B", 3)], revision=Revision.FINAL), RULES)
 
-    assert ledger.totals()["missing"] == 0
-    assert ledger.authority.tolist() == ["final", "final"]
+    assert coverage.totals()["missing"] == 0
+    assert coverage.authority.tolist() == ["final", "final"]
 
 
 @pytest.mark.parametrize(
@@ -61,152 +61,154 @@ def test_an_answer_about_everybody_speaks_of_every_symbol() -> None:
     ],
 )
 def test_only_settled_minutes_are_proven_empty(asked_at: datetime, proven: int) -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(asked_at=asked_at), RULES)
+    apply_response(coverage, response(asked_at=asked_at), RULES)
 
-    assert np.flatnonzero(ledger.bits["empty"][0]).tolist() == list(range(proven))
+    assert np.flatnonzero(coverage.bits["empty"][0]).tolist() == list(range(proven))
 
 
 def test_a_live_answer_proves_nothing_empty() -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(revision=Revision.LIVE), RULES)
+    apply_response(coverage, response(revision=Revision.LIVE), RULES)
 
-    assert ledger.totals()["missing"] == 390
-    assert np.isnat(ledger.verified_at).all()
+    assert coverage.totals()["missing"] == 390
+    assert np.isnat(coverage.verified_at).all()
 
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
 @pytest.mark.parametrize("symbols", [["A"], None])
 def test_a_refusal_or_failure_is_never_empty(outcome: str, symbols: list[str] | None) -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(symbols, outcome=outcome, detail="HTTP 403"), RULES)
+    apply_response(coverage, response(symbols, outcome=outcome, detail="HTTP 403"), RULES)
 
-    assert state(ledger, empty=0, missing=390) == {"empty": 0, "missing": 390}
-    assert ledger.last_error.tolist() == ["HTTP 403"]
-    assert ledger.totals()["refused"] == (390 if outcome == "refused" else 0)
+    assert state(coverage, empty=0, missing=390) == {"empty": 0, "missing": 390}
+    assert coverage.last_error.tolist() == ["HTTP 403"]
+    assert coverage.totals()["refused"] == (390 if outcome == "refused" else 0)
 
 
 def test_a_refusal_speaks_of_its_own_minutes() -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(slots=(5, 6), outcome="refused"), RULES)
+    apply_response(coverage, response(slots=(5, 6), outcome="refused"), RULES)
 
-    assert np.flatnonzero(ledger.bits["refused"][0]).tolist() == [5, 6]
+    assert np.flatnonzero(coverage.bits["refused"][0]).tolist() == [5, 6]
 
 
 @pytest.mark.parametrize("outcome", ["ok", "refused"])
 @pytest.mark.parametrize("slots", [(-330, -10), (-3, -1), (390, 500), (-330, -330)])
 def test_an_answer_outside_the_grid_says_nothing(outcome: str, slots: tuple[int, int]) -> None:
-    ledger = blank()
-    before = ledger.to_frame()
+    coverage = blank()
+    before = coverage.to_frame()
 
-    judge(ledger, answer(slots=slots, outcome=outcome), RULES)
+    apply_response(coverage, response(slots=slots, outcome=outcome), RULES)
 
-    assert ledger.to_frame().equals(before)
+    assert coverage.to_frame().equals(before)
 
 
 def test_a_minute_that_began_before_the_answer_is_not_covered_by_it() -> None:
-    ledger = blank()
-    whole, half = answer(slots=(3, 5)), timedelta(seconds=30)
+    coverage = blank()
+    whole, half = response(slots=(3, 5)), timedelta(seconds=30)
 
-    judge(ledger, replace(whole, first=whole.first + half, last=whole.last + half), RULES)
+    apply_response(
+        coverage, replace(whole, first=whole.first + half, last=whole.last + half), RULES
+    )
 
-    assert np.flatnonzero(ledger.bits["empty"][0]).tolist() == [4, 5]
+    assert np.flatnonzero(coverage.bits["empty"][0]).tolist() == [4, 5]
 
 
 def test_failures_back_off_and_end() -> None:
-    ledger, waits = blank(), []
+    coverage, waits = blank(), []
 
     for _ in range(4):
-        judge(ledger, answer(outcome="failed"), RULES)
-        waits.append(ledger.next_retry_at[0])
+        apply_response(coverage, response(outcome="failed"), RULES)
+        waits.append(coverage.next_retry_at[0])
 
     minutes = [
         (wait - np.datetime64("2026-11-19T22:00")) / np.timedelta64(60, "s") for wait in waits
     ]
     assert minutes[:3] == [2, 10, 60]
     assert np.isnat(waits[3])
-    assert ledger.attempts.tolist() == [4]
+    assert coverage.attempts.tolist() == [4]
 
 
 def test_symbols_of_one_failure_wait_as_long_as_each_has_failed() -> None:
-    ledger = blank("A", "B")
-    judge(ledger, answer(["B"], outcome="failed"), RULES)
+    coverage = blank("A", "B")
+    apply_response(coverage, response(["B"], outcome="failed"), RULES)
 
-    judge(ledger, answer(["A", "B"], outcome="failed"), RULES)
+    apply_response(coverage, response(["A", "B"], outcome="failed"), RULES)
 
-    assert ledger.attempts.tolist() == [1, 2]
-    assert (ledger.next_retry_at[1] - ledger.next_retry_at[0]) == np.timedelta64(8, "m")
+    assert coverage.attempts.tolist() == [1, 2]
+    assert (coverage.next_retry_at[1] - coverage.next_retry_at[0]) == np.timedelta64(8, "m")
 
 
 @pytest.mark.parametrize("outcome", ["failed", "refused"])
 def test_a_file_that_can_not_be_had_holds_no_symbol_back(outcome: str) -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
 
-    judge(ledger, answer(None, outcome=outcome, detail="truncated gzip"), RULES)
+    apply_response(coverage, response(None, outcome=outcome, detail="truncated gzip"), RULES)
 
-    assert ledger.attempts.tolist() == [0, 0]
-    assert np.isnat(ledger.next_retry_at).all()
+    assert coverage.attempts.tolist() == [0, 0]
+    assert np.isnat(coverage.next_retry_at).all()
 
 
 def test_a_good_answer_clears_what_went_wrong_before() -> None:
-    ledger = blank()
-    judge(ledger, answer(outcome="refused", detail="HTTP 403"), RULES)
+    coverage = blank()
+    apply_response(coverage, response(outcome="refused", detail="HTTP 403"), RULES)
 
-    judge(ledger, answer(), RULES)
+    apply_response(coverage, response(), RULES)
 
-    assert (ledger.attempts[0], ledger.last_error[0]) == (0, "")
-    assert np.isnat(ledger.next_retry_at[0])
-    assert not ledger.bits["refused"].any()
+    assert (coverage.attempts[0], coverage.last_error[0]) == (0, "")
+    assert np.isnat(coverage.next_retry_at[0])
+    assert not coverage.bits["refused"].any()
 
 
 def test_a_refusal_of_other_minutes_stays_refused() -> None:
-    ledger = blank()
-    judge(ledger, answer(slots=(0, 9), outcome="refused"), RULES)
+    coverage = blank()
+    apply_response(coverage, response(slots=(0, 9), outcome="refused"), RULES)
 
-    judge(ledger, answer(slots=(5, 20)), RULES)
+    apply_response(coverage, response(slots=(5, 20)), RULES)
 
-    assert np.flatnonzero(ledger.bits["refused"][0]).tolist() == [0, 1, 2, 3, 4]
+    assert np.flatnonzero(coverage.bits["refused"][0]).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_broken_bar_is_neither_observed_nor_empty() -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
 
-    judge(ledger, answer(None, bars=[("A", 0)], broken=[("A", 1), ("A", 2)]), RULES)
+    apply_response(coverage, response(None, bars=[("A", 0)], broken=[("A", 1), ("A", 2)]), RULES)
 
-    assert np.argwhere(ledger.missing()).tolist() == [[0, 1], [0, 2]]
-    assert ledger.attempts.tolist() == [1, 0]
-    assert ledger.last_error.tolist() == ["high is not the highest", ""]
+    assert np.argwhere(coverage.missing()).tolist() == [[0, 1], [0, 2]]
+    assert coverage.attempts.tolist() == [1, 0]
+    assert coverage.last_error.tolist() == ["high is not the highest", ""]
 
 
 def test_a_broken_bar_backs_off_until_it_is_exhausted() -> None:
-    ledger = blank()
+    coverage = blank()
 
     for _ in range(4):
-        judge(ledger, answer(broken=[("A", 1)]), RULES)
+        apply_response(coverage, response(broken=[("A", 1)]), RULES)
 
-    assert ledger.attempts.tolist() == [4]
-    assert ledger.totals()["missing"] == 1
+    assert coverage.attempts.tolist() == [4]
+    assert coverage.totals()["missing"] == 1
 
 
 def test_a_broken_bar_of_a_stranger_or_another_day_is_passed_over() -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(broken=[("stranger", 1), ("A", 390), ("A", -1)]), RULES)
+    apply_response(coverage, response(broken=[("stranger", 1), ("A", 390), ("A", -1)]), RULES)
 
-    assert ledger.totals()["empty"] == 390
-    assert ledger.attempts.tolist() == [0]
+    assert coverage.totals()["empty"] == 390
+    assert coverage.attempts.tolist() == [0]
 
 
 def test_a_broken_bar_of_a_symbol_nobody_asked_about_is_passed_over() -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
 
-    judge(ledger, answer(["A"], broken=[("B", 1)]), RULES)
+    apply_response(coverage, response(["A"], broken=[("B", 1)]), RULES)
 
-    assert ledger.attempts.tolist() == [0, 0]
+    assert coverage.attempts.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -225,39 +227,39 @@ def test_only_a_source_of_record_for_the_whole_settled_session_verifies_it(
     revision: Revision,
     verified: bool,  # noqa: FBT001 - parametrised
 ) -> None:
-    ledger = blank()
+    coverage = blank()
 
-    judge(ledger, answer(slots=slots, asked_at=asked_at, revision=revision), RULES)
+    apply_response(coverage, response(slots=slots, asked_at=asked_at, revision=revision), RULES)
 
-    assert np.isnat(ledger.verified_at[0]) == (not verified)
+    assert np.isnat(coverage.verified_at[0]) == (not verified)
 
 
 def test_a_verification_is_never_taken_back_by_an_older_one() -> None:
-    ledger = blank()
-    judge(ledger, answer(asked_at=at("23:00")), RULES)
+    coverage = blank()
+    apply_response(coverage, response(asked_at=at("23:00")), RULES)
 
-    judge(ledger, answer(asked_at=at("22:00")), RULES)
+    apply_response(coverage, response(asked_at=at("22:00")), RULES)
 
-    assert ledger.verified_at.tolist() == [at("23:00").replace(tzinfo=None)]
+    assert coverage.verified_at.tolist() == [at("23:00").replace(tzinfo=None)]
 
 
 def test_a_half_day_is_verified_after_its_own_close() -> None:
     grid = REGULAR.grid(HALF_DAY)
-    ledger = Ledger.blank(grid, ["A"])
+    coverage = SessionCoverage.blank(grid, ["A"])
 
-    judge(ledger, answer(asked_at=at("18:20", HALF_DAY), grid=grid), RULES)
+    apply_response(coverage, response(asked_at=at("18:20", HALF_DAY), grid=grid), RULES)
 
-    assert ledger.totals()["empty"] == 210
-    assert ledger.verified_at.tolist() == [at("18:20", HALF_DAY).replace(tzinfo=None)]
+    assert coverage.totals()["empty"] == 210
+    assert coverage.verified_at.tolist() == [at("18:20", HALF_DAY).replace(tzinfo=None)]
 
 
 def test_extended_hours_are_judged_from_four_in_the_morning() -> None:
     grid = EXTENDED.grid(GRID.session)
-    ledger = Ledger.blank(grid, ["A"])
+    coverage = SessionCoverage.blank(grid, ["A"])
 
-    judge(ledger, answer(asked_at=at("09:25"), grid=grid), RULES)
+    apply_response(coverage, response(asked_at=at("09:25"), grid=grid), RULES)
 
-    assert np.flatnonzero(ledger.bits["empty"][0]).tolist() == [0, 1, 2, 3, 4]
+    assert np.flatnonzero(coverage.bits["empty"][0]).tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -271,12 +273,12 @@ def test_extended_hours_are_judged_from_four_in_the_morning() -> None:
 def test_authority_is_the_best_that_ever_answered(
     revisions: list[Revision], authority: str
 ) -> None:
-    ledger = blank()
+    coverage = blank()
 
     for revision in revisions:
-        judge(ledger, answer(revision=revision), RULES)
+        apply_response(coverage, response(revision=revision), RULES)
 
-    assert ledger.authority.tolist() == [authority]
+    assert coverage.authority.tolist() == [authority]
 
 
 CELLS = st.lists(st.tuples(st.sampled_from(["A", "B", "stranger"]), st.integers(0, 30)), max_size=6)
@@ -296,24 +298,26 @@ def test_an_ok_answer_judged_twice_changes_nothing_more(
     bars: list[tuple[str, int]],
     revision: Revision,
 ) -> None:
-    ledger = blank("A", "B")
+    coverage = blank("A", "B")
     asked_at = at("14:30") + timedelta(minutes=minutes)
-    said = answer(symbols, slots=slots, asked_at=asked_at, bars=bars, revision=revision)
-    judge(ledger, said, RULES)
-    once = ledger.to_frame()
+    said = response(symbols, slots=slots, asked_at=asked_at, bars=bars, revision=revision)
+    apply_response(coverage, said, RULES)
+    once = coverage.to_frame()
 
-    judge(ledger, said, RULES)
+    apply_response(coverage, said, RULES)
 
-    assert ledger.to_frame().equals(once)
-    assert not (ledger.bits["healed"] & ~ledger.bits["observed"]).any()
-    assert set(ledger.bits) == set(BITMAPS)
+    assert coverage.to_frame().equals(once)
+    assert not (coverage.bits["healed"] & ~coverage.bits["observed"]).any()
+    assert set(coverage.bits) == set(BITMAPS)
 
 
 def test_a_broken_bar_of_an_unreadable_minute_leaves_none_of_its_symbol_proven_empty() -> None:
-    ledger = blank("A", "B")
-    unreadable = answer(["A", "B"], bars=[("A", 0)], broken=[("A", 1)])
+    coverage = blank("A", "B")
+    unreadable = response(["A", "B"], bars=[("A", 0)], broken=[("A", 1)])
     rejected = unreadable.rejected.with_columns(at=None)
 
-    judge(ledger, replace(unreadable, rejected=rejected.cast(unreadable.rejected.schema)), RULES)
+    apply_response(
+        coverage, replace(unreadable, rejected=rejected.cast(unreadable.rejected.schema)), RULES
+    )
 
-    assert ledger.counts()["missing"].tolist() == [389, 0]
+    assert coverage.counts()["missing"].tolist() == [389, 0]

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.coverage import Gap
-from stock_platform.healing.plan import Call, Costs, Plan, plan_calls
+from stock_platform.domain.coverage import MissingRange
+from stock_platform.healing.plan import Costs, HealPlan, PlannedCall, plan_calls
 from stock_platform_tests.domain.examples import DAY
 
 GAPS = st.lists(
     st.builds(
-        lambda symbol, first, length: Gap(symbol, DAY, first, first + length),
+        lambda symbol, first, length: MissingRange(symbol, DAY, first, first + length),
         st.sampled_from("ABCDEFG"),
         st.integers(0, 300),
         st.integers(0, 89),
@@ -20,12 +20,12 @@ GAPS = st.lists(
 )
 
 
-def gap(symbol: str, first: int, last: int, session: date = DAY) -> Gap:
-    return Gap(symbol, session, first, last)
+def gap(symbol: str, first: int, last: int, session: date = DAY) -> MissingRange:
+    return MissingRange(symbol, session, first, last)
 
 
 def test_no_gap_needs_no_call() -> None:
-    assert plan_calls([], file_published=True, costs=Costs()) == Plan(())
+    assert plan_calls([], file_published=True, costs=Costs()) == HealPlan(())
 
 
 def test_all_gaps_of_a_symbol_are_one_range() -> None:
@@ -33,7 +33,7 @@ def test_all_gaps_of_a_symbol_are_one_range() -> None:
 
     plan = plan_calls(gaps, file_published=False, costs=Costs())
 
-    assert plan.calls == (Call(DAY, "A", 5, 110), Call(DAY, "B", 7, 7))
+    assert plan.calls == (PlannedCall(DAY, "A", 5, 110), PlannedCall(DAY, "B", 7, 7))
 
 
 @pytest.mark.parametrize(("symbols", "file"), [(100, False), (101, True)])
@@ -42,7 +42,7 @@ def test_many_symbols_are_one_file_when_that_is_cheaper(symbols: int, *, file: b
 
     plan = plan_calls(gaps, file_published=True, costs=Costs(range_s=0.05, file_s=5.0))
 
-    assert (plan.calls == (Call(DAY, None, 0, symbols - 1),)) == file
+    assert (plan.calls == (PlannedCall(DAY, None, 0, symbols - 1),)) == file
 
 
 def test_an_unpublished_file_is_not_asked_for() -> None:
@@ -58,7 +58,7 @@ def test_more_symbols_than_calls_are_one_file_when_there_is_one() -> None:
 
     plan = plan_calls(gaps, file_published=True, costs=Costs(calls_max=2))
 
-    assert plan == Plan((Call(DAY, None, 0, 9),))
+    assert plan == HealPlan((PlannedCall(DAY, None, 0, 9),))
 
 
 def test_calls_are_bounded_and_what_failed_before_goes_last() -> None:
@@ -76,7 +76,7 @@ def test_a_budget_of_five_calls_a_minute_makes_the_file_cheap() -> None:
     plan = plan_calls([gap("A", 0, 1)], file_published=True, costs=costs)
 
     assert costs.range_s == 12
-    assert plan.calls == (Call(DAY, None, 0, 1),)
+    assert plan.calls == (PlannedCall(DAY, None, 0, 1),)
 
 
 def test_without_a_budget_calls_cost_their_share_of_the_wait() -> None:
@@ -90,7 +90,7 @@ def test_without_a_budget_calls_cost_their_share_of_the_wait() -> None:
     failed=st.sets(st.sampled_from("ABCDEFG")),
 )
 def test_every_gap_is_covered_or_its_symbol_left_out(
-    *, gaps: list[Gap], published: bool, calls_max: int, failed: set[str]
+    *, gaps: list[MissingRange], published: bool, calls_max: int, failed: set[str]
 ) -> None:
     costs = Costs(range_s=1.5, file_s=5.0, calls_max=calls_max)
 

@@ -16,7 +16,7 @@ OBSERVED = at("22:00")
 
 
 def priced(prices: dict[tuple[str, int], int]) -> pl.DataFrame:
-    """Give bars whose close is the price, with a high and a low one dollar around it."""
+    """Return bars whose close is the price, with a high and a low one dollar around it."""
     close = pl.Series("close", list(prices.values()), pl.Int64)
     return bars_of(prices).with_columns(close, high=close + 1, low=close - 1).cast(bar.MINUTE_BARS)
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files(*suffixes: str) -> list[Path]:
-    """Give the paths of the files in the repository or about to be, relative to its root."""
+    """Return the paths of the files in the repository or about to be, relative to its root."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     paths = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
@@ -16,7 +16,7 @@ def files(*suffixes: str) -> list[Path]:
 
 
 def top_level() -> set[str]:
-    """Give the names git keeps at the root; a stray log beside them is nobody's business."""
+    """Return the names git keeps at the root; a stray log beside them is nobody's business."""
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -29,7 +29,7 @@ def text(path: Path | str) -> str:
 
 
 def code(folder: str = "stock_platform") -> list[Path]:
-    """Give the Python files below a folder."""
+    """Return the Python files below a folder."""
     return [path for path in files(".py") if path.parts[0] == folder]
 
 
@@ -39,5 +39,5 @@ def tree(path: Path) -> ast.Module:
 
 
 def documents() -> str:
-    """Give the text of every document for people, joined."""
+    """Return the text of every document for people, joined."""
     return "\n".join(text(path) for path in files(".md"))

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from stock_platform.settings import base
+from stock_platform import settings
 
 ENV_EXAMPLE, CONFIGURATION = Path(".env.example"), Path("docs/configuration.md")
 _JSON = (dict, tuple)
@@ -49,9 +49,9 @@ class Setting:
 
 
 def concerns() -> Iterator[tuple[type[BaseSettings], list[Setting]]]:
-    """Give every class of settings with its variables, in the order of the files."""
-    kinds = [kind for kind in vars(base).values() if _is_concern(kind)]
-    for kind in sorted(kinds, key=lambda kind: kind.__module__ != base.__name__):
+    """Return every class of settings with its variables, in the order of the files."""
+    kinds = [kind for kind in vars(settings).values() if _is_concern(kind)]
+    for kind in sorted(kinds, key=lambda kind: kind.__module__ != settings.__name__):
         prefix = str(kind.model_config.get("env_prefix", ""))
         fields = kind.model_fields.items()
         yield kind, [_setting(prefix, name, field) for name, field in fields]
@@ -64,7 +64,7 @@ def _is_concern(kind: object) -> bool:
 
 
 def env_example() -> str:
-    """Give the text of `.env.example`; a variable of two concerns stands there once."""
+    """Return the text of `.env.example`; a variable of two concerns stands there once."""
     lines, seen = [_ENV_HEAD], set[str]()
     for kind, found in concerns():
         lines.append(f"\n# --- {_title(kind)}\n")
@@ -76,7 +76,7 @@ def env_example() -> str:
 
 
 def configuration() -> str:
-    """Give the text of `docs/configuration.md`."""
+    """Return the text of `docs/configuration.md`."""
     sections = [_PAGE_HEAD]
     for kind, found in concerns():
         rows = "".join(_row(setting) for setting in found)

@@ -28,7 +28,7 @@ REAL = real_daily("AAPL_IBM_KO_MSFT_2012_2014_splitadj_zipline.csv")
 
 
 def difference(one: pl.DataFrame, other: pl.DataFrame, indicators: list[Indicator]) -> float:
-    """Give the largest difference, relative to the size of the numbers a value comes from.
+    """Return the largest difference, relative to the size of the numbers a value comes from.
 
     Points and percents count as they are; prices and volumes against their symbol's
     largest, since a mean of prices cannot be more exact than the prices.

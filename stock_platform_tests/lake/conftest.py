@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.lake.servers import running_s3
 
@@ -40,16 +40,16 @@ def s3_settings(s3_server: str) -> LakeSettings:
 
 
 @pytest.fixture
-def disk(disk_settings: LakeSettings) -> Store:
+def disk(disk_settings: LakeSettings) -> ObjectStore:
     return open_store(disk_settings)
 
 
 @pytest.fixture
-def s3(s3_settings: LakeSettings) -> Store:
+def s3(s3_settings: LakeSettings) -> ObjectStore:
     return open_store(s3_settings)
 
 
 @pytest.fixture(params=["disk", "s3"])
-def store(request: pytest.FixtureRequest) -> Store:
-    """Give an empty store of each kind."""
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    """Return an empty store of each kind."""
     return request.getfixturevalue(request.param)

@@ -8,7 +8,7 @@ from moto.server import ThreadedMotoServer
 
 @contextmanager
 def running_s3() -> Generator[str]:
-    """Run moto's S3 and give its URL."""
+    """Run moto's S3 and return its URL."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

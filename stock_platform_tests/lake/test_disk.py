@@ -4,45 +4,45 @@ import os
 import time
 from pathlib import Path
 
-from stock_platform.lake.filesystem import STALE_AFTER_S, DiskStore
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.filesystem import STALE_AFTER_S, FileStore
+from stock_platform.lake.object_store import ObjectStore
 
 PATH = "table/data.parquet"
 
 
-def test_the_same_bytes_again_are_another_version(disk: Store) -> None:
-    first = disk.replace(PATH, b"same", None)
-    second = disk.replace(PATH, b"same", first)
+def test_the_same_bytes_again_are_another_version(disk: ObjectStore) -> None:
+    first = disk.put_if_match(PATH, b"same", None)
+    second = disk.put_if_match(PATH, b"same", first)
 
     assert first != second
 
 
-def test_versions_rise_however_coarse_the_clock(disk: Store) -> None:
-    version = disk.replace(PATH, b"", None)
+def test_versions_rise_however_coarse_the_clock(disk: ObjectStore) -> None:
+    version = disk.put_if_match(PATH, b"", None)
     seen = {version}
     for _ in range(200):
-        version = disk.replace(PATH, b"", version)
+        version = disk.put_if_match(PATH, b"", version)
         seen.add(version)
 
     assert len(seen) == 201
 
 
 def test_a_version_rises_even_when_the_clock_was_set_back(tmp_path: Path) -> None:
-    store = DiskStore.open(tmp_path)
-    store.replace(PATH, b"", None)
+    store = FileStore.open(tmp_path)
+    store.put_if_match(PATH, b"", None)
     tomorrow = time.time_ns() + 86_400 * 1_000_000_000
     os.utime(tmp_path / PATH, ns=(tomorrow, tomorrow))
     found = store.get(PATH)
     assert found is not None
 
-    store.replace(PATH, b"", found[1])
+    store.put_if_match(PATH, b"", found[1])
 
     assert (tmp_path / PATH).stat().st_mtime_ns == tomorrow + 1
 
 
 def test_unfinished_files_and_locks_are_outside_every_listing(tmp_path: Path) -> None:
-    store = DiskStore.open(tmp_path)
-    store.replace(PATH, b"", None)
+    store = FileStore.open(tmp_path)
+    store.put_if_match(PATH, b"", None)
     (tmp_path / ".unfinished" / "dead.tmp").write_bytes(b"half")
 
     assert [entry.path for entry in store.list("")] == [PATH]
@@ -50,22 +50,22 @@ def test_unfinished_files_and_locks_are_outside_every_listing(tmp_path: Path) ->
 
 
 def test_what_a_dead_writer_left_is_cleared_away_an_hour_later(tmp_path: Path) -> None:
-    store = DiskStore.open(tmp_path)
+    store = FileStore.open(tmp_path)
     old, young = (tmp_path / ".unfinished" / name for name in ("old.tmp", "young.tmp"))
     old.write_bytes(b"half")
     young.write_bytes(b"half")
     long_ago = time.time() - STALE_AFTER_S - 60
     os.utime(old, (long_ago, long_ago))
 
-    DiskStore.open(store.folder)
+    FileStore.open(store.folder)
 
     assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_a_reader_keeps_the_object_it_opened(tmp_path: Path) -> None:
-    store = DiskStore.open(tmp_path)
-    version = store.replace(PATH, b"old" * 1000, None)
+    store = FileStore.open(tmp_path)
+    version = store.put_if_match(PATH, b"old" * 1000, None)
     with (tmp_path / PATH).open("rb") as reader:
-        store.replace(PATH, b"new" * 1000, version)
+        store.put_if_match(PATH, b"new" * 1000, version)
 
         assert reader.read() == b"old" * 1000

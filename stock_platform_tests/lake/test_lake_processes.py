@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from stock_platform.lake import read, stream_parts, write
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY
 from stock_platform_tests.lake.workers import (
@@ -29,7 +29,7 @@ MINUTES = 60
 
 
 def wanted() -> pl.DataFrame:
-    """Give what every order of the writers must end in: each third minute healed."""
+    """Return what every order of the writers must end in: each third minute healed."""
     streamed = [
         bars(SYMBOLS, range(slot, slot + 1), "live", at=timedelta(seconds=slot))
         for slot in range(MINUTES)
@@ -46,7 +46,7 @@ def wanted() -> pl.DataFrame:
     )
 
 
-def observe(store: Store, seen: pl.DataFrame) -> pl.DataFrame:
+def observe(store: ObjectStore, seen: pl.DataFrame) -> pl.DataFrame:
     """Read the session once; nothing seen before may be gone, nothing may be there twice."""
     found = read.minute_bars(store, DAY).select("symbol", "minute", "revision")
     lost = seen.join(found, on=["symbol", "minute"], how="anti").height
@@ -63,7 +63,7 @@ def test_no_row_is_lost_doubled_or_worsened_while_all_work_at_once(
     request: pytest.FixtureRequest, settings_of: str
 ) -> None:
     settings: LakeSettings = request.getfixturevalue(settings_of)
-    store: Store = request.getfixturevalue(settings_of.removesuffix("_settings"))
+    store: ObjectStore = request.getfixturevalue(settings_of.removesuffix("_settings"))
     done = SPAWN.Event()
     writers = [start(stream, settings, SYMBOLS, MINUTES), start(heal, settings, SYMBOLS, MINUTES)]
     compactor = start(keep_compacting, settings, done)
@@ -83,7 +83,7 @@ def test_no_row_is_lost_doubled_or_worsened_while_all_work_at_once(
 
 
 def test_a_publisher_killed_at_any_point_leaves_the_old_object_or_the_new(
-    disk: Store, disk_settings: LakeSettings
+    disk: ObjectStore, disk_settings: LakeSettings
 ) -> None:
     volumes: list[float] = []
     for delay_ms in (0, 5, 13, 34, 89):

@@ -4,19 +4,19 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
+from stock_platform.lake.responses import compact_responses, read_responses, record_responses
 
 from stock_platform.domain.bars import REJECTED
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.lake import append_log, tables, write
-from stock_platform.lake.answers import compact_answers, read_answers, record_answers
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.quarantine import compact_quarantine, expire, read_quarantine
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 
-def answer(symbol: str, minute: int = 0, outcome: str = "ok") -> Answer:
-    return Answer(
+def response(symbol: str, minute: int = 0, outcome: str = "ok") -> ProviderResponse:
+    return ProviderResponse(
         "massive",
         DAY,
         (symbol,),
@@ -40,60 +40,60 @@ def rejected(*symbols: str, observed_at: str = "15:00") -> pl.DataFrame:
     )
 
 
-def answers_kept(store: Store) -> int:
+def answers_kept(store: ObjectStore) -> int:
     return len(store.list(tables.folder("answers", DAY)))
 
 
-def test_answers_are_read_back(store: Store) -> None:
-    record_answers(store, DAY, [answer("A"), answer("B", outcome="refused")])
+def test_answers_are_read_back(store: ObjectStore) -> None:
+    record_responses(store, DAY, [response("A"), response("B", outcome="refused")])
 
-    found = read_answers(store, DAY).select("symbol", "outcome", "revision", "bars").rows()
+    found = read_responses(store, DAY).select("symbol", "outcome", "revision", "bars").rows()
     assert found == [("A", "ok", "rest", 1), ("B", "refused", "rest", 1)]
 
 
-def test_the_same_answers_again_add_nothing(store: Store) -> None:
-    record_answers(store, DAY, [answer("A"), answer("B")])
-    record_answers(store, DAY, [answer("B"), answer("A")])
+def test_the_same_answers_again_add_nothing(store: ObjectStore) -> None:
+    record_responses(store, DAY, [response("A"), response("B")])
+    record_responses(store, DAY, [response("B"), response("A")])
 
-    assert (answers_kept(store), read_answers(store, DAY).height) == (1, 2)
+    assert (answers_kept(store), read_responses(store, DAY).height) == (1, 2)
 
 
-def test_no_answers_leave_no_object(disk: Store) -> None:
-    assert record_answers(disk, DAY, []) == 0
+def test_no_answers_leave_no_object(disk: ObjectStore) -> None:
+    assert record_responses(disk, DAY, []) == 0
     assert disk.list("") == []
 
 
-def test_folding_answers_loses_none(store: Store) -> None:
+def test_folding_answers_loses_none(store: ObjectStore) -> None:
     for minute in range(5):
-        record_answers(store, DAY, [answer("A", minute)])
-    before = read_answers(store, DAY)
+        record_responses(store, DAY, [response("A", minute)])
+    before = read_responses(store, DAY)
 
-    assert compact_answers(store, DAY) == 5
+    assert compact_responses(store, DAY) == 5
     assert answers_kept(store) == 1
-    assert read_answers(store, DAY).equals(before)
-    assert compact_answers(store, DAY) == 0
+    assert read_responses(store, DAY).equals(before)
+    assert compact_responses(store, DAY) == 0
 
 
-def test_the_number_of_parts_is_bounded(disk: Store) -> None:
+def test_the_number_of_parts_is_bounded(disk: ObjectStore) -> None:
     for minute in range(append_log.PARTS_MAX + 3):
-        record_answers(disk, DAY, [answer("A", minute)])
+        record_responses(disk, DAY, [response("A", minute)])
 
     assert answers_kept(disk) <= append_log.PARTS_MAX
-    assert read_answers(disk, DAY).height == append_log.PARTS_MAX + 3
+    assert read_responses(disk, DAY).height == append_log.PARTS_MAX + 3
 
 
-def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: Store) -> None:
-    record_answers(disk, DAY, [answer("A")])
-    record_answers(disk, DAY, [answer("B")])
-    united = read_answers(disk, DAY)
-    append_log.keep_part(disk, "answers", DAY, united)
+def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: ObjectStore) -> None:
+    record_responses(disk, DAY, [response("A")])
+    record_responses(disk, DAY, [response("B")])
+    united = read_responses(disk, DAY)
+    append_log.append(disk, "answers", DAY, united)
 
-    assert (answers_kept(disk), read_answers(disk, DAY).height) == (3, 2)
-    compact_answers(disk, DAY)
-    assert (answers_kept(disk), read_answers(disk, DAY).equals(united)) == (1, True)
+    assert (answers_kept(disk), read_responses(disk, DAY).height) == (3, 2)
+    compact_responses(disk, DAY)
+    assert (answers_kept(disk), read_responses(disk, DAY).equals(united)) == (1, True)
 
 
-def test_rejected_rows_are_kept_with_their_reason(store: Store) -> None:
+def test_rejected_rows_are_kept_with_their_reason(store: ObjectStore) -> None:
     assert write.quarantine(store, rejected("A", "B")) == 2
 
     kept = read_quarantine(store, DAY)
@@ -103,7 +103,7 @@ def test_rejected_rows_are_kept_with_their_reason(store: Store) -> None:
     ]
 
 
-def test_rows_rejected_again_add_nothing_alone_or_among_others(store: Store) -> None:
+def test_rows_rejected_again_add_nothing_alone_or_among_others(store: ObjectStore) -> None:
     write.quarantine(store, rejected("A", "B"))
 
     assert write.quarantine(store, rejected("A", "B")) == 0
@@ -112,12 +112,12 @@ def test_rows_rejected_again_add_nothing_alone_or_among_others(store: Store) -> 
     assert read_quarantine(store, DAY)["symbol"].to_list() == ["A", "B", "C"]
 
 
-def test_no_rejected_rows_leave_no_object(disk: Store) -> None:
+def test_no_rejected_rows_leave_no_object(disk: ObjectStore) -> None:
     assert write.quarantine(disk, rejected()) == 0
     assert disk.list("") == []
 
 
-def test_folding_the_quarantine_loses_none(disk: Store) -> None:
+def test_folding_the_quarantine_loses_none(disk: ObjectStore) -> None:
     for name in "ABC":
         write.quarantine(disk, rejected(name))
     before = read_quarantine(disk, DAY)
@@ -126,7 +126,7 @@ def test_folding_the_quarantine_loses_none(disk: Store) -> None:
     assert read_quarantine(disk, DAY).equals(before)
 
 
-def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: Store) -> None:
+def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: ObjectStore) -> None:
     write.quarantine(disk, rejected("A"))
 
     assert expire(disk, DAY + timedelta(days=400)) == 0
@@ -134,7 +134,7 @@ def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: Store) -> None:
     assert read_quarantine(disk, DAY).is_empty()
 
 
-def test_a_row_belongs_to_the_day_it_was_refused(disk: Store) -> None:
+def test_a_row_belongs_to_the_day_it_was_refused(disk: ObjectStore) -> None:
     write.quarantine(disk, rejected("A"))
 
     assert read_quarantine(disk, date(2026, 11, 20)).is_empty()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from stock_platform.domain import bars as bar
 from stock_platform.errors import PermanentError
 from stock_platform.lake import parquet, read, tables, write
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.domain.test_merge import FRAMES
 from stock_platform_tests.lake.workers import bars
@@ -17,12 +17,12 @@ from stock_platform_tests.lake.workers import bars
 PATH = tables.data("minute_bars", DAY)
 
 
-def version(store: Store) -> str | None:
+def version(store: ObjectStore) -> str | None:
     found = store.get(PATH)
     return found[1] if found else None
 
 
-def test_what_is_published_is_read_back_in_order(store: Store) -> None:
+def test_what_is_published_is_read_back_in_order(store: ObjectStore) -> None:
     rows = bars_of([("B", 1), ("A", 0), ("B", 0)])
 
     write.publish_minute_bars(store, DAY, rows)
@@ -30,7 +30,7 @@ def test_what_is_published_is_read_back_in_order(store: Store) -> None:
     assert read.minute_bars(store, DAY).equals(rows.sort("symbol", "minute"))
 
 
-def test_publishing_again_writes_nothing(store: Store) -> None:
+def test_publishing_again_writes_nothing(store: ObjectStore) -> None:
     first = write.publish_minute_bars(store, DAY, bars_of([("A", 0), ("B", 0)]))
     before = version(store)
 
@@ -40,16 +40,16 @@ def test_publishing_again_writes_nothing(store: Store) -> None:
     assert (again.rows, again.sha256, version(store)) == (2, first.sha256, before)
 
 
-def test_a_later_look_at_the_same_bars_writes_nothing(disk: Store) -> None:
+def test_a_later_look_at_the_same_bars_writes_nothing(disk: ObjectStore) -> None:
     rows = bars_of([("A", 0)])
     write.publish_minute_bars(disk, DAY, rows)
 
-    later = rows.with_columns(observed_at=pl.lit(at("20:00"), bar.INSTANT))
+    later = rows.with_columns(observed_at=pl.lit(at("20:00"), bar.TIMESTAMP_US))
 
     assert not write.publish_minute_bars(disk, DAY, later).written
 
 
-def test_added_and_changed_bars_and_their_revisions_are_counted(store: Store) -> None:
+def test_added_and_changed_bars_and_their_revisions_are_counted(store: ObjectStore) -> None:
     write.publish_minute_bars(store, DAY, bars(2, range(3), "live", at=timedelta()))
 
     second = bars(2, range(2, 5), "rest", at=timedelta(hours=1))
@@ -60,7 +60,7 @@ def test_added_and_changed_bars_and_their_revisions_are_counted(store: Store) ->
     assert published.uri.endswith("minute_bars/session=2026-11-19/data.parquet")
 
 
-def test_a_worse_revision_never_comes_back(disk: Store) -> None:
+def test_a_worse_revision_never_comes_back(disk: ObjectStore) -> None:
     final = bars(2, range(5), "final", at=timedelta(hours=1))
     write.publish_minute_bars(disk, DAY, final)
 
@@ -76,10 +76,10 @@ def test_a_worse_revision_never_comes_back(disk: Store) -> None:
 def test_any_order_of_publications_leaves_the_same_bars(
     tmp_path_factory: pytest.TempPathFactory, one: pl.DataFrame, other: pl.DataFrame
 ) -> None:
-    from stock_platform.lake.filesystem import DiskStore
+    from stock_platform.lake.filesystem import FileStore
 
-    forth = DiskStore.open(tmp_path_factory.mktemp("forth"))
-    back = DiskStore.open(tmp_path_factory.mktemp("back"))
+    forth = FileStore.open(tmp_path_factory.mktemp("forth"))
+    back = FileStore.open(tmp_path_factory.mktemp("back"))
     for frame in (one, other, one):
         write.publish_minute_bars(forth, DAY, frame)
     for frame in (other, one):
@@ -91,13 +91,13 @@ def test_any_order_of_publications_leaves_the_same_bars(
     )
 
 
-def test_nothing_to_publish_makes_no_object(disk: Store) -> None:
+def test_nothing_to_publish_makes_no_object(disk: ObjectStore) -> None:
     published = write.publish_minute_bars(disk, DAY, bars_of([]))
 
     assert (published.rows, published.written, version(disk)) == (0, False, None)
 
 
-def test_a_row_of_another_session_is_refused_by_name(disk: Store) -> None:
+def test_a_row_of_another_session_is_refused_by_name(disk: ObjectStore) -> None:
     with pytest.raises(PermanentError, match=r"1 rows do not belong to session 2026-11-20.*'A'"):
         write.publish_minute_bars(disk, date(2026, 11, 20), bars_of([("A", 0)]))
 
@@ -105,17 +105,17 @@ def test_a_row_of_another_session_is_refused_by_name(disk: Store) -> None:
 
 
 def test_after_hours_of_new_york_belong_to_the_session_though_utc_is_a_day_ahead(
-    disk: Store,
+    disk: ObjectStore,
 ) -> None:
     late = bars_of([("A", 0)]).with_columns(
-        minute=pl.lit(at("00:59", date(2026, 11, 20)), bar.INSTANT)
+        minute=pl.lit(at("00:59", date(2026, 11, 20)), bar.TIMESTAMP_US)
     )
 
     assert write.publish_minute_bars(disk, DAY, late).rows == 1
 
 
 @pytest.mark.parametrize("session", [date(2026, 3, 6), date(2026, 3, 9), date(2026, 10, 30)])
-def test_both_sides_of_a_clock_change_keep_their_sessions(disk: Store, session: date) -> None:
+def test_both_sides_of_a_clock_change_keep_their_sessions(disk: ObjectStore, session: date) -> None:
     from stock_platform_tests.domain.examples import EXTENDED
 
     grid = EXTENDED.grid(session)
@@ -126,7 +126,7 @@ def test_both_sides_of_a_clock_change_keep_their_sessions(disk: Store, session: 
     assert read.minute_bars(disk, session)["minute"].to_list() == [grid.minute(0), grid.minute(959)]
 
 
-def test_missing_and_wrong_columns_are_refused_by_name(disk: Store) -> None:
+def test_missing_and_wrong_columns_are_refused_by_name(disk: ObjectStore) -> None:
     wrong = bars_of([("A", 0)]).drop("vwap").cast({"volume": pl.Float64})
 
     with pytest.raises(
@@ -135,33 +135,33 @@ def test_missing_and_wrong_columns_are_refused_by_name(disk: Store) -> None:
         write.publish_minute_bars(disk, DAY, wrong)
 
 
-def test_symbols_that_look_like_nothing_survive(store: Store) -> None:
+def test_symbols_that_look_like_nothing_survive(store: ObjectStore) -> None:
     symbols = ["BCPA", "BCpA", "BF/B", "BRK.B", "NA", "NAN", "NULL", "None", "TRUE"]
     write.publish_minute_bars(store, DAY, bars_of([(symbol, 0) for symbol in symbols]))
 
     assert read.minute_bars(store, DAY)["symbol"].to_list() == sorted(symbols)
 
 
-def test_an_object_of_a_newer_release_is_refused(disk: Store) -> None:
+def test_an_object_of_a_newer_release_is_refused(disk: ObjectStore) -> None:
     newer = parquet.encode("minute_bars", bars_of([("A", 0)]), **{"stocks.schema_version": "2"})
-    disk.create(PATH, newer)
+    disk.put_if_absent(PATH, newer)
 
     with pytest.raises(PermanentError, match="schema version 2, this release reads up to 1"):
         read.minute_bars(disk, DAY)
 
 
-def test_a_foreign_file_in_a_tables_place_is_refused(disk: Store) -> None:
+def test_a_foreign_file_in_a_tables_place_is_refused(disk: ObjectStore) -> None:
     from io import BytesIO
 
     out = BytesIO()
     bars_of([("A", 0)]).write_parquet(out)
-    disk.create(PATH, out.getvalue())
+    disk.put_if_absent(PATH, out.getvalue())
 
     with pytest.raises(PermanentError, match="was not written by this platform"):
         write.publish_minute_bars(disk, DAY, bars_of([("B", 0)]))
 
 
-def test_objects_are_cut_into_row_groups_and_compressed(disk: Store) -> None:
+def test_objects_are_cut_into_row_groups_and_compressed(disk: ObjectStore) -> None:
     import pyarrow.parquet as pq
 
     rows = bars(100, range(390), "final", at=timedelta())

@@ -8,14 +8,14 @@ from threading import Thread
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings
 
 PATH = "t/data.parquet"
 
 
 @contextmanager
-def answering(*statuses: int) -> Generator[tuple[Store, list[int]]]:
+def answering(*statuses: int) -> Generator[tuple[ObjectStore, list[int]]]:
     """Serve the statuses in turn, the last one for ever; yield a store on it and what it sent."""
     sent: list[int] = []
 
@@ -52,14 +52,14 @@ def answering(*statuses: int) -> Generator[tuple[Store, list[int]]]:
 @pytest.mark.parametrize("status", [503, 500])
 def test_a_passing_trouble_is_sat_out(status: int) -> None:
     with answering(status, status, 200) as (store, sent):
-        store.replace(PATH, b"data", None)
+        store.put_if_match(PATH, b"data", None)
 
     assert sent == [status, status, 200]
 
 
 def test_another_writer_at_the_same_moment_does_not_mean_that_the_object_is_there() -> None:
     with answering(409, 409, 200) as (store, sent):
-        assert store.create(PATH, b"data")
+        assert store.put_if_absent(PATH, b"data")
 
     assert sent == [409, 409, 200]
 
@@ -67,7 +67,7 @@ def test_another_writer_at_the_same_moment_does_not_mean_that_the_object_is_ther
 @pytest.mark.parametrize("status", [409, 503])
 def test_a_lasting_trouble_ends_and_is_transient(status: int) -> None:
     with answering(status) as (store, sent), pytest.raises(TransientError) as trouble:
-        store.create(PATH, b"data")
+        store.put_if_absent(PATH, b"data")
 
     assert 1 <= len(sent) <= 10
     assert "hidden" not in str(trouble.value)
@@ -76,6 +76,6 @@ def test_a_lasting_trouble_ends_and_is_transient(status: int) -> None:
 
 def test_a_refusal_is_permanent_and_asked_once() -> None:
     with answering(403) as (store, sent), pytest.raises(PermanentError, match="not allowed"):
-        store.replace(PATH, b"data", None)
+        store.put_if_match(PATH, b"data", None)
 
     assert sent == [403]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.lake.workers import (
     COUNTER,
@@ -27,20 +27,22 @@ def run_two(work: Callable[..., None], settings: LakeSettings) -> list[int | Non
     return finish(*(start(work, settings, TIMES, together) for _ in range(2)))
 
 
-def test_two_processes_lose_no_update_on_disk(disk: Store, disk_settings: LakeSettings) -> None:
+def test_two_processes_lose_no_update_on_disk(
+    disk: ObjectStore, disk_settings: LakeSettings
+) -> None:
     codes = run_two(count_up, disk_settings)
 
     assert (codes, counted(disk_settings)) == ([0, 0], 2 * TIMES)
 
 
-def test_without_the_lock_updates_are_lost(disk: Store, disk_settings: LakeSettings) -> None:
+def test_without_the_lock_updates_are_lost(disk: ObjectStore, disk_settings: LakeSettings) -> None:
     codes = run_two(count_up_unlocked, disk_settings)
 
     assert codes == [0, 0]
     assert counted(disk_settings) < 2 * TIMES
 
 
-def test_two_processes_lose_no_update_on_s3(s3: Store, s3_settings: LakeSettings) -> None:
+def test_two_processes_lose_no_update_on_s3(s3: ObjectStore, s3_settings: LakeSettings) -> None:
     codes = run_two(count_up, s3_settings)
 
     assert (codes, counted(s3_settings)) == ([0, 0], 2 * TIMES)

@@ -14,7 +14,7 @@ import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake.compact import compact
-from stock_platform.lake.object_store import Conflict, Store, open_store
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError, open_store
 from stock_platform.lake.stream_parts import write_live_minute
 from stock_platform.lake.write import publish_minute_bars
 from stock_platform.settings import LakeSettings
@@ -32,7 +32,7 @@ def start(work: Callable[..., None], *arguments: Any) -> SpawnProcess:
 
 
 def finish(*processes: SpawnProcess) -> list[int | None]:
-    """Wait for processes and give their exit codes."""
+    """Wait for processes and return their exit codes."""
     for process in processes:
         process.join(120)
     return [process.exitcode for process in processes]
@@ -68,13 +68,13 @@ def stretch(milliseconds: int) -> None:
     os.utime = slowly
 
 
-def add_one(store: Store) -> None:
+def add_one(store: ObjectStore) -> None:
     while True:
         found = store.get(COUNTER)
         value = int(found[0]) if found else 0
         try:
-            store.replace(COUNTER, str(value + 1).encode(), found[1] if found else None)
-        except Conflict:
+            store.put_if_match(COUNTER, str(value + 1).encode(), found[1] if found else None)
+        except VersionConflictError:
             continue
         return
 
@@ -82,7 +82,7 @@ def add_one(store: Store) -> None:
 def bars(
     symbols: int, slots: range, revision: str, *, at: timedelta, day: date = DAY
 ) -> pl.DataFrame:
-    """Give bars of a session whose close says who wrote them."""
+    """Return bars of a session whose close says who wrote them."""
     assert day == GRID.session
     close = {"live": 10, "rest": 11, "final": 12}[revision]
     cells = [(f"S{n:03d}", slot) for n in range(symbols) for slot in slots]

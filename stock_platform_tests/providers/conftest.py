@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from stock_platform.errors import TransientError
-from stock_platform.providers.transport.client import Endpoint, Http, Patience
+from stock_platform.providers.transport.client import Endpoint, HttpClient, RetryPolicy
 from stock_platform_tests.providers.vendor import Vendor, open_vendor
 
 CANARY = "canary-Key_0123456789abcdef"
@@ -43,7 +43,7 @@ def purse() -> Purse:
 
 
 @pytest.fixture
-def connect(vendor: Vendor, purse: Purse) -> Generator[Callable[..., Http]]:
+def connect(vendor: Vendor, purse: Purse) -> Generator[Callable[..., HttpClient]]:
     """Make an `Http` to the vendor that hardly waits between its three tries."""
     with ExitStack() as stack:
 
@@ -52,15 +52,15 @@ def connect(vendor: Vendor, purse: Purse) -> Generator[Callable[..., Http]]:
             provider: str = "massive",
             header: str = "Authorization",
             complaint: Callable[..., str | None] = lambda _: None,
-            patience: Patience | None = None,
+            patience: RetryPolicy | None = None,
             **kwargs: object,
-        ) -> Http:
-            patience = patience or Patience(
+        ) -> HttpClient:
+            patience = patience or RetryPolicy(
                 timeout_s=2.0, attempts_max=3, backoff_s=0.001, wait_max_s=0.05
             )
             key = SecretStr(CANARY)
             endpoint = Endpoint(provider, vendor.url, {header: key}, complaint)
-            http = Http(endpoint, purse, patience=patience, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
+            http = HttpClient(endpoint, purse, patience=patience, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
             return stack.enter_context(http)
 
         yield opened

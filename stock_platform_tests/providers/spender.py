@@ -8,7 +8,7 @@ import sys
 import time
 
 from stock_platform.errors import TransientError
-from stock_platform.providers.rate_limit.limiter import SharedBudget, to_rates
+from stock_platform.providers.rate_limit.limiter import SharedRateLimiter, to_rates
 from stock_platform.providers.rate_limit.stores import open_store
 
 PER_MINUTE = 400
@@ -16,12 +16,12 @@ PER_MINUTE = 400
 
 def main(where: str, start: float) -> None:
     store = open_store(where)
-    budget = SharedBudget("vendor", to_rates(per_minute=PER_MINUTE), store, wait_max_s=0.0)
+    budget = SharedRateLimiter("vendor", to_rates(per_minute=PER_MINUTE), store, wait_max_s=0.0)
     time.sleep(max(0.0, start - time.time()))
     allowed = 0
     try:
         while True:
-            budget.spend()
+            budget.acquire()
             allowed += 1
     except TransientError:
         print(allowed)

@@ -17,14 +17,14 @@ from stock_platform.providers.finnhub import FinnhubCandles
 from stock_platform.providers.massive import paging
 from stock_platform.providers.massive.bars import MassiveBars
 from stock_platform.providers.sources import DailySource, MinuteBarSource
-from stock_platform.providers.transport.client import Http
-from stock_platform.providers.transport.revision_policy import Settling
+from stock_platform.providers.transport.client import HttpClient
+from stock_platform.providers.transport.revision_policy import RevisionPolicy
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 
 SESSION = date(2026, 11, 20)
 OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
-SETTLING = Settling(Calendar())
-Connect = Callable[..., Http]
+SETTLING = RevisionPolicy(Calendar())
+Connect = Callable[..., HttpClient]
 Clock = Callable[[], datetime]
 
 
@@ -70,18 +70,18 @@ class MassiveStage:
     name = "massive"
 
     def source(self, connect: Connect, clock: Clock) -> Source:
-        http = connect(provider="massive", complaint=paging.complaint)
+        http = connect(provider="massive", complaint=paging.error_text)
         return MassiveBars(http, SETTLING, clock=clock)
 
     def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        def answer(heard: Heard) -> Said:
+        def response(heard: Heard) -> Said:
             first, last = (int(part) for part in heard.path.split("/")[-2:])
             return _massive(heard, [bar for bar in bars if first <= _ms(bar.at) <= last])
 
-        vendor.answer = answer
+        vendor.response = response
 
     def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        vendor.answer = lambda heard: _massive(heard, bars)
+        vendor.response = lambda heard: _massive(heard, bars)
 
     def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
         # A day in a range is stamped 00:00 New York.
@@ -89,32 +89,32 @@ class MassiveStage:
             replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), NEW_YORK))
             for bar in bars
         ]
-        vendor.answer = lambda heard: _massive(heard, midnights)
+        vendor.response = lambda heard: _massive(heard, midnights)
 
 
 class FinnhubStage:
     name = "finnhub"
 
     def source(self, connect: Connect, clock: Clock) -> Source:
-        http = connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.complaint)
+        http = connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.error_text)
         return FinnhubCandles(http, SETTLING, clock=clock)
 
     def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        def answer(heard: Heard) -> Said:
+        def response(heard: Heard) -> Said:
             first, last = int(heard.query["from"]), int(heard.query["to"])
             return _finnhub([bar for bar in bars if first <= bar.at.timestamp() <= last])
 
-        vendor.answer = answer
+        vendor.response = response
 
     def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        vendor.answer = lambda _: _finnhub(bars)
+        vendor.response = lambda _: _finnhub(bars)
 
     def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
         days = [
             replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), UTC))
             for bar in bars
         ]
-        vendor.answer = lambda heard: (
+        vendor.response = lambda heard: (
             as_json([]) if heard.path.endswith("/split") else _finnhub(days)
         )
 

@@ -15,7 +15,7 @@ from stock_platform.errors import (
     TransientError,
 )
 from stock_platform.providers.sources import DailySource, MinuteBarSource
-from stock_platform.providers.transport.client import NotThere
+from stock_platform.providers.transport.client import NotFoundError
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.stages import (
     OPEN,
@@ -50,10 +50,10 @@ def test_bars_come_digit_by_digit(stage: Stage, vendor: Vendor, connect: Connect
     told = Told(OPEN, "187.012345", "188.1", "186.000001", "187.99", "12345678901.123456")
     stage.say(vendor, [told])
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    row = answer.bars.row(0, named=True)
-    assert answer.bars.schema == bars.MINUTE_BARS
+    row = response.bars.row(0, named=True)
+    assert response.bars.schema == bars.MINUTE_BARS
     assert {name: row[name] for name in ("open", "high", "low", "close", "volume")} == {
         "open": Decimal("187.012345"),
         "high": Decimal("188.1"),
@@ -68,11 +68,11 @@ def test_the_range_asked_for_is_inclusive(stage: Stage, vendor: Vendor, connect:
     stage.say(vendor, minutes(0, 1, 2, 3, 4))
     source = stage.source(connect, lambda: NEXT_DAY)
 
-    answer = source.minute_bars(
+    response = source.minute_bars(
         "AAPL", SESSION, OPEN + timedelta(minutes=1), OPEN + timedelta(minutes=3)
     )
 
-    assert answer.bars["minute"].to_list() == [told.at for told in minutes(1, 2, 3)]
+    assert response.bars["minute"].to_list() == [told.at for told in minutes(1, 2, 3)]
 
 
 def test_minutes_outside_the_range_are_refused_not_dropped(
@@ -81,18 +81,18 @@ def test_minutes_outside_the_range_are_refused_not_dropped(
     stage.blurt(vendor, minutes(0, 5, 9))
     source = stage.source(connect, lambda: NEXT_DAY)
 
-    answer = source.minute_bars("AAPL", SESSION, OPEN, OPEN + timedelta(minutes=4))
+    response = source.minute_bars("AAPL", SESSION, OPEN, OPEN + timedelta(minutes=4))
 
-    assert answer.bars.height == 1
-    assert answer.rejected["reason"].to_list() == ["outside the minutes asked for"] * 2
+    assert response.bars.height == 1
+    assert response.rejected["reason"].to_list() == ["outside the minutes asked for"] * 2
 
 
 def test_a_minute_said_twice_is_one_bar(stage: Stage, vendor: Vendor, connect: Connect) -> None:
     stage.say(vendor, minutes(0, 0, 1))
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.bars["minute"].to_list() == [told.at for told in minutes(0, 1)]
+    assert response.bars["minute"].to_list() == [told.at for told in minutes(0, 1)]
 
 
 def test_no_data_is_an_answer_that_proves_emptiness(
@@ -100,10 +100,14 @@ def test_no_data_is_an_answer_that_proves_emptiness(
 ) -> None:
     stage.say(vendor, [])
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("ZZZZ", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars("ZZZZ", SESSION, OPEN, LAST)
 
-    assert (answer.bars.height, answer.outcome, answer.revision.proves_empty) == (0, "ok", True)
-    assert (answer.first, answer.last) == (OPEN, LAST)
+    assert (response.bars.height, response.outcome, response.revision.proves_empty) == (
+        0,
+        "ok",
+        True,
+    )
+    assert (response.first, response.last) == (OPEN, LAST)
 
 
 def test_an_answer_is_final_only_after_the_session_settled(
@@ -124,10 +128,10 @@ def test_the_running_minute_is_left_out(stage: Stage, vendor: Vendor, connect: C
     stage.say(vendor, minutes(*range(10)))
     now = OPEN + timedelta(minutes=5, seconds=30)
 
-    answer = stage.source(connect, lambda: now).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: now).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.last == OPEN + timedelta(minutes=4)
-    assert answer.bars["minute"].max() == answer.last
+    assert response.last == OPEN + timedelta(minutes=4)
+    assert response.bars["minute"].max() == response.last
 
 
 def test_a_minute_of_the_future_is_transient(
@@ -168,10 +172,10 @@ def test_an_absurd_row_is_refused_with_its_reason_and_costs_no_other(
     odd = Told(OPEN + timedelta(minutes=1), **wrong)
     stage.say(vendor, [*minutes(0), odd, *minutes(2)])
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.bars["minute"].to_list() == [told.at for told in minutes(0, 2)]
-    assert answer.rejected.select("reason", "at", "provider").rows() == [
+    assert response.bars["minute"].to_list() == [told.at for told in minutes(0, 2)]
+    assert response.rejected.select("reason", "at", "provider").rows() == [
         (reason, odd.at, stage.name)
     ]
 
@@ -179,9 +183,9 @@ def test_an_absurd_row_is_refused_with_its_reason_and_costs_no_other(
 def test_a_bar_off_the_minute_is_refused(stage: Stage, vendor: Vendor, connect: Connect) -> None:
     stage.blurt(vendor, [Told(OPEN + timedelta(seconds=30))])
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.rejected["reason"].to_list() == ["not aligned to the minute"]
+    assert response.rejected["reason"].to_list() == ["not aligned to the minute"]
 
 
 @pytest.mark.parametrize("symbol", ["BRK.B", "BF/B", "BC-", "BCpA", "A#", "A^B", "A+B", "NA"])
@@ -190,9 +194,9 @@ def test_any_symbol_reaches_the_vendor_unchanged(
 ) -> None:
     stage.say(vendor, minutes(0))
 
-    answer = stage.source(connect, lambda: NEXT_DAY).minute_bars(symbol, SESSION, OPEN, LAST)
+    response = stage.source(connect, lambda: NEXT_DAY).minute_bars(symbol, SESSION, OPEN, LAST)
 
-    assert answer.bars["symbol"].to_list() == [symbol]
+    assert response.bars["symbol"].to_list() == [symbol]
 
 
 def test_daily_bars_are_put_on_their_session(
@@ -201,11 +205,11 @@ def test_daily_bars_are_put_on_their_session(
     stage.say_days(vendor, [Told(OPEN - timedelta(days=1)), Told(OPEN)])
     source = stage.source(connect, lambda: NEXT_DAY)
 
-    answer = source.daily_bars_of("AAPL", date(2026, 11, 19), SESSION)
+    response = source.daily_bars_of("AAPL", date(2026, 11, 19), SESSION)
 
-    assert answer.bars.schema == bars.DAILY_BARS
-    assert answer.bars["session"].to_list() == [date(2026, 11, 19), SESSION]
-    assert answer.revision is Revision.FINAL
+    assert response.bars.schema == bars.DAILY_BARS
+    assert response.bars["session"].to_list() == [date(2026, 11, 19), SESSION]
+    assert response.revision is Revision.FINAL
 
 
 def test_sessions_outside_the_span_are_refused(
@@ -213,10 +217,10 @@ def test_sessions_outside_the_span_are_refused(
 ) -> None:
     stage.say_days(vendor, [Told(OPEN - timedelta(days=7)), Told(OPEN)])
 
-    answer = stage.source(connect, lambda: NEXT_DAY).daily_bars_of("AAPL", SESSION, SESSION)
+    response = stage.source(connect, lambda: NEXT_DAY).daily_bars_of("AAPL", SESSION, SESSION)
 
-    assert answer.bars["session"].to_list() == [SESSION]
-    assert answer.rejected["reason"].to_list() == ["outside the sessions asked for"]
+    assert response.bars["session"].to_list() == [SESSION]
+    assert response.rejected["reason"].to_list() == ["outside the sessions asked for"]
 
 
 def test_a_daily_bar_of_a_running_session_is_not_asked_for(
@@ -241,7 +245,7 @@ FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
     "reset": (Said(reset=True), TransientError),
     "401": (as_json({"error": "Invalid API key."}, status=401), PermanentError),
     "400": (Said(b"", 400), PermanentError),
-    "404": (Said(b"", 404), NotThere),
+    "404": (Said(b"", 404), NotFoundError),
     "403 by plan": (
         as_json({"error": "You don't have access to this resource."}, status=403),
         NotEntitledError,
@@ -262,7 +266,7 @@ FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
 def test_each_fault_is_one_problem(
     said: Said, kind: type[PlatformError], stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
     source = stage.source(connect, lambda: NEXT_DAY)
 
     with pytest.raises(PlatformError) as caught:

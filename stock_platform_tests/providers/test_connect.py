@@ -115,9 +115,9 @@ def test_the_environment_is_read_under_the_old_names_too(
     MassiveStage().say(vendor, minutes(0))
 
     with open_providers(clock=lambda: NOON) as providers:
-        answer = providers.minute[0].minute_bars("AAPL", SESSION, OPEN, OPEN)
+        response = providers.minute[0].minute_bars("AAPL", SESSION, OPEN, OPEN)
 
-    assert answer.bars.height == 1
+    assert response.bars.height == 1
     assert vendor.heard[0].headers["Authorization"] == f"Bearer {CANARY}"
 
 

@@ -25,7 +25,7 @@ def line(ticker: str = "AAPL", *, at: int = AT, **values: str) -> str:
     return f"{ticker},{','.join(row.values())},{at},7"
 
 
-def parse(*lines: str, header: str = HEADER) -> bars.Sifted:
+def parse(*lines: str, header: str = HEADER) -> bars.Validated:
     data = gzip.compress("\n".join([header, *lines, ""]).encode())
     return parse_minute_aggs(data, session=SESSION, observed_at=SEEN)
 

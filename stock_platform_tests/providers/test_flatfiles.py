@@ -27,14 +27,14 @@ from stock_platform.providers.massive.flat_files import (
     to_key,
 )
 from stock_platform.providers.sources import DailySource, SessionSource
-from stock_platform.providers.transport.client import Patience
+from stock_platform.providers.transport.client import RetryPolicy
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.test_flatfile_rows import AT, HEADER, SESSION, line
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor
 
 GRID = Calendar().grid(SESSION)
 ASKED = datetime(2026, 2, 28, 17, 0, tzinfo=UTC)
-HASTY = Patience(timeout_s=1.0, attempts_max=2, backoff_s=0.001, wait_max_s=0.01)
+HASTY = RetryPolicy(timeout_s=1.0, attempts_max=2, backoff_s=0.001, wait_max_s=0.01)
 
 
 def files_at(url: str) -> FlatFiles:
@@ -95,11 +95,11 @@ def test_it_is_a_source_of_sessions_and_days(s3_url: str) -> None:
 def test_a_published_session_answers_for_every_symbol_at_final(s3: Any, s3_url: str) -> None:
     put(s3, MINUTE_AGGS, line("NA"), line("TRUE"), line("A", at=AT - 60_000_000_000))
 
-    answer = files_at(s3_url).session_minute_bars(SESSION, GRID)
+    response = files_at(s3_url).session_minute_bars(SESSION, GRID)
 
-    assert answer.bars["symbol"].to_list() == ["NA", "TRUE"]
-    assert (answer.symbols, answer.revision, answer.outcome) == (None, Revision.FINAL, "ok")
-    assert (answer.first, answer.last) == (GRID.opens_at, GRID.minute(389))
+    assert response.bars["symbol"].to_list() == ["NA", "TRUE"]
+    assert (response.symbols, response.revision, response.outcome) == (None, Revision.FINAL, "ok")
+    assert (response.first, response.last) == (GRID.opens_at, GRID.minute(389))
 
 
 def test_before_publication_there_is_no_fingerprint_and_asking_is_transient(
@@ -167,7 +167,7 @@ FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
 def test_each_fault_is_one_problem_that_tells_no_key(
     said: Said, kind: type[PlatformError], vendor: Vendor
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
 
     with pytest.raises(PlatformError) as caught:
         files_at(vendor.url).session_minute_bars(SESSION, GRID)
@@ -177,14 +177,14 @@ def test_each_fault_is_one_problem_that_tells_no_key(
 
 
 def test_a_refused_head_is_refused(vendor: Vendor) -> None:
-    vendor.answer = lambda _: Said(b"", 403)
+    vendor.response = lambda _: Said(b"", 403)
 
     with pytest.raises(NotEntitledError):
         files_at(vendor.url).fingerprint(SESSION)
 
 
 def test_the_secret_key_is_in_no_address_and_no_header(vendor: Vendor) -> None:
-    vendor.answer = lambda _: Said(WHOLE, 200, STAMP)
+    vendor.response = lambda _: Said(WHOLE, 200, STAMP)
 
     files_at(vendor.url).session_minute_bars(SESSION, GRID)
 

@@ -22,11 +22,15 @@ from stock_platform.providers.massive.flat_file_rows import (
 )
 from stock_platform.providers.massive.quotes import MassiveQuotes, to_quote
 from stock_platform.providers.massive.reference import MassiveReference
-from stock_platform.providers.quote_polling import sift_quotes
+from stock_platform.providers.quote_polling import validate_quotes
 from stock_platform.providers.rapidapi import RapidQuotes
 from stock_platform.providers.transport import json_values
 from stock_platform.providers.transport.client import Endpoint
-from stock_platform.providers.transport.http_errors import Reply, judge_complaint, judge_status
+from stock_platform.providers.transport.http_errors import (
+    HttpResponse,
+    error_of_status,
+    error_of_text,
+)
 from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
 
 NOW = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)
@@ -167,16 +171,16 @@ def test_quotes_are_kept_or_refused_each_exactly_once(bodies: list[object]) -> N
         raw += [rapidapi.to_quote(row, FIELDS, asked=("A",)) for row in rows]
     rows = [{**row, "symbol": f"S{n}"} for n, row in enumerate(raw) if row]
 
-    quotes, rejected = sift_quotes(rows, provider="p", minute=OPEN, observed_at=NOW)
+    quotes, rejected = validate_quotes(rows, provider="p", minute=OPEN, observed_at=NOW)
 
     assert quotes.height + rejected.height == len(rows)
 
 
 @given(JSON)
 def test_complaints_are_text_or_none(body: object) -> None:
-    for complaint in (paging.complaint, finnhub.complaint, rapidapi.complaint):
+    for complaint in (paging.error_text, finnhub.error_text, rapidapi.error_text):
         said = complaint(body)  # type: ignore[arg-type]
-        assert said is None or isinstance(judge_complaint(said), PlatformError)
+        assert said is None or isinstance(error_of_text(said), PlatformError)
 
 
 @given(
@@ -187,7 +191,7 @@ def test_complaints_are_text_or_none(body: object) -> None:
     st.text(max_size=40),
 )
 def test_every_status_is_a_problem_or_200(status: int, headers: dict[str, str], said: str) -> None:
-    problem = judge_status(Reply(status, headers, b"{}"), said, now=NOW)
+    problem = error_of_status(HttpResponse(status, headers, b"{}"), said, now=NOW)
 
     assert (problem is None) == (status == 200)
 

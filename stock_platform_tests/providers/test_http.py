@@ -13,16 +13,16 @@ from stock_platform.errors import (
     PlatformError,
     TransientError,
 )
-from stock_platform.providers.transport.client import Http, NotThere, Patience
+from stock_platform.providers.transport.client import HttpClient, NotFoundError, RetryPolicy
 from stock_platform_tests.providers.conftest import NOON, Purse
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 GOOD = as_json({"status": "OK", "results": [1]})
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 
 
-def problem_of(http: Http) -> PlatformError:
+def problem_of(http: HttpClient) -> PlatformError:
     with pytest.raises(PlatformError) as caught:
         http.get_json("/v1/x", {"a": 1})
     return caught.value
@@ -50,16 +50,16 @@ def test_a_passing_trouble_is_asked_again_and_forgotten(
 ) -> None:
     vendor.script = [said, said, GOOD]
 
-    answer = connect().get_json("/v1/x")
+    response = connect().get_json("/v1/x")
 
-    assert (answer, len(vendor.heard)) == ({"status": "OK", "results": [1]}, 3)
+    assert (response, len(vendor.heard)) == ({"status": "OK", "results": [1]}, 3)
 
 
 @pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
 def test_a_lasting_trouble_is_transient_after_the_last_try(
     said: Said, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
 
     problem = problem_of(connect())
 
@@ -75,7 +75,10 @@ ONCE = {
         as_json({"status": "NOT_AUTHORIZED", "message": "You are not entitled"}, status=403),
         NotEntitledError,
     ),
-    "404": (as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404), NotThere),
+    "404": (
+        as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
+        NotFoundError,
+    ),
     "a redirect": (Said(b"", 302, {"Location": "http://127.0.0.1:1/"}), PermanentError),
     "204": (Said(b"", 204), PermanentError),
     "an empty body": (Said(b""), InvalidDataError),
@@ -90,7 +93,7 @@ ONCE = {
 def test_what_repeating_can_not_help_is_asked_once(
     said: Said, kind: type[PlatformError], vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
 
     problem = problem_of(connect())
 
@@ -98,8 +101,8 @@ def test_what_repeating_can_not_help_is_asked_once(
 
 
 def test_silence_is_transient(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: Said(silent=True)
-    hasty = Patience(timeout_s=0.1, attempts_max=1)
+    vendor.response = lambda _: Said(silent=True)
+    hasty = RetryPolicy(timeout_s=0.1, attempts_max=1)
 
     problem = problem_of(connect(patience=hasty))
 
@@ -132,9 +135,9 @@ RETRY_AFTER = {
 def test_retry_after_is_the_delay(
     header: str, delay_s: float | None, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: Said(b"", 429, {"Retry-After": header})
+    vendor.response = lambda _: Said(b"", 429, {"Retry-After": header})
 
-    problem = problem_of(connect(patience=Patience(attempts_max=1)))
+    problem = problem_of(connect(patience=RetryPolicy(attempts_max=1)))
 
     assert isinstance(problem, TransientError)
     assert problem.delay_s == delay_s
@@ -151,7 +154,7 @@ def test_a_short_retry_after_is_waited_for_in_the_call(
 
 
 def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: Said(b"", 503, {"Retry-After": "3600"})
+    vendor.response = lambda _: Said(b"", 503, {"Retry-After": "3600"})
 
     problem = problem_of(connect())
 
@@ -162,7 +165,7 @@ def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Conne
 def test_a_429_that_names_a_delay_holds_everybody(
     vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.answer = lambda _: Said(b"", 429, {"Retry-After": "30"})
+    vendor.response = lambda _: Said(b"", 429, {"Retry-After": "30"})
     http = connect()
 
     first, second = problem_of(http), problem_of(http)
@@ -183,7 +186,7 @@ QUOTA = "You have exceeded the MONTHLY quota for Requests on your current plan, 
 def test_a_used_up_quota_is_not_asked_again_within_the_minute(
     headers: dict[str, str], delay_s: float, vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.answer = lambda _: as_json({"message": QUOTA}, status=429, headers=headers)
+    vendor.response = lambda _: as_json({"message": QUOTA}, status=429, headers=headers)
 
     problem = problem_of(connect())
 
@@ -196,7 +199,7 @@ def test_today_before_the_end_of_day_is_asked_again_later(vendor: Vendor, connec
         "status": "NOT_AUTHORIZED",
         "message": "Attempted to request today's data before end of day.",
     }
-    vendor.answer = lambda _: as_json(said, status=403)
+    vendor.response = lambda _: as_json(said, status=403)
 
     problem = problem_of(connect())
 
@@ -215,7 +218,7 @@ COMPLAINTS = {
 def test_an_error_object_with_200_is_judged_by_its_text(
     said: str, kind: type[PlatformError], vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: as_json({"error": said})
+    vendor.response = lambda _: as_json({"error": said})
 
     problem = problem_of(connect(complaint=lambda body: body["error"]))
 
@@ -223,7 +226,7 @@ def test_an_error_object_with_200_is_judged_by_its_text(
 
 
 def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: zipped(Said(b'"' + b"a" * 5_000_000 + b'"'))
+    vendor.response = lambda _: zipped(Said(b'"' + b"a" * 5_000_000 + b'"'))
 
     problem = problem_of(connect(body_bytes_max=1_000_000))
 
@@ -231,21 +234,21 @@ def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) 
 
 
 def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: zipped(as_json({"a": "1"}))
+    vendor.response = lambda _: zipped(as_json({"a": "1"}))
 
     assert connect().get_json("/v1/x") == {"a": "1"}
 
 
 def test_the_number_of_tries_is_a_setting(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: Said(b"", 500)
+    vendor.response = lambda _: Said(b"", 500)
 
-    problem_of(connect(patience=Patience(attempts_max=5, backoff_s=0.001)))
+    problem_of(connect(patience=RetryPolicy(attempts_max=5, backoff_s=0.001)))
 
     assert len(vendor.heard) == 5
 
 
 def test_a_problem_says_where_and_never_the_query(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: as_json({"error": "bad\nthing\x00 here"}, status=400)
+    vendor.response = lambda _: as_json({"error": "bad\nthing\x00 here"}, status=400)
 
     problem = problem_of(connect())
 

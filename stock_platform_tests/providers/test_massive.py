@@ -10,13 +10,13 @@ import pytest
 from stock_platform.domain.revision import Revision
 from stock_platform.errors import InvalidDataError, NotEntitledError, TransientError
 from stock_platform.providers.massive.bars import MassiveBars
-from stock_platform.providers.massive.paging import PAGES_MAX, complaint
-from stock_platform.providers.transport.client import Http
+from stock_platform.providers.massive.paging import PAGES_MAX, error_text
+from stock_platform.providers.transport.client import HttpClient
 from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 from stock_platform_tests.shared_data import PROTOCOL
 
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 LAST = OPEN + timedelta(minutes=389)
 NEXT_DAY = OPEN + timedelta(days=1)
 ROW = {"o": 1.5, "h": 2, "l": 1, "c": 1.25, "v": 10, "n": 2}
@@ -25,7 +25,7 @@ ROW = {"o": 1.5, "h": 2, "l": 1, "c": 1.25, "v": 10, "n": 2}
 @pytest.fixture
 def opened(connect: Connect) -> Callable[..., MassiveBars]:
     def source(now: datetime = NEXT_DAY) -> MassiveBars:
-        return MassiveBars(connect(complaint=complaint), SETTLING, clock=lambda: now)
+        return MassiveBars(connect(complaint=error_text), SETTLING, clock=lambda: now)
 
     return source
 
@@ -63,9 +63,9 @@ def test_pages_are_followed_on_our_own_host_with_the_key(
     following = "https://api.massive.com/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor=bGltaXQ9Mg"
     vendor.script = [page(0, 1, next_url=following), page(2)]
 
-    answer = opened().minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.bars.height == 3
+    assert response.bars.height == 3
     assert vendor.heard[1].target == "/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor=bGltaXQ9Mg"
     assert "Authorization" in vendor.heard[1].headers
 
@@ -95,7 +95,7 @@ LOST = {
 def test_paging_that_loops_or_leads_astray_is_malformed(
     following: object, vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: page(0, next_url=following)
+    vendor.response = lambda _: page(0, next_url=following)
 
     with pytest.raises(InvalidDataError):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
@@ -110,7 +110,7 @@ def test_paging_that_never_ends_is_malformed(
         cursor = len(vendor.heard)
         return page(0, next_url=f"https://x/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor={cursor}")
 
-    vendor.answer = onward
+    vendor.response = onward
 
     with pytest.raises(InvalidDataError, match="pages"):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
@@ -121,19 +121,19 @@ def test_paging_that_never_ends_is_malformed(
 def test_a_delayed_plan_proves_nothing_about_its_last_fifteen_minutes(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: page(0, 1, status="DELAYED")
+    vendor.response = lambda _: page(0, 1, status="DELAYED")
     now = OPEN + timedelta(minutes=30)
 
-    answer = opened(now).minute_bars("AAPL", SESSION, OPEN, LAST)
+    response = opened(now).minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert answer.last == OPEN + timedelta(minutes=14)
-    assert answer.bars.height == 2
+    assert response.last == OPEN + timedelta(minutes=14)
+    assert response.bars.height == 2
 
 
 def test_a_delayed_plan_asked_too_early_is_transient_until_it_can_know(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: page(status="DELAYED")
+    vendor.response = lambda _: page(status="DELAYED")
     now = OPEN + timedelta(minutes=10)
 
     with pytest.raises(TransientError) as caught:
@@ -154,7 +154,7 @@ REFUSED_BODIES = {
 def test_an_answer_to_another_question_is_malformed(
     wrong: dict[str, object], vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: page(0, **wrong)
+    vendor.response = lambda _: page(0, **wrong)
 
     with pytest.raises(InvalidDataError):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
@@ -164,7 +164,7 @@ def test_a_plan_that_does_not_reach_so_far_back_refuses(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
     said = {"status": "NOT_AUTHORIZED", "message": "Your plan doesn't include this data timeframe."}
-    vendor.answer = lambda _: as_json(said, status=403)
+    vendor.response = lambda _: as_json(said, status=403)
 
     with pytest.raises(NotEntitledError, match="timeframe"):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
@@ -173,12 +173,12 @@ def test_a_plan_that_does_not_reach_so_far_back_refuses(
 def test_a_recorded_range_of_days_lands_on_its_sessions(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: as_json(recorded("v2_aggs_ticker_AAPL_range_1_day_2005-04-01"))
+    vendor.response = lambda _: as_json(recorded("v2_aggs_ticker_AAPL_range_1_day_2005-04-01"))
 
-    answer = opened().daily_bars_of("AAPL", date(2005, 4, 1), date(2005, 4, 4))
+    response = opened().daily_bars_of("AAPL", date(2005, 4, 1), date(2005, 4, 4))
 
-    row = answer.bars.row(0, named=True)
-    assert answer.bars["session"].to_list() == [date(2005, 4, 1), date(2005, 4, 4)]
+    row = response.bars.row(0, named=True)
+    assert response.bars["session"].to_list() == [date(2005, 4, 1), date(2005, 4, 4)]
     assert (row["vwap"], row["volume"], row["transactions"]) == (
         Decimal("1.469"),
         Decimal("642646396"),
@@ -189,23 +189,23 @@ def test_a_recorded_range_of_days_lands_on_its_sessions(
 def test_a_recorded_grouped_day_is_stamped_with_its_close(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: as_json(recorded("v2_aggs_grouped"))
+    vendor.response = lambda _: as_json(recorded("v2_aggs_grouped"))
 
     # The recording's 1602705600000 is 16:00 New York of 2020-10-14, whatever its file name says.
-    answer = opened().daily_bars(date(2020, 10, 14))
+    response = opened().daily_bars(date(2020, 10, 14))
 
-    assert answer.bars.select("symbol", "session").rows() == [("GIK", date(2020, 10, 14))]
-    assert answer.symbols is None
+    assert response.bars.select("symbol", "session").rows() == [("GIK", date(2020, 10, 14))]
+    assert response.symbols is None
 
 
 def test_a_recorded_previous_close_is_stamped_with_its_close(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: as_json(recorded("v2_aggs_ticker_AAPL_prev"))
+    vendor.response = lambda _: as_json(recorded("v2_aggs_ticker_AAPL_prev"))
 
-    answer = opened().previous_close("AAPL")
+    response = opened().previous_close("AAPL")
 
-    assert answer.bars.select("symbol", "session", "close").rows() == [
+    assert response.bars.select("symbol", "session", "close").rows() == [
         ("AAPL", date(2022, 4, 26), Decimal("156.8"))
     ]
 
@@ -213,12 +213,12 @@ def test_a_recorded_previous_close_is_stamped_with_its_close(
 def test_a_grouped_row_of_another_day_is_refused(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    vendor.answer = lambda _: as_json(recorded("v2_aggs_grouped"))
+    vendor.response = lambda _: as_json(recorded("v2_aggs_grouped"))
 
-    answer = opened().daily_bars(date(2020, 10, 15))
+    response = opened().daily_bars(date(2020, 10, 15))
 
-    assert answer.bars.is_empty()
-    assert answer.rejected["reason"].to_list() == ["outside the sessions asked for"]
+    assert response.bars.is_empty()
+    assert response.rejected["reason"].to_list() == ["outside the sessions asked for"]
 
 
 def test_a_grouped_day_before_its_close_waits_for_it(
@@ -244,6 +244,6 @@ def test_a_daily_bar_settles_after_the_after_hours(
     vendor: Vendor,
     opened: Callable[..., MassiveBars],
 ) -> None:
-    answer = opened(asked_at).daily_bars(SESSION)
+    response = opened(asked_at).daily_bars(SESSION)
 
-    assert answer.revision is revision
+    assert response.revision is revision

@@ -9,21 +9,21 @@ import pytest
 
 from stock_platform.domain import reference
 from stock_platform.errors import InvalidDataError
-from stock_platform.providers.massive.paging import complaint
+from stock_platform.providers.massive.paging import error_text
 from stock_platform.providers.massive.reference import MassiveReference
 from stock_platform.providers.sources import Closure
-from stock_platform.providers.transport.client import Http
+from stock_platform.providers.transport.client import HttpClient
 from stock_platform_tests.providers.conftest import NOON
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 from stock_platform_tests.shared_data import PROTOCOL
 
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 FIRST, LAST = date(2022, 1, 1), date(2022, 12, 31)
 
 
 @pytest.fixture
 def source(connect: Connect) -> MassiveReference:
-    return MassiveReference(connect(complaint=complaint), clock=lambda: NOON)
+    return MassiveReference(connect(complaint=error_text), clock=lambda: NOON)
 
 
 def recorded(name: str) -> Said:
@@ -46,7 +46,7 @@ def test_recorded_tickers_are_paged_through(vendor: Vendor, source: MassiveRefer
 def test_names_no_symbol_can_have_are_left_out(vendor: Vendor, source: MassiveReference) -> None:
     names = ["A", "../etc", "", None, 7, "B" * 300, "NA", "A", "\ud800"]
     rows = [{"ticker": name} for name in names]
-    vendor.answer = lambda _: as_json({"status": "OK", "results": rows})
+    vendor.response = lambda _: as_json({"status": "OK", "results": rows})
 
     frame = source.symbols(date(2022, 4, 27))
 
@@ -54,7 +54,7 @@ def test_names_no_symbol_can_have_are_left_out(vendor: Vendor, source: MassiveRe
 
 
 def test_recorded_splits_are_read(vendor: Vendor, source: MassiveReference) -> None:
-    vendor.answer = lambda _: recorded("v3_reference_splits")
+    vendor.response = lambda _: recorded("v3_reference_splits")
 
     frame = source.splits(FIRST, LAST)
 
@@ -70,7 +70,7 @@ def test_recorded_splits_are_read(vendor: Vendor, source: MassiveReference) -> N
 
 
 def test_recorded_dividends_are_read(vendor: Vendor, source: MassiveReference) -> None:
-    vendor.answer = lambda _: recorded("v3_reference_dividends")
+    vendor.response = lambda _: recorded("v3_reference_dividends")
 
     frame = source.dividends(FIRST, LAST)
 
@@ -91,7 +91,7 @@ def test_the_deprecated_endpoint_answers_where_the_new_one_is_missing(
         old = heard.path.startswith("/v3/")
         return recorded("v3_reference_splits") if old else Said(b"", 404)
 
-    vendor.answer = old_host
+    vendor.response = old_host
 
     frame = source.splits(FIRST, LAST)
 
@@ -104,13 +104,13 @@ def test_a_split_by_nothing_is_left_out(
     factor: object, vendor: Vendor, source: MassiveReference
 ) -> None:
     row = {"ticker": "A", "execution_date": "2022-02-02", "split_from": 1, "split_to": factor}
-    vendor.answer = lambda _: as_json({"status": "OK", "results": [row]})
+    vendor.response = lambda _: as_json({"status": "OK", "results": [row]})
 
     assert source.splits(FIRST, LAST).is_empty()
 
 
 def test_the_recorded_market_status_is_read(vendor: Vendor, source: MassiveReference) -> None:
-    vendor.answer = lambda heard: recorded(heard.path.strip("/").replace("/", "_"))
+    vendor.response = lambda heard: recorded(heard.path.strip("/").replace("/", "_"))
 
     status = source.market_status()
 
@@ -130,7 +130,7 @@ def test_the_recorded_market_status_is_read(vendor: Vendor, source: MassiveRefer
 
 
 def test_a_status_without_its_time_is_malformed(vendor: Vendor, source: MassiveReference) -> None:
-    vendor.answer = lambda _: as_json(json.dumps({"market": "open"}))
+    vendor.response = lambda _: as_json(json.dumps({"market": "open"}))
 
     with pytest.raises(InvalidDataError):
         source.market_status()

@@ -9,11 +9,11 @@ import pytest
 import structlog
 
 from stock_platform.errors import PlatformError
-from stock_platform.providers.transport.client import Http, Patience
+from stock_platform.providers.transport.client import HttpClient, RetryPolicy
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 
 TROUBLES = {
     "a vendor that repeats the key": as_json({"error": f"Invalid API key: {CANARY}"}, status=401),
@@ -42,13 +42,13 @@ def test_no_log_exception_or_address_holds_the_key(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
     caplog.set_level(logging.DEBUG)
     http = connect(
         provider=provider,
         header=header,
         complaint=lambda body: body.get("error"),
-        patience=Patience(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
+        patience=RetryPolicy(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
     )
 
     with structlog.testing.capture_logs() as events, pytest.raises(PlatformError) as caught:
@@ -67,7 +67,7 @@ def test_no_log_exception_or_address_holds_the_key(
 
 
 def test_a_problem_carries_no_request_with_it(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: Said(reset=True)
+    vendor.response = lambda _: Said(reset=True)
 
     with pytest.raises(PlatformError) as caught:
         connect().get_json("/v1/x")

@@ -22,11 +22,11 @@ from stock_platform.providers.massive import paging
 from stock_platform.providers.massive.quotes import MassiveQuotes
 from stock_platform.providers.rapidapi import RapidQuotes
 from stock_platform.providers.sources import QuoteSource
-from stock_platform.providers.transport.client import Http
+from stock_platform.providers.transport.client import HttpClient
 from stock_platform_tests.providers.conftest import CANARY, NOON
 from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json, zipped
 
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 MINUTE = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 TRADED = datetime(2026, 11, 20, 15, 29, 58, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ class Stage:
 def _massive(table: Mapping[str, str]) -> Callable[[Heard], Said]:
     t = int(TRADED.timestamp()) * 1_000_000_000
 
-    def answer(heard: Heard) -> Said:
+    def response(heard: Heard) -> Said:
         asked = heard.query["tickers"].split(",")
         rows = [
             f'{{"ticker":"{name}","day":{{"o":10,"h":12,"l":9}},"prevDay":{{"c":9.5}},'
@@ -53,22 +53,22 @@ def _massive(table: Mapping[str, str]) -> Callable[[Heard], Said]:
         ]
         return as_json(f'{{"status":"OK","tickers":[{",".join(rows)}]}}')
 
-    return answer
+    return response
 
 
 def _finnhub(table: Mapping[str, str]) -> Callable[[Heard], Said]:
     zeros = '{"c":0,"d":null,"dp":null,"h":0,"l":0,"o":0,"pc":0,"t":0}'
 
-    def answer(heard: Heard) -> Said:
+    def response(heard: Heard) -> Said:
         price = table.get(heard.query["symbol"])
         known = f'{{"c":{price},"h":12,"l":9,"o":10,"pc":9.5,"t":{int(TRADED.timestamp())}}}'
         return as_json(known if price else zeros)
 
-    return answer
+    return response
 
 
 def _rapid(table: Mapping[str, str]) -> Callable[[Heard], Said]:
-    def answer(heard: Heard) -> Said:
+    def response(heard: Heard) -> Said:
         name = heard.path.rsplit("/", 1)[1].replace("%2F", "/")
         if name not in table:
             return as_json({"error": {"code": 404, "description": "No data found"}})
@@ -77,7 +77,7 @@ def _rapid(table: Mapping[str, str]) -> Callable[[Heard], Said]:
             f'"at":"{TRADED.isoformat()}"}}}}'
         )
 
-    return answer
+    return response
 
 
 FIELDS = {
@@ -92,13 +92,13 @@ FIELDS = {
 STAGES = [
     Stage(
         "massive",
-        lambda connect: MassiveQuotes(connect(complaint=paging.complaint), clock=lambda: NOON),
+        lambda connect: MassiveQuotes(connect(complaint=paging.error_text), clock=lambda: NOON),
         _massive,
     ),
     Stage(
         "finnhub",
         lambda connect: FinnhubQuotes(
-            connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.complaint),
+            connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.error_text),
             clock=lambda: NOON,
         ),
         _finnhub,
@@ -106,7 +106,7 @@ STAGES = [
     Stage(
         "rapidapi",
         lambda connect: RapidQuotes(
-            connect(provider="rapidapi", header="X-RapidAPI-Key", complaint=rapidapi.complaint),
+            connect(provider="rapidapi", header="X-RapidAPI-Key", complaint=rapidapi.error_text),
             "/quote/{symbol}",
             FIELDS,
             clock=lambda: NOON,
@@ -131,25 +131,25 @@ def test_it_is_a_source_by_name(stage: Stage, connect: Connect) -> None:
 def test_a_quote_keeps_its_digits_and_both_its_times(
     stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = stage.words({"BF/B": "11.012345"})
+    vendor.response = stage.words({"BF/B": "11.012345"})
 
-    answer = stage.source(connect).quotes(["BF/B"], MINUTE)
+    response = stage.source(connect).quotes(["BF/B"], MINUTE)
 
-    row = answer.quotes.row(0, named=True)
-    assert answer.quotes.schema == quotes.RAW_QUOTES
+    row = response.quotes.row(0, named=True)
+    assert response.quotes.schema == quotes.RAW_QUOTES
     assert (row["symbol"], row["minute"], row["price"]) == ("BF/B", MINUTE, Decimal("11.012345"))
     assert (row["high"], row["low"], row["previous_close"]) == (12, 9, Decimal("9.5"))
     assert (row["quoted_at"], row["observed_at"], row["provider"]) == (TRADED, NOON, stage.name)
 
 
 def test_every_symbol_ends_in_one_place(stage: Stage, vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = stage.words({"A": "11", "B": "11", "BAD": '"NaN"'})
+    vendor.response = stage.words({"A": "11", "B": "11", "BAD": '"NaN"'})
 
-    answer = stage.source(connect).quotes(["A", "B", "BAD", "NOBODY", "A"], MINUTE)
+    response = stage.source(connect).quotes(["A", "B", "BAD", "NOBODY", "A"], MINUTE)
 
-    told = [*answer.quotes["symbol"], *answer.rejected["symbol"], *answer.absent]
+    told = [*response.quotes["symbol"], *response.rejected["symbol"], *response.absent]
     assert sorted(told) == ["A", "B", "BAD", "NOBODY"]
-    assert (answer.refused, answer.failed) == ((), ())
+    assert (response.refused, response.failed) == ((), ())
 
 
 WRONG = {
@@ -168,12 +168,12 @@ WRONG = {
 def test_an_absurd_price_is_refused_with_its_reason(
     price: str, reason: str, stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = stage.words({"A": price, "B": "11"})
+    vendor.response = stage.words({"A": price, "B": "11"})
 
-    answer = stage.source(connect).quotes(["A", "B"], MINUTE)
+    response = stage.source(connect).quotes(["A", "B"], MINUTE)
 
-    assert answer.quotes["symbol"].to_list() == ["B"]
-    assert answer.rejected.select("symbol", "reason", "at").rows() == [("A", reason, MINUTE)]
+    assert response.quotes["symbol"].to_list() == ["B"]
+    assert response.rejected.select("symbol", "reason", "at").rows() == [("A", reason, MINUTE)]
 
 
 HTML = b"<html>busy</html>"
@@ -196,7 +196,7 @@ FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
 def test_a_fault_that_meets_everybody_is_one_problem(
     said: Said, kind: type[PlatformError], stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: said
+    vendor.response = lambda _: said
 
     with pytest.raises(PlatformError) as caught:
         stage.source(connect).quotes([f"S{n}" for n in range(100)], MINUTE)
@@ -209,7 +209,7 @@ def test_a_fault_that_meets_everybody_is_one_problem(
 def test_the_key_is_in_a_header_and_no_address(
     stage: Stage, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = stage.words({"A": "11"})
+    vendor.response = stage.words({"A": "11"})
 
     stage.source(connect).quotes(["A"], MINUTE)
 
@@ -229,11 +229,11 @@ def test_one_symbols_trouble_does_not_cost_the_others_theirs(
         "E": Said(b"not JSON"),
     }
 
-    def answer(heard: Heard) -> Said:
+    def response(heard: Heard) -> Said:
         name = heard.query.get("symbol") or heard.path.rsplit("/", 1)[1]
         return troubles.get(name) or words(heard)
 
-    vendor.answer = answer
+    vendor.response = response
 
     found = stage.source(connect).quotes(list("ABCDEF"), MINUTE)
 
@@ -245,11 +245,11 @@ def test_one_symbols_trouble_does_not_cost_the_others_theirs(
 
 def test_a_zero_quote_of_finnhub_is_an_unknown_symbol(vendor: Vendor, connect: Connect) -> None:
     stage = STAGES[1]
-    vendor.answer = stage.words({"A": "11"})
+    vendor.response = stage.words({"A": "11"})
 
-    answer = stage.source(connect).quotes(["A", "NOBODY"], MINUTE)
+    response = stage.source(connect).quotes(["A", "NOBODY"], MINUTE)
 
-    assert answer.rejected.select("symbol", "reason").rows() == [("NOBODY", finnhub.ZERO_QUOTE)]
+    assert response.rejected.select("symbol", "reason").rows() == [("NOBODY", finnhub.ZERO_QUOTE)]
 
 
 def test_a_snapshot_before_the_open_has_prices_of_none_not_of_zero(
@@ -263,11 +263,11 @@ def test_a_snapshot_before_the_open_has_prices_of_none_not_of_zero(
         "lastTrade": {"p": 9.6, "t": int((TRADED - timedelta(hours=3)).timestamp() * 1000)},
         "lastQuote": None,
     }
-    vendor.answer = lambda _: as_json({"status": "OK", "tickers": [row]})
+    vendor.response = lambda _: as_json({"status": "OK", "tickers": [row]})
 
-    answer = STAGES[0].source(connect).quotes(["A"], MINUTE)
+    response = STAGES[0].source(connect).quotes(["A"], MINUTE)
 
-    found = answer.quotes.row(0, named=True)
+    found = response.quotes.row(0, named=True)
     assert [found[name] for name in ("open", "high", "low", "bid", "ask")] == [None] * 5
     assert (found["price"], found["previous_close"]) == (Decimal("9.6"), Decimal("9.5"))
     assert found["quoted_at"] == TRADED - timedelta(hours=3)
@@ -277,9 +277,9 @@ def test_a_snapshot_of_the_whole_market_is_one_call(vendor: Vendor, connect: Con
     names = [f"S{n}" for n in range(3_000)]
     rows = [{"ticker": name, "lastTrade": {"p": 5, "t": 1}} for name in [*names, "OTHER"]]
     body = json.dumps({"status": "OK", "tickers": rows})
-    vendor.answer = lambda _: as_json(body)
+    vendor.response = lambda _: as_json(body)
 
-    answer = STAGES[0].source(connect).quotes(names, MINUTE)
+    response = STAGES[0].source(connect).quotes(names, MINUTE)
 
-    assert (answer.quotes.height, len(vendor.heard)) == (3_000, 1)
+    assert (response.quotes.height, len(vendor.heard)) == (3_000, 1)
     assert vendor.heard[0].query == {}

@@ -10,8 +10,8 @@ import pytest
 from stock_platform.domain import bars
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.errors import PermanentError, PlatformError, TransientError
-from stock_platform.providers.fallback import QuotesInTurn
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.fallback import FallbackQuoteSource
+from stock_platform.providers.sources import QuoteResponse
 from stock_platform_tests.serving.made_quotes import made_quote
 
 MINUTE = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ class Source:
     delay_s: float | None = None
     asked: list[list[str]] = field(default_factory=list)
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         self.asked.append(list(symbols))
         if self.trouble:
             raise self.trouble
@@ -38,7 +38,7 @@ class Source:
             made_quote(s, minute=minute, provider=self.name) for s in symbols if s in self.knows
         ]
         said = self.knows + self.refuses + self.fails + self.rejects
-        return QuoteAnswer(
+        return QuoteResponse(
             self.name,
             minute,
             minute,
@@ -56,41 +56,44 @@ def _rejected(symbols: list[str]) -> pl.DataFrame:
     return pl.concat([empty, pl.DataFrame({"symbol": symbols})], how="diagonal_relaxed")
 
 
-def ask(*sources: Source, symbols: str = "AB") -> QuoteAnswer:
-    return QuotesInTurn(sources).quotes(list(symbols), MINUTE)
+def ask(*sources: Source, symbols: str = "AB") -> QuoteResponse:
+    return FallbackQuoteSource(sources).quotes(list(symbols), MINUTE)
 
 
 def test_the_next_source_is_asked_only_for_what_is_left() -> None:
     first, second = Source("one", knows="A"), Source("two", knows="AB")
 
-    answer = ask(first, second)
+    response = ask(first, second)
 
     assert second.asked == [["B"]]
-    assert dict(answer.quotes.select("symbol", "provider").iter_rows()) == {"A": "one", "B": "two"}
-    assert (answer.absent, answer.refused, answer.failed) == ((), (), ())
+    assert dict(response.quotes.select("symbol", "provider").iter_rows()) == {
+        "A": "one",
+        "B": "two",
+    }
+    assert (response.absent, response.refused, response.failed) == ((), (), ())
 
 
 def test_a_source_that_gives_everything_leaves_the_others_alone() -> None:
     second = Source("two")
 
-    answer = ask(Source("one", knows="AB"), second)
+    response = ask(Source("one", knows="AB"), second)
 
-    assert (answer.provider, second.asked) == ("one", [])
+    assert (response.provider, second.asked) == ("one", [])
 
 
 def test_a_source_in_trouble_does_not_hide_the_next() -> None:
-    answer = ask(Source("one", trouble=PermanentError("wrong key")), Source("two", knows="AB"))
+    response = ask(Source("one", trouble=PermanentError("wrong key")), Source("two", knows="AB"))
 
-    assert sorted(answer.quotes["symbol"]) == ["A", "B"]
+    assert sorted(response.quotes["symbol"]) == ["A", "B"]
 
 
 def test_what_a_source_in_trouble_might_have_is_not_called_unknown() -> None:
-    answer = ask(
+    response = ask(
         Source("one", trouble=TransientError("busy", delay_s=7.0)), Source("two", knows="A")
     )
 
-    assert (answer.failed, answer.absent, answer.delay_s) == (("B",), (), 7.0)
-    assert answer.detail == "one: busy"
+    assert (response.failed, response.absent, response.delay_s) == (("B",), (), 7.0)
+    assert response.detail == "one: busy"
 
 
 @pytest.mark.parametrize(
@@ -105,13 +108,13 @@ def test_what_a_source_in_trouble_might_have_is_not_called_unknown() -> None:
     ],
 )
 def test_a_symbol_nobody_gives_has_one_verdict(first: dict, second: dict, verdict: str) -> None:
-    answer = ask(Source("one", knows="A", **first), Source("two", **second))
+    response = ask(Source("one", knows="A", **first), Source("two", **second))
 
     found = {
-        "absent": answer.absent,
-        "refused": answer.refused,
-        "failed": answer.failed,
-        "rejected": tuple(answer.rejected["symbol"]),
+        "absent": response.absent,
+        "refused": response.refused,
+        "failed": response.failed,
+        "rejected": tuple(response.rejected["symbol"]),
     }
     assert {name for name, symbols in found.items() if symbols} == {verdict}
     assert found[verdict] == ("B",)

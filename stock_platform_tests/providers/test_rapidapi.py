@@ -8,19 +8,19 @@ from decimal import Decimal
 import pytest
 
 from stock_platform.errors import InvalidDataError, PermanentError, TransientError
-from stock_platform.providers.rapidapi import RapidQuotes, complaint
-from stock_platform.providers.transport.client import Http
+from stock_platform.providers.rapidapi import RapidQuotes, error_text
+from stock_platform.providers.transport.client import HttpClient
 from stock_platform_tests.providers.conftest import NOON, Purse
 from stock_platform_tests.providers.vendor import Vendor, as_json
 
-Connect = Callable[..., Http]
+Connect = Callable[..., HttpClient]
 MINUTE = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 FIELDS = {"price": "price", "quoted_at": "time"}
 ROW = {"symbol": "A", "price": 11.5, "time": 1795188598}
 
 
 def source(connect: Connect, path: str = "/quote/{symbol}", **kwargs: object) -> RapidQuotes:
-    http = connect(provider="rapidapi", header="X-RapidAPI-Key", complaint=complaint)
+    http = connect(provider="rapidapi", header="X-RapidAPI-Key", complaint=error_text)
     fields = kwargs.pop("fields", FIELDS)
     return RapidQuotes(http, path, fields, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
 
@@ -44,12 +44,12 @@ SHAPES = {
 def test_the_mapping_finds_the_price(
     body: object, settings: dict[str, object], vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.answer = lambda _: as_json(json.dumps(body))
+    vendor.response = lambda _: as_json(json.dumps(body))
 
-    answer = source(connect, **settings).quotes(["A"], MINUTE)
+    response = source(connect, **settings).quotes(["A"], MINUTE)
 
-    assert answer.quotes.select("symbol", "price").rows() == [("A", Decimal("11.5"))]
-    assert answer.quotes["quoted_at"].to_list() == [datetime.fromtimestamp(1795188598, UTC)]
+    assert response.quotes.select("symbol", "price").rows() == [("A", Decimal("11.5"))]
+    assert response.quotes["quoted_at"].to_list() == [datetime.fromtimestamp(1795188598, UTC)]
 
 
 TIMES = {
@@ -63,39 +63,39 @@ TIMES = {
 
 @pytest.mark.parametrize("time", TIMES.values(), ids=TIMES)
 def test_a_time_is_read_in_any_unit(time: object, vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: as_json({**ROW, "time": time})
+    vendor.response = lambda _: as_json({**ROW, "time": time})
 
-    answer = source(connect).quotes(["A"], MINUTE)
+    response = source(connect).quotes(["A"], MINUTE)
 
-    assert answer.quotes["quoted_at"].to_list() == [datetime.fromtimestamp(1795188598, UTC)]
+    assert response.quotes["quoted_at"].to_list() == [datetime.fromtimestamp(1795188598, UTC)]
 
 
 def test_many_symbols_in_one_call_are_told_apart(vendor: Vendor, connect: Connect) -> None:
     rows = [ROW, {**ROW, "symbol": "B"}, {**ROW, "symbol": "ELSE"}, {"error": {"code": 404}}]
-    vendor.answer = lambda _: as_json(rows)
+    vendor.response = lambda _: as_json(rows)
     fields = {**FIELDS, "symbol": "symbol"}
 
-    answer = source(connect, "/quotes?symbols={symbols}", fields=fields).quotes(
+    response = source(connect, "/quotes?symbols={symbols}", fields=fields).quotes(
         ["A", "B", "C"], MINUTE
     )
 
     assert vendor.heard[0].target == "/quotes?symbols=A,B,C"
-    assert answer.quotes["symbol"].to_list() == ["A", "B"]
-    assert answer.absent == ("C",)
-    assert answer.rejected["reason"].to_list() == [
+    assert response.quotes["symbol"].to_list() == ["A", "B"]
+    assert response.absent == ("C",)
+    assert response.rejected["reason"].to_list() == [
         "a symbol nobody asked for",
         "an error instead of a quote: 404",
     ]
 
 
 def test_a_quote_of_another_symbol_is_refused(vendor: Vendor, connect: Connect) -> None:
-    vendor.answer = lambda _: as_json(ROW)
+    vendor.response = lambda _: as_json(ROW)
     fields = {**FIELDS, "symbol": "symbol"}
 
-    answer = source(connect, fields=fields).quotes(["B"], MINUTE)
+    response = source(connect, fields=fields).quotes(["B"], MINUTE)
 
-    assert answer.quotes.is_empty()
-    assert answer.rejected["reason"].to_list() == ["a symbol nobody asked for"]
+    assert response.quotes.is_empty()
+    assert response.rejected["reason"].to_list() == ["a symbol nobody asked for"]
 
 
 QUOTA = "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC."
@@ -106,7 +106,7 @@ def test_a_used_up_quota_holds_the_provider_until_its_reset(
     status: int, vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
     headers = {"x-ratelimit-requests-reset": "1814400"}
-    vendor.answer = lambda _: as_json({"message": QUOTA}, status=status, headers=headers)
+    vendor.response = lambda _: as_json({"message": QUOTA}, status=status, headers=headers)
 
     with pytest.raises(TransientError) as caught:
         source(connect).quotes(["A"], MINUTE)
@@ -120,7 +120,7 @@ def test_text_in_text_without_end_is_malformed(vendor: Vendor, connect: Connect)
     body = json.dumps(ROW)
     for _ in range(9):
         body = json.dumps(body)
-    vendor.answer = lambda _: as_json(body)
+    vendor.response = lambda _: as_json(body)
 
     with pytest.raises(InvalidDataError):
         source(connect).quotes(["A"], MINUTE)

@@ -75,7 +75,7 @@ def _part(told: dict[str, str], prefix: str) -> dict[str, str]:
 
 
 def truth(simulator: Simulator, session: date = LAST) -> pl.DataFrame:
-    money = pl.selectors.float().cast(pl.String).cast(bars.MONEY)
+    money = pl.selectors.float().cast(pl.String).cast(bars.PRICE)
     return simulator.market.minute_bars(session).with_columns(money)
 
 
@@ -83,27 +83,27 @@ def truth(simulator: Simulator, session: date = LAST) -> pl.DataFrame:
 def test_massive_gives_a_symbols_minutes_as_they_are(
     symbol: str, providers: Providers, simulator: Simulator
 ) -> None:
-    answer = providers.minute[0].minute_bars(symbol, LAST, FIRST_MINUTE, LAST_MINUTE)
+    response = providers.minute[0].minute_bars(symbol, LAST, FIRST_MINUTE, LAST_MINUTE)
 
     expected = truth(simulator).filter(symbol=symbol)
-    assert_frame_equal(answer.bars.select(VALUES), expected.select(VALUES))
-    assert (answer.revision, answer.rejected.height) == (Revision.FINAL, 0)
+    assert_frame_equal(response.bars.select(VALUES), expected.select(VALUES))
+    assert (response.revision, response.rejected.height) == (Revision.FINAL, 0)
 
 
 def test_finnhub_gives_the_same_minutes(providers: Providers, simulator: Simulator) -> None:
-    answer = providers.minute[1].minute_bars("AAPL", LAST, FIRST_MINUTE, LAST_MINUTE)
+    response = providers.minute[1].minute_bars("AAPL", LAST, FIRST_MINUTE, LAST_MINUTE)
 
     expected = truth(simulator).filter(symbol="AAPL")
-    assert_frame_equal(answer.bars.select(VALUES[:-1]), expected.select(VALUES[:-1]))
+    assert_frame_equal(response.bars.select(VALUES[:-1]), expected.select(VALUES[:-1]))
 
 
 def test_a_flat_file_gives_every_minute_of_every_symbol(
     providers: Providers, simulator: Simulator
 ) -> None:
-    answer = providers.session[0].session_minute_bars(LAST, GRID)
+    response = providers.session[0].session_minute_bars(LAST, GRID)
 
-    assert_frame_equal(answer.bars.select(VALUES), truth(simulator).select(VALUES))
-    assert answer.rejected.is_empty()
+    assert_frame_equal(response.bars.select(VALUES), truth(simulator).select(VALUES))
+    assert response.rejected.is_empty()
 
 
 def test_a_replaced_flat_file_is_noticed(providers: Providers, simulator: Simulator) -> None:
@@ -169,10 +169,10 @@ def test_reference_data_is_complete(providers: Providers) -> None:
 def test_every_quote_source_knows_the_symbols_and_not_the_stranger(providers: Providers) -> None:
     minute = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
-    answers = [source.quotes([*SYMBOLS, "NOBODY"], minute) for source in providers.quotes]
+    responses = [source.quotes([*SYMBOLS, "NOBODY"], minute) for source in providers.quotes]
 
-    assert [set(answer.quotes["symbol"]) for answer in answers] == [set(SYMBOLS)] * 3
-    assert all(answer.absent or answer.rejected.height for answer in answers)
+    assert [set(response.quotes["symbol"]) for response in responses] == [set(SYMBOLS)] * 3
+    assert all(response.absent or response.rejected.height for response in responses)
 
 
 FAULTS = {
@@ -210,12 +210,12 @@ def test_absurd_rows_are_refused_and_the_others_stay(
 ) -> None:
     simulator.set_faults([Fault(kind="absurd")])
 
-    answer = providers.minute[0].minute_bars("AAPL", LAST, FIRST_MINUTE, LAST_MINUTE)
+    response = providers.minute[0].minute_bars("AAPL", LAST, FIRST_MINUTE, LAST_MINUTE)
 
-    sane = truth(simulator).filter(symbol="AAPL").join(answer.bars, on="minute", how="semi")
-    assert answer.rejected.height == 6
-    assert_frame_equal(answer.bars.select(VALUES), sane.select(VALUES))
-    assert answer.bars.height + 6 == truth(simulator).filter(symbol="AAPL").height
+    sane = truth(simulator).filter(symbol="AAPL").join(response.bars, on="minute", how="semi")
+    assert response.rejected.height == 6
+    assert_frame_equal(response.bars.select(VALUES), sane.select(VALUES))
+    assert response.bars.height + 6 == truth(simulator).filter(symbol="AAPL").height
 
 
 def test_a_quota_of_rapidapi_is_asked_for_once_by_all_processes(

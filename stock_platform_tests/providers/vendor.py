@@ -50,7 +50,7 @@ class Vendor:
     def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.script: list[Said] = []
-        self.answer: Answer = lambda _: Said(b'{"status":"OK"}')
+        self.response: Answer = lambda _: Said(b'{"status":"OK"}')
         self.url = ""
         self.released = threading.Event()
         self._turn = threading.Lock()
@@ -58,7 +58,7 @@ class Vendor:
     def next(self, heard: Heard) -> Said:
         with self._turn:
             self.heard.append(heard)
-            return self.script.pop(0) if self.script else self.answer(heard)
+            return self.script.pop(0) if self.script else self.response(heard)
 
 
 def as_json(value: object, **kwargs: object) -> Said:

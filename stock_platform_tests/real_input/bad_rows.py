@@ -30,8 +30,8 @@ class Published:
     rows: pl.DataFrame
 
     @property
-    def sifted(self) -> bars.Sifted:
-        return bars.sift(self.rows, bars.DAILY_BARS, dataset="daily_bars")
+    def sifted(self) -> bars.Validated:
+        return bars.validate_bars(self.rows, bars.DAILY_BARS, dataset="daily_bars")
 
     @property
     def days(self) -> pl.DataFrame:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.simulator.market.replayed import ReplayedMarket
-from stock_platform.simulator.scenario import ReplayScript
+from stock_platform.simulator.scenario import ReplayScenario
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import VALUES, Platform, Vendor
@@ -38,11 +38,11 @@ class Recording:
         return self.simulator.market.sessions
 
     def rows(self) -> pl.DataFrame:
-        """Give the CSV digit for digit, in the types of the lake."""
+        """Return the CSV digit for digit, in the types of the lake."""
         text = pl.read_csv(self.file, infer_schema=False)
         at = pl.from_epoch(pl.col("ts_utc_ms").cast(pl.Int64), "ms").dt.replace_time_zone("UTC")
         minute = at.dt.cast_time_unit("us").alias("minute")
-        return text.select("symbol", minute, pl.col(VALUES).cast(MONEY)).sort("symbol", "minute")
+        return text.select("symbol", minute, pl.col(VALUES).cast(PRICE)).sort("symbol", "minute")
 
     def rows_of(self, session: date) -> pl.DataFrame:
         local = pl.col("minute").dt.convert_time_zone("America/New_York")
@@ -56,7 +56,7 @@ def recorded(file: Path, lake: Path, streamed: Sequence[date] | None) -> Iterato
     Every session has an outage, minutes dropped at random, bars told wrongly at
     first and bars that only the record of the day knows.
     """
-    market = ReplayedMarket(ReplayScript(minute=(str(file),)))
+    market = ReplayedMarket(ReplayScenario(minute=(str(file),)))
     days = market.sessions if streamed is None else tuple(streamed)
     outage = {"at": OUTAGE_AT, "minutes": OUTAGE_MINUTES, "kind": "close_1001"}
     script = {

@@ -11,14 +11,14 @@ from typing import Any
 import polars as pl
 
 from stock_platform.cli.demo.feed import Recorder
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.healing.scheduling import Need, find_need
+from stock_platform.healing.scheduling import HealRange, heal_range_of
 from stock_platform.lake import read
 from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import open_store
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.heal import Healed, Healer
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.heal import Healer, HealResult
 from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
@@ -63,7 +63,7 @@ class Vendor:
     requests_per_minute: int = 0
     attempts_max: int = 2
 
-    def settings(self, knowledge: Knowledge, lake: Path) -> ProviderSettings:
+    def settings(self, lake_context: LakeContext, lake: Path) -> ProviderSettings:
         keys = self.simulator.keys
         return ProviderSettings(
             MassiveSettings.model_validate(
@@ -94,8 +94,8 @@ class Vendor:
                     "asks_at_once": 4,
                 }
             ),
-            knowledge.calendar,
-            knowledge.rules.settle,
+            lake_context.calendar,
+            lake_context.policy.settle,
             str(lake),
         )
 
@@ -112,8 +112,8 @@ class Platform:
     healing: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def knowledge(self) -> Knowledge:
-        return Knowledge(
+    def lake_context(self) -> LakeContext:
+        return LakeContext(
             open_store(LakeSettings.model_validate({"lake": str(self.folder)})),
             MarketSettings.model_validate(
                 {"symbols": ",".join(self.symbols), "extended_hours": self.extended}
@@ -123,47 +123,47 @@ class Platform:
 
     @contextmanager
     def providers(self) -> Iterator[Providers]:
-        settings = self.vendor.settings(self.knowledge, self.folder)
+        settings = self.vendor.settings(self.lake_context, self.folder)
         with open_providers(settings, clock=self.clock) as opened:
             yield opened
 
     @contextmanager
     def healer(self) -> Iterator[Healer]:
         with self.providers() as opened:
-            yield Healer(self.knowledge, opened, asks_at_once=4, clock=self.clock)
+            yield Healer(self.lake_context, opened, max_concurrent_requests=4, clock=self.clock)
 
     def grid(self, session: date) -> MinuteGrid:
-        return self.knowledge.calendar.grid(session)
+        return self.lake_context.calendar.grid(session)
 
     def stream(self) -> Recorder:
         """Bring the whole simulated feed to the lake, as the sidecar would."""
-        simulator, knowledge = self.vendor.simulator, self.knowledge
+        simulator, lake_context = self.vendor.simulator, self.lake_context
         recorder = Recorder(
             simulator.ws_url_realtime,
             simulator.rest_url,
             simulator.keys.massive[0],
-            MinuteWriter(knowledge.store, knowledge.calendar, "test"),
+            MinuteWriter(lake_context.store, lake_context.calendar, "test"),
         )
         recorder.record()
         return recorder
 
-    def need(self, session: date) -> Need | None:
-        """Give what the gap sensor would ask for."""
-        knowledge = self.knowledge
-        return find_need(
-            knowledge.ledger(self.grid(session)),
+    def need(self, session: date) -> HealRange | None:
+        """Return what the gap sensor would ask for."""
+        lake_context = self.lake_context
+        return heal_range_of(
+            lake_context.coverage(self.grid(session)),
             self.clock(),
-            grace_s=knowledge.grace_s,
-            backoff=knowledge.rules.backoff,
-            settle=knowledge.rules.settle,
+            grace_s=lake_context.grace_s,
+            backoff=lake_context.policy.retry,
+            settle=lake_context.policy.settle,
         )
 
-    def heal(self, session: date) -> Healed:
+    def heal(self, session: date) -> HealResult:
         """Do what the gap sensor's run does for a whole session."""
         with self.healer() as healer:
             return _heal(healer, session)
 
-    def settle(self, session: date, *, since: datetime | None = None) -> Healed:
+    def settle(self, session: date, *, since: datetime | None = None) -> HealResult:
         """Do what `session_bars` does once the session has settled, or at `since`."""
         with self.healer() as healer:
             return _settle(healer, session, since)
@@ -176,29 +176,29 @@ class Platform:
                 _settle(healer, session)
 
     def totals(self, session: date) -> dict[str, int]:
-        return self.knowledge.ledger(self.grid(session)).totals()
+        return self.lake_context.coverage(self.grid(session)).totals()
 
     def held(self, session: date) -> pl.DataFrame:
-        """Give the rows in the lake, by symbol and minute."""
-        return read.minute_bars(self.knowledge.store, session, list(ROW))
+        """Return the rows in the lake, by symbol and minute."""
+        return read.minute_bars(self.lake_context.store, session, list(ROW))
 
 
-def _heal(healer: Healer, session: date) -> Healed:
-    grid = healer.knowledge.calendar.grid(session)
+def _heal(healer: Healer, session: date) -> HealResult:
+    grid = healer.context.calendar.grid(session)
     return healer.heal(grid, 0, grid.width - 1, now=healer.clock(), only_ready=True)
 
 
-def _settle(healer: Healer, session: date, since: datetime | None = None) -> Healed:
-    grid = healer.knowledge.calendar.grid(session)
+def _settle(healer: Healer, session: date, since: datetime | None = None) -> HealResult:
+    grid = healer.context.calendar.grid(session)
     compact(healer.store, session)
-    settled_at = grid.closes_at + healer.knowledge.rules.settle
+    settled_at = grid.closes_at + healer.context.policy.settle
     return healer.settle(grid, now=healer.clock(), since=since or settled_at)
 
 
 def truth(simulator: Simulator, session: date) -> pl.DataFrame:
-    """Give the rows the simulated market says are final, in the types of the lake."""
+    """Return the rows the simulated market says are final, in the types of the lake."""
     bars = simulator.market.minute_bars(session).select(ROW)
-    return bars.with_columns(pl.col(VALUES).cast(MONEY)).sort("symbol", "minute")
+    return bars.with_columns(pl.col(VALUES).cast(PRICE)).sort("symbol", "minute")
 
 
 def asked_of(simulator: Simulator) -> Counter[str]:

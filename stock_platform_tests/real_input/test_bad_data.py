@@ -8,7 +8,7 @@ import pytest
 
 from stock_platform.domain import bars
 from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS
-from stock_platform.healing.anomalies import jumps, out_of_order, repeated_dividends
+from stock_platform.healing.anomalies import invalid_ohlc, repeated_dividends, unexplained_jumps
 from stock_platform.lake import write
 from stock_platform.lake.object_store import open_store
 from stock_platform.lake.sql.query import query
@@ -23,7 +23,7 @@ NO_SPLITS = pl.DataFrame(schema=SPLITS)
 
 
 def named(days: pl.DataFrame, splits: pl.DataFrame) -> list[str]:
-    return [str(day) for day in jumps(days, splits)["session"]]
+    return [str(day) for day in unexplained_jumps(days, splits)["session"]]
 
 
 def test_pence_among_pounds_are_named_where_the_unit_changes() -> None:
@@ -98,14 +98,14 @@ def test_every_published_row_is_kept_or_refused_with_a_reason(name: str) -> None
 
     assert sifted.bars.height + sifted.rejected.height == found.rows.height
     assert sifted.rejected["reason"].null_count() == 0
-    assert out_of_order(sifted.bars).is_empty()
+    assert invalid_ohlc(sifted.bars).is_empty()
 
 
 def test_wild_bars_outside_regular_hours_are_neither_refused_nor_named() -> None:
     """EA trades at 170 and 203 within one quarter of an hour before the open: it really did."""
     rows = published("EA-15m-no-bad-divs").rows
 
-    sifted = bars.sift(rows, bars.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.validate_bars(rows, bars.MINUTE_BARS, dataset="minute_bars")
     closes = sifted.bars.sort("minute").group_by(
         pl.col("minute").dt.convert_time_zone("America/New_York").dt.date().alias("session"),
         maintain_order=True,
@@ -114,5 +114,5 @@ def test_wild_bars_outside_regular_hours_are_neither_refused_nor_named() -> None
 
     assert sifted.rejected.is_empty()
     assert sifted.bars.height == rows.height
-    assert out_of_order(sifted.bars).is_empty()
-    assert jumps(days, NO_SPLITS).is_empty()
+    assert invalid_ohlc(sifted.bars).is_empty()
+    assert unexplained_jumps(days, NO_SPLITS).is_empty()

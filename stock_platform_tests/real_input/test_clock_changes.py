@@ -66,9 +66,12 @@ def test_every_minute_of_both_sessions_is_healed(changed: tuple[date, date, Plat
     friday, monday, platform = changed
     simulator = platform.vendor.simulator
     parts = [
-        entry.path.rsplit("/", 1)[-1][:4] for entry in live_parts(platform.knowledge.store, monday)
+        entry.path.rsplit("/", 1)[-1][:4]
+        for entry in live_parts(platform.lake_context.store, monday)
     ]
-    slots = np.flatnonzero(platform.knowledge.ledger(platform.grid(monday)).missing().any(axis=0))
+    slots = np.flatnonzero(
+        platform.lake_context.coverage(platform.grid(monday)).missing().any(axis=0)
+    )
 
     platform.heal_all((friday, monday))
 
@@ -84,7 +87,7 @@ def test_every_minute_of_both_sessions_is_healed(changed: tuple[date, date, Plat
 
 def test_the_open_is_at_half_past_nine_in_new_york(changed: tuple[date, date, Platform]) -> None:
     for session in changed[:2]:
-        grid = changed[2].knowledge.calendar.grid(session)
+        grid = changed[2].lake_context.calendar.grid(session)
         opens = grid.minute(OPEN).astimezone(NEW_YORK)
         volume = (
             truth(changed[2].vendor.simulator, session)

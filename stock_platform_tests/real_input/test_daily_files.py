@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.lake import read, write
 from stock_platform.lake.quarantine import read_quarantine
-from stock_platform.pipelines.daily_bars import RETRY_AFTER_S, DailyFill, Filled
+from stock_platform.pipelines.daily_bars import RETRY_AFTER_S, DailyBarIngest, IngestResult
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.real_input.stage import VALUES, Clock, Platform, Vendor, asked_of
@@ -49,33 +49,33 @@ def yahoo() -> Iterator[Simulator]:
 
 
 def rows_of(file: Path) -> pl.DataFrame:
-    """Give a daily CSV digit for digit, in the types of the lake."""
+    """Return a daily CSV digit for digit, in the types of the lake."""
     text = pl.read_csv(file, infer_schema=False)
-    values = [pl.col(name).cast(MONEY) for name in VALUES]
+    values = [pl.col(name).cast(PRICE) for name in VALUES]
     return text.select("symbol", pl.col("date").str.to_date().alias("session"), *values).sort(
         "symbol", "session"
     )
 
 
-def fill(platform: Platform, first: date = FIRST, last: date = LAST) -> Filled:
+def fill(platform: Platform, first: date = FIRST, last: date = LAST) -> IngestResult:
     with platform.providers() as providers:
-        fill = DailyFill(platform.knowledge, providers.daily, clock=platform.clock)
-        return fill.fill(platform.knowledge.calendar.sessions(first, last))
+        fill = DailyBarIngest(platform.lake_context, providers.daily, clock=platform.clock)
+        return fill.fill(platform.lake_context.calendar.sessions(first, last))
 
 
 def held(platform: Platform) -> pl.DataFrame:
-    return read.daily_bars(platform.knowledge.store, FIRST.year, LAST.year)
+    return read.daily_bars(platform.lake_context.store, FIRST.year, LAST.year)
 
 
 def said(platform: Platform) -> list[tuple[str, date, str, str]]:
     """Give (symbol, session, provider, outcome) of every day somebody did not have."""
     years = range(FIRST.year, LAST.year + 1)
-    rows = pl.concat(read.table(platform.knowledge.store, "daily_answers", n) for n in years)
+    rows = pl.concat(read.table(platform.lake_context.store, "daily_answers", n) for n in years)
     return list(rows.select("symbol", "session", "provider", "outcome").sort(pl.all()).iter_rows())
 
 
 def expecting(folder: Path, vendor: Vendor) -> Platform:
-    """Give an empty lake that knows when YHOO was delisted."""
+    """Return an empty lake that knows when YHOO was delisted."""
     platform = Platform(folder, vendor, ("AAPL", "GOOGL", "YHOO"), extended=False)
     listed = pl.DataFrame(
         {
@@ -87,7 +87,7 @@ def expecting(folder: Path, vendor: Vendor) -> Platform:
     )
     blank = [pl.lit(None).alias(name) for name in SYMBOLS if name not in listed.columns]
     rows = listed.with_columns(*blank).select(list(SYMBOLS)).cast(SYMBOLS)
-    store = platform.knowledge.store
+    store = platform.lake_context.store
     write.publish_table(store, "reference_symbols", FIRST, rows, key=SYMBOLS_KEY)
     return platform
 
@@ -97,7 +97,7 @@ class FilledLake:
     """A lake after its first fill, what that did, and what it asked of each vendor."""
 
     platform: Platform
-    done: Filled
+    done: IngestResult
     asked: tuple[Counter[str], ...]
 
 
@@ -170,7 +170,7 @@ def test_two_impossible_rows_end_in_quarantine_with_their_reason(tmp_path: Path)
     with running({"market": {"replay": {"daily": [str(SPY)]}}}) as vendor:
         platform = Platform(tmp_path, Vendor(vendor), ("SPY",), extended=False)
         done = fill(platform, date(2015, 3, 2), date(2015, 3, 31))
-        bad = read_quarantine(platform.knowledge.store, platform.clock().date())
+        bad = read_quarantine(platform.lake_context.store, platform.clock().date())
 
     assert (done.rows, done.rejected, done.absent) == (20, 2, 2)
     assert bad["symbol"].to_list() == ["SPY", "SPY"]
@@ -201,7 +201,7 @@ def test_the_last_year_of_every_file_is_in_the_lake_as_recorded(file: Path, tmp_
         last: date = max(rows["session"].to_list())
         done = fill(platform, last - timedelta(days=365), last)
     recent = rows.filter(pl.col("session") >= last - timedelta(days=365))
-    kept = read.daily_bars(platform.knowledge.store, 2000, 2021)
+    kept = read.daily_bars(platform.lake_context.store, 2000, 2021)
 
     assert kept.select("symbol", "session", *VALUES).equals(recent)
     assert done.rejected == 0

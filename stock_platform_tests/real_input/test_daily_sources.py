@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from stock_platform.lake import read
-from stock_platform.pipelines.daily_bars import REFUSALS_MAX, DailyFill, Filled
+from stock_platform.pipelines.daily_bars import REFUSALS_MAX, DailyBarIngest, IngestResult
 from stock_platform.simulator.scenario import Denial, Fault
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
@@ -36,19 +36,19 @@ def platform(simulator: Simulator, tmp_path: Path) -> Platform:
     return Platform(tmp_path, Vendor(simulator), SYMBOLS, extended=False, clock=Clock(NEXT_DAY))
 
 
-def fill(platform: Platform, *days: date) -> Filled:
+def fill(platform: Platform, *days: date) -> IngestResult:
     with platform.providers() as providers:
-        fill = DailyFill(platform.knowledge, providers.daily, clock=platform.clock)
+        fill = DailyBarIngest(platform.lake_context, providers.daily, clock=platform.clock)
         return fill.fill(list(days or (WED, THU)))
 
 
 def providers_of(platform: Platform) -> dict[str, int]:
-    bars = read.daily_bars(platform.knowledge.store, 2026, 2026)
+    bars = read.daily_bars(platform.lake_context.store, 2026, 2026)
     return dict(bars["provider"].value_counts().iter_rows())
 
 
 def outcomes(platform: Platform) -> set[tuple[str, date, str]]:
-    rows = read.table(platform.knowledge.store, "daily_answers", 2026)
+    rows = read.table(platform.lake_context.store, "daily_answers", 2026)
     return set(rows.select("symbol", "session", "outcome").iter_rows())
 
 
@@ -129,7 +129,7 @@ def test_a_bar_of_the_evening_is_replaced_by_the_final_one(platform: Platform) -
     for instant in (EVENING, NEXT_DAY):
         platform.clock.now = instant
         fill(platform, THU)
-        bars = read.daily_bars(platform.knowledge.store, 2026, 2026)
+        bars = read.daily_bars(platform.lake_context.store, 2026, 2026)
         revisions.append(set(bars["revision"].cast(pl.String)))
 
     assert revisions == [{"rest"}, {"final"}]

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.healing.scheduling import decide
+from stock_platform.healing.scheduling import select_sessions
 from stock_platform.simulator.scenario import Denial
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
@@ -32,7 +32,7 @@ def market(symbols: int | list[str]) -> dict[str, object]:
 
 
 def expecting(folder: Path, vendor: Vendor) -> Platform:
-    """Give an empty lake that wants every symbol of the vendor, on the day after."""
+    """Return an empty lake that wants every symbol of the vendor, on the day after."""
     symbols = tuple(vendor.simulator.market.listings()["symbol"])
     return Platform(folder, vendor, symbols, extended=False, clock=Clock(NEXT_DAY))
 
@@ -76,11 +76,11 @@ def test_a_lost_session_of_500_symbols_costs_one_run_and_one_file(tmp_path: Path
     with running(market(500)) as simulator:
         vendor = Vendor(simulator, files=True)
         platform = expecting(tmp_path, vendor)
-        rules, need = platform.knowledge.rules, platform.need(DAY)
+        rules, need = platform.lake_context.policy, platform.need(DAY)
         before = asked_of(simulator)
 
         assert need is not None
-        runs = decide([need], {}, NEXT_DAY, backoff=rules.backoff, sessions_max=4)
+        runs = select_sessions([need], {}, NEXT_DAY, backoff=rules.retry, sessions_max=4)
         healed = platform.heal(DAY)
 
         assert len(runs) == 1
@@ -94,7 +94,7 @@ def test_a_lost_session_of_500_symbols_costs_one_run_and_one_file(tmp_path: Path
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Iterator[Platform]:
-    """Give a lost session of three symbols, the first of which the plan does not cover."""
+    """Return a lost session of three symbols, the first of which the plan does not cover."""
     with running(market(["AAPL", "MSFT", "QUBT"])) as simulator:
         simulator.set_denied([Denial(path="/AAPL/")])
         yield replace(expecting(tmp_path, Vendor(simulator)), healing={"backoff_minutes": WAITS})
@@ -103,11 +103,11 @@ def refused(tmp_path: Path) -> Iterator[Platform]:
 def test_a_refused_symbol_does_not_hold_up_the_others(refused: Platform) -> None:
     refused.heal(DAY)
 
-    ledger = refused.knowledge.ledger(refused.grid(DAY))
+    coverage = refused.lake_context.coverage(refused.grid(DAY))
     others = truth(refused.vendor.simulator, DAY).filter(pl.col("symbol") != "AAPL")
     assert refused.held(DAY).equals(others)
-    assert ledger.totals()["missing"] == ledger.totals()["refused"] == 390
-    assert "403" in ledger.last_error[0]
+    assert coverage.totals()["missing"] == coverage.totals()["refused"] == 390
+    assert "403" in coverage.last_error[0]
 
 
 def test_an_unfillable_gap_is_asked_for_a_few_times_and_then_given_up(refused: Platform) -> None:
@@ -120,11 +120,11 @@ def test_an_unfillable_gap_is_asked_for_a_few_times_and_then_given_up(refused: P
             asked_at.append(clock() - NEXT_DAY)
         clock.wait(minutes=1)
 
-    ledger = refused.knowledge.ledger(refused.grid(DAY))
+    coverage = refused.lake_context.coverage(refused.grid(DAY))
     waits = [timedelta(0), *(timedelta(minutes=sum(WAITS[: n + 1])) for n in range(len(WAITS)))]
     assert asked_at == waits
     assert asked_of(simulator)[REFUSED] == len(waits)
-    assert ledger.attempts.tolist() == [len(waits), 0, 0]
+    assert coverage.attempts.tolist() == [len(waits), 0, 0]
     clock.wait(days=365)
     assert refused.need(DAY) is None
 

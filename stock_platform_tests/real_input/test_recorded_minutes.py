@@ -114,8 +114,8 @@ def test_coverage_can_be_derived_again_from_the_lake_alone(
     recording: Recording, healed: Platform
 ) -> None:
     for session in recording.sessions:
-        grid, knowledge = healed.grid(session), healed.knowledge
-        kept, derived = coverage.load(knowledge.store, grid), knowledge.derive(grid)
+        grid, lake_context = healed.grid(session), healed.lake_context
+        kept, derived = coverage.load(lake_context.store, grid), lake_context.derive(grid)
         assert kept is not None
         # Which bars a heal brought is history, the rest follows from evidence.
         for name in set(BITMAPS) - {"healed"}:
@@ -153,7 +153,7 @@ def test_no_minute_is_expected_after_17_on_the_half_day(
         for session in recording.sessions
     }
     after = {
-        session: healed.knowledge.ledger(healed.grid(session)).unproven()[:, 780:].any()
+        session: healed.lake_context.coverage(healed.grid(session)).unconfirmed()[:, 780:].any()
         for session in recording.sessions
     }
 
@@ -167,7 +167,7 @@ def test_what_the_feed_got_wrong_is_on_record(recording: Recording, healed: Plat
     for session in recording.streamed:
         rows, lost = recording.rows_of(session), recording.simulator.lost(session)
         right = fed.held(session).join(rows, on=list(ROW), how="semi")
-        found = read.table(healed.knowledge.store, "bar_differences", session)
+        found = read.table(healed.lake_context.store, "bar_differences", session)
         kinds = {kind: part.select(KEY) for (kind,), part in found.sort(KEY).group_by("kind")}
         assert kinds.keys() == {"added", "changed"}
         assert kinds["added"].equals(lost)
@@ -187,7 +187,7 @@ def test_with_regular_hours_only_the_rest_of_the_day_stays_as_streamed(
 
     grid, inside = platform.grid(session), pl.col("minute").is_between
     regular = inside(grid.opens_at, grid.closes_at, closed="left")
-    found = read.table(platform.knowledge.store, "bar_differences", session)
+    found = read.table(platform.lake_context.store, "bar_differences", session)
     held = platform.held(session)
     assert held.filter(regular).equals(recording.rows_of(session).filter(regular))
     # SPY's closing auction at 16:00 is outside of regular hours, too.

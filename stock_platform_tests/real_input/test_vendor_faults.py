@@ -37,7 +37,7 @@ BROKEN = {
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """Give a lake without the session, whose vendor answers one call at a time."""
+    """Return a lake without the session, whose vendor answers one call at a time."""
     synthetic = {"symbols": list(SYMBOLS), "first": DAY, "last": DAY, "splits": [], "seed": 5}
     with running({"market": {"synthetic": synthetic}}) as simulator:
         yield Platform(
@@ -51,7 +51,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def healed_after(platform: Platform, *faults: Fault) -> int:
-    """Heal until nothing is missing, waiting as told; give how many runs that took."""
+    """Heal until nothing is missing, waiting as told; return how many runs that took."""
     platform.vendor.simulator.set_faults(faults)
     for runs, wait in enumerate((0.0, *WAITS)):
         platform.clock.wait(minutes=wait)
@@ -119,14 +119,14 @@ def test_a_failure_proves_nothing_empty_and_is_asked_again(
 ) -> None:
     platform.vendor.simulator.set_faults([fault])
     platform.heal(DAY)
-    after, ledger = platform.totals(DAY), platform.knowledge.ledger(platform.grid(DAY))
+    after, coverage = platform.totals(DAY), platform.lake_context.coverage(platform.grid(DAY))
     platform.clock.wait(minutes=WAITS[0])
 
     platform.heal(DAY)
 
     assert (after["missing"], after["empty"], after["observed"]) == (390, 0, 0)
-    assert ledger.attempts.tolist() == [1]
-    assert ledger.last_error[0]
+    assert coverage.attempts.tolist() == [1]
+    assert coverage.last_error[0]
     assert platform.totals(DAY)["missing"] == 0
     assert is_whole(platform)
 
@@ -163,7 +163,7 @@ def test_what_one_vendor_refuses_the_next_one_gives(platform: Platform) -> None:
 
     healed = platform.heal(DAY)
 
-    store = platform.knowledge.store
+    store = platform.lake_context.store
     assert healed.refused == 1
     assert read.minute_bars(store, DAY)["provider"].unique().to_list() == ["finnhub"]
     assert platform.totals(DAY)["missing"] == platform.totals(DAY)["refused"] == 0
@@ -191,7 +191,10 @@ def test_a_broken_bar_is_quarantined_and_healed_once_it_comes_sound(platform: Pl
     fault = convert({"kind": "absurd", "count": 1, "values": list(BROKEN)}, Fault)
     platform.vendor.simulator.set_faults([fault])
     platform.heal(DAY)
-    store, ledger = platform.knowledge.store, platform.knowledge.ledger(platform.grid(DAY))
+    store, coverage = (
+        platform.lake_context.store,
+        platform.lake_context.coverage(platform.grid(DAY)),
+    )
     bad = read_quarantine(store, NEXT_DAY.date())
     missing = platform.totals(DAY)["missing"]
     platform.clock.wait(minutes=WAITS[0])
@@ -199,7 +202,7 @@ def test_a_broken_bar_is_quarantined_and_healed_once_it_comes_sound(platform: Pl
     platform.heal(DAY)
 
     assert missing == len(BROKEN)
-    assert ledger.attempts.tolist() == [1]
+    assert coverage.attempts.tolist() == [1]
     assert set(bad["reason"]) == set(BROKEN.values())
     assert platform.totals(DAY)["missing"] == 0
     assert is_whole(platform)

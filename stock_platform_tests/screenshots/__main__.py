@@ -24,7 +24,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 from stock_platform.cli.demo.plan import DemoPlan
-from stock_platform.defs.minute_bars.assets import HEAL_RANGE
+from stock_platform.components.heal_requests import HEAL_RANGE
 
 DEMO, IMAGES = Path("data/demo"), Path("docs/images")
 BYTES_MAX = 300_000
@@ -51,7 +51,7 @@ _RUNS = """{ runsOrError(filter: {statuses: [SUCCESS]}, limit: 200) {
 
 
 def main() -> int:
-    """Take every picture; give the exit code."""
+    """Take every picture; return the exit code."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
         sys.stderr.write("screenshots need Chromium (Debian: apt install chromium)\n")

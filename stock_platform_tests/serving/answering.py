@@ -14,7 +14,7 @@ import polars as pl
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.lake.object_store import open_store
 from stock_platform.lake.write import publish_quotes
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.sources import QuoteResponse
 from stock_platform.serving.quote_requests import Processed, process_requests
 from stock_platform.serving.sqs import Message, QuoteQueue
 from stock_platform.settings import LakeSettings, QueueSettings, ServingSettings
@@ -29,7 +29,7 @@ class Vendor:
 
     name: str = "finnhub"
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         now = datetime.now(UTC)
         known = [
             made_quote(
@@ -44,11 +44,11 @@ class Vendor:
         ]
         absent = tuple(symbol for symbol in symbols if symbol == "UNKNOWN")
         frame = pl.concat(known) if known else pl.DataFrame(schema=RAW_QUOTES)
-        return QuoteAnswer(self.name, minute, now, quotes=frame, absent=absent)
+        return QuoteResponse(self.name, minute, now, quotes=frame, absent=absent)
 
 
 def stop(point: str) -> None:
-    """Say where we are and wait there for the kill."""
+    """Return where we are and wait there for the kill."""
     print(point, flush=True)
     sys.stdin.read()
 
@@ -60,7 +60,7 @@ class StoppingQueue(QuoteQueue):
     point: str = ""
 
     def take(self, wait_s: int = 1) -> list[Message]:
-        taken = QuoteQueue.take(self, wait_s)
+        taken = QuoteQueue.receive(self, wait_s)
         if self.point == "taken":
             stop(self.point)
         return taken
@@ -80,7 +80,7 @@ class StoppingVendor(Vendor):
 
     point: str = ""
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         answer = Vendor.quotes(self, symbols, minute)
         if self.point == "asked":
             stop(self.point)

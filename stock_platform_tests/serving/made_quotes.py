@@ -10,7 +10,7 @@ NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 
 
 def made_quote(symbol: str = "GOOG", *, seconds: float = 0, **changed: object) -> pl.DataFrame:
-    """Give a quote stamped `seconds` after `NOON`."""
+    """Return a quote stamped `seconds` after `NOON`."""
     quoted_at = NOON + timedelta(seconds=seconds)
     values = dict.fromkeys(RAW_QUOTES, None) | {
         "symbol": symbol,

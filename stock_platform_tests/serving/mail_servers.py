@@ -88,7 +88,7 @@ def smtp_server(tls: ssl.SSLContext | None = None) -> Generator[Mailbox]:
 
 
 def private_ca(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Give a server context for 127.0.0.1 and the PEM of the CA that vouches for it."""
+    """Return a server context for 127.0.0.1 and the PEM of the CA that vouches for it."""
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)

@@ -12,7 +12,7 @@ import psycopg
 
 @contextmanager
 def running_postgres() -> Generator[str]:
-    """Run a Postgres of its own in a fresh folder and give its URL."""
+    """Run a Postgres of its own in a fresh folder and return its URL."""
     with warnings.catch_warnings():
         # pgserver asks for XDG_RUNTIME_DIR while it is imported and warns when there is none.
         warnings.simplefilter("ignore")
@@ -31,7 +31,7 @@ def running_postgres() -> Generator[str]:
 
 @contextmanager
 def fresh_database(server_url: str, name: str) -> Generator[str]:
-    """Make an empty database on a running server, give its URL, drop it afterwards."""
+    """Make an empty database on a running server, return its URL, drop it afterwards."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
         try:
@@ -42,7 +42,7 @@ def fresh_database(server_url: str, name: str) -> Generator[str]:
 
 @contextmanager
 def running_aws() -> Generator[str]:
-    """Run moto's server (SQS, DynamoDB, Kinesis, SNS) and give its URL."""
+    """Run moto's server (SQS, DynamoDB, Kinesis, SNS) and return its URL."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)

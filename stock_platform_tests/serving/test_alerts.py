@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.serving.alerts.dispatch import (
     FOLDER,
     GIVE_UP_AFTER,
     KEEP,
     LEASE,
     Alert,
+    DeliveryResult,
     Kind,
-    Told,
     resend_failed,
     send_alert,
 )
@@ -56,33 +56,35 @@ class SharedPaper:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DiskStore.open(tmp_path / "lake")
+def store(tmp_path: Path) -> ObjectStore:
+    return FileStore.open(tmp_path / "lake")
 
 
 def at(moment: datetime) -> Callable[[], datetime]:
     return lambda: moment
 
 
-def tell(store: Store, *targets: Paper, alert: Alert = ALERT, now: datetime = NOW) -> Told:
+def tell(
+    store: ObjectStore, *targets: Paper, alert: Alert = ALERT, now: datetime = NOW
+) -> DeliveryResult:
     return send_alert(alert, targets, store, clock=at(now), window=WINDOW)
 
 
-def resend(store: Store, *targets: Paper, now: datetime) -> Told:
+def resend(store: ObjectStore, *targets: Paper, now: datetime) -> DeliveryResult:
     return resend_failed(targets, store, clock=at(now), window=WINDOW)
 
 
-def tell_from_another_process(lake: str, paper: str) -> Told:
+def tell_from_another_process(lake: str, paper: str) -> DeliveryResult:
     return send_alert(
         ALERT,
         [SharedPaper(Path(paper))],
-        DiskStore.open(lake),
+        FileStore.open(lake),
         clock=lambda: datetime.now(UTC),
         window=WINDOW,
     )
 
 
-def test_the_same_trouble_is_told_once_in_a_window(store: Store) -> None:
+def test_the_same_trouble_is_told_once_in_a_window(store: ObjectStore) -> None:
     paper = Paper()
 
     first = tell(store, paper)
@@ -101,7 +103,7 @@ def test_the_same_trouble_is_told_once_in_a_window(store: Store) -> None:
         Alert(Kind.STALE_DATA, "../../../etc/passwd\n\0", "no path", ""),
     ],
 )
-def test_other_trouble_is_told_beside_it(store: Store, other: Alert) -> None:
+def test_other_trouble_is_told_beside_it(store: ObjectStore, other: Alert) -> None:
     paper = Paper()
 
     tell(store, paper)
@@ -111,36 +113,36 @@ def test_other_trouble_is_told_beside_it(store: Store, other: Alert) -> None:
     assert all(entry.path.startswith(f"{FOLDER}/") for entry in store.list(""))
 
 
-def test_a_failing_target_does_not_stop_the_others(store: Store) -> None:
+def test_a_failing_target_does_not_stop_the_others(store: ObjectStore) -> None:
     broken, sane = Paper("broken", [PermanentError("HTTP 404")]), Paper("sane")
 
-    assert tell(store, broken, sane) == Told(sent=("sane",), failed=("broken",))
+    assert tell(store, broken, sane) == DeliveryResult(sent=("sane",), failed=("broken",))
 
 
-def test_a_bug_in_a_target_does_not_stop_the_others(store: Store) -> None:
+def test_a_bug_in_a_target_does_not_stop_the_others(store: ObjectStore) -> None:
     broken, sane = Paper("broken", [ValueError("hunter2")]), Paper("sane")
 
-    assert tell(store, broken, sane) == Told(sent=("sane",), failed=("broken",))
+    assert tell(store, broken, sane) == DeliveryResult(sent=("sane",), failed=("broken",))
     assert all(b"hunter2" not in _bytes(store, entry.path) for entry in store.list(FOLDER))
 
 
-def test_passing_trouble_is_tried_again_at_once(store: Store) -> None:
+def test_passing_trouble_is_tried_again_at_once(store: ObjectStore) -> None:
     paper = Paper(problems=[TransientError("HTTP 503"), TransientError("HTTP 503")])
 
     assert tell(store, paper).sent == ("paper",)
 
 
-def test_a_target_that_failed_is_told_by_the_next_call_and_only_it(store: Store) -> None:
+def test_a_target_that_failed_is_told_by_the_next_call_and_only_it(store: ObjectStore) -> None:
     broken, sane = Paper("broken", [PermanentError("HTTP 404")]), Paper("sane")
     tell(store, broken, sane)
 
     again = tell(store, broken, sane, now=NOW + timedelta(minutes=1))
 
-    assert again == Told(sent=("broken",), known=("sane",))
+    assert again == DeliveryResult(sent=("broken",), known=("sane",))
     assert (len(broken.told), len(sane.told)) == (1, 1)
 
 
-def test_what_failed_is_sent_later_without_being_raised_again(store: Store) -> None:
+def test_what_failed_is_sent_later_without_being_raised_again(store: ObjectStore) -> None:
     paper = Paper(problems=[PermanentError("HTTP 404")])
     tell(store, paper)
 
@@ -148,22 +150,22 @@ def test_what_failed_is_sent_later_without_being_raised_again(store: Store) -> N
     nothing_left = resend(store, paper, now=NOW + timedelta(minutes=2))
 
     assert resent.sent == ("paper failed_run heal",)
-    assert nothing_left == Told()
+    assert nothing_left == DeliveryResult()
     assert paper.told == [ALERT]
 
 
-def test_old_news_is_not_sent_and_forgotten_in_the_end(store: Store) -> None:
+def test_old_news_is_not_sent_and_forgotten_in_the_end(store: ObjectStore) -> None:
     paper = Paper(problems=[PermanentError("HTTP 404")])
     tell(store, paper)
 
     late = resend(store, paper, now=NOW + GIVE_UP_AFTER)
     resend(store, paper, now=NOW + KEEP + timedelta(seconds=1))
 
-    assert late == Told()
+    assert late == DeliveryResult()
     assert store.list(FOLDER) == []
 
 
-def test_an_alert_whose_sender_died_is_told_by_another_after_the_lease(store: Store) -> None:
+def test_an_alert_whose_sender_died_is_told_by_another_after_the_lease(store: ObjectStore) -> None:
     class Died(BaseException):
         pass
 
@@ -182,16 +184,16 @@ def test_an_alert_whose_sender_died_is_told_by_another_after_the_lease(store: St
     assert after.sent == ("paper failed_run heal",)
 
 
-def test_a_record_that_cannot_be_read_does_not_silence_the_alert(store: Store) -> None:
+def test_a_record_that_cannot_be_read_does_not_silence_the_alert(store: ObjectStore) -> None:
     paper = Paper()
     tell(store, paper)
     [entry] = store.list(FOLDER)
-    store.replace(entry.path, b"rubbish", entry.version)
+    store.put_if_match(entry.path, b"rubbish", entry.version)
 
     assert tell(store, paper).sent == ("paper",)
 
 
-def test_threads_that_notice_together_tell_once(store: Store) -> None:
+def test_threads_that_notice_together_tell_once(store: ObjectStore) -> None:
     paper = Paper()
 
     with ThreadPoolExecutor(8) as threads:
@@ -210,7 +212,7 @@ def test_processes_that_notice_together_tell_once(tmp_path: Path) -> None:
     assert paper.read_text() == "heal\n"
 
 
-def _bytes(store: Store, path: str) -> bytes:
+def _bytes(store: ObjectStore, path: str) -> bytes:
     found = store.get(path)
     assert found is not None
     return found[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.channels import open_targets
 from stock_platform.serving.alerts.dispatch import Alert, Kind, Target, send_alert
@@ -154,7 +154,7 @@ def test_one_dead_target_of_three_stops_nobody(
     told = send_alert(
         ALERT,
         open_targets(alerts, aws, dead),
-        DiskStore.open(tmp_path),
+        FileStore.open(tmp_path),
         clock=lambda: NOW,
         window=timedelta(hours=1),
     )

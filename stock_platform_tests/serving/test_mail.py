@@ -8,7 +8,12 @@ import pytest
 from moto.backends import get_backend
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.serving.report.mailer import Doubtful, SesCourier, SmtpCourier, open_courier
+from stock_platform.serving.report.mailer import (
+    DeliveryUnknownError,
+    SesMailer,
+    SmtpMailer,
+    open_mailer,
+)
 from stock_platform.settings import MailSettings
 from stock_platform_tests.serving.faulty import Faults, answer_lost, error
 from stock_platform_tests.serving.mail_servers import PASSWORD, USER, private_ca, smtp_server
@@ -64,7 +69,7 @@ def nothing() -> None:
 
 def test_a_mail_arrives_as_it_was_written() -> None:
     with smtp_server() as server:
-        SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
+        SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
 
     [received] = server.received
     assert received.get_content().replace("\r\n", "\n") == mail().get_content()
@@ -73,7 +78,7 @@ def test_a_mail_arrives_as_it_was_written() -> None:
 def test_a_server_that_insists_on_starttls_and_login_gets_both(tmp_path: Path) -> None:
     context, ca = private_ca(tmp_path)
     with smtp_server(context) as server:
-        SmtpCourier(secured(server.port, ca)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, ca)).deliver(mail(), last_call=nothing)
 
     assert server.tls == [True]
 
@@ -81,7 +86,7 @@ def test_a_server_that_insists_on_starttls_and_login_gets_both(tmp_path: Path) -
 def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
     context, _ = private_ca(tmp_path)
     with smtp_server(context) as server, pytest.raises(PermanentError, match="certificate"):
-        SmtpCourier(secured(server.port, None)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, None)).deliver(mail(), last_call=nothing)
 
     assert server.received == []
 
@@ -89,7 +94,7 @@ def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
 def test_a_wrong_password_is_permanent_and_not_in_the_message(tmp_path: Path) -> None:
     context, ca = private_ca(tmp_path)
     with smtp_server(context) as server, pytest.raises(PermanentError) as caught:
-        SmtpCourier(secured(server.port, ca, "wr0ng")).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, ca, "wr0ng")).deliver(mail(), last_call=nothing)
 
     assert "wr0ng" not in str(caught.value)
 
@@ -98,32 +103,32 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
     settings = plain(25).model_copy(update={"smtp_user": USER})
 
     with pytest.raises(PermanentError, match="STARTTLS"):
-        open_courier(settings)
+        open_mailer(settings)
 
 
 def test_a_server_without_starttls_is_permanent_when_it_is_asked_for() -> None:
     with smtp_server() as server, pytest.raises(PermanentError, match="STARTTLS"):
-        SmtpCourier(secured(server.port, None)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, None)).deliver(mail(), last_call=nothing)
 
 
 def test_a_4xx_answer_is_transient() -> None:
     with smtp_server() as server:
         server.data_answers = ["451 try later"]
         with pytest.raises(TransientError, match="451"):
-            SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
+            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
 
 
 def test_a_5xx_answer_is_permanent() -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no"]
         with pytest.raises(PermanentError, match="554"):
-            SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
+            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
 
 
 def test_one_refused_recipient_does_not_keep_the_mail_from_the_others() -> None:
     with smtp_server() as server:
         server.recipient_answers = {"gone@example.com": "550 no such user"}
-        refused = SmtpCourier(plain(server.port)).deliver(
+        refused = SmtpMailer(plain(server.port)).deliver(
             mail("reader@example.com", "gone@example.com"), last_call=nothing
         )
 
@@ -136,7 +141,7 @@ def test_no_recipient_left_is_a_refusal_before_the_last_call() -> None:
     with smtp_server() as server:
         server.recipient_answers = {"reader@example.com": "550 no such user"}
         with pytest.raises(PermanentError, match="every recipient"):
-            SmtpCourier(plain(server.port)).deliver(mail(), last_call=lambda: called.append(True))
+            SmtpMailer(plain(server.port)).deliver(mail(), last_call=lambda: called.append(True))
 
     assert called == []
 
@@ -144,8 +149,8 @@ def test_no_recipient_left_is_a_refusal_before_the_last_call() -> None:
 def test_a_connection_that_breaks_after_the_message_leaves_doubt() -> None:
     with smtp_server() as server:
         server.hang_up_after_data = True
-        with pytest.raises(Doubtful):
-            SmtpCourier(plain(server.port)).deliver(mail(), last_call=nothing)
+        with pytest.raises(DeliveryUnknownError):
+            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
 
     assert len(server.received) == 1
 
@@ -155,7 +160,7 @@ def test_a_server_that_is_not_there_is_transient() -> None:
         port = taken.getsockname()[1]
 
     with pytest.raises(TransientError, match="not reached"):
-        SmtpCourier(plain(port)).deliver(mail(), last_call=nothing)
+        SmtpMailer(plain(port)).deliver(mail(), last_call=nothing)
 
 
 def test_ses_sends_the_message_as_it_is(aws_server: str) -> None:
@@ -163,7 +168,7 @@ def test_ses_sends_the_message_as_it_is(aws_server: str) -> None:
     backend.verify_email_identity("stocks@example.com")
     before = len(backend.sent_messages)
 
-    SesCourier(ses(aws_server)).deliver(mail(), last_call=nothing)
+    SesMailer(ses(aws_server)).deliver(mail(), last_call=nothing)
 
     sent = backend.sent_messages[before:]
     # moto counts the To header and the destination as two.
@@ -175,14 +180,14 @@ def test_a_throttled_ses_is_transient(faults: Faults) -> None:
     faults.plan("", error("TooManyRequestsException", 429))
 
     with pytest.raises(TransientError):
-        SesCourier(ses(faults.url)).deliver(mail(), last_call=nothing)
+        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
 
 
 def test_a_sender_ses_does_not_know_is_permanent(faults: Faults) -> None:
     faults.plan("", error("MessageRejected"))
 
     with pytest.raises(PermanentError, match="MessageRejected"):
-        SesCourier(ses(faults.url)).deliver(mail(), last_call=nothing)
+        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
 
 
 def test_a_lost_answer_of_ses_leaves_doubt_and_is_not_repeated(faults: Faults) -> None:
@@ -191,12 +196,12 @@ def test_a_lost_answer_of_ses_leaves_doubt_and_is_not_repeated(faults: Faults) -
     before = len(backend.sent_messages)
     faults.plan("", answer_lost)
 
-    with pytest.raises(Doubtful):
-        SesCourier(ses(faults.url)).deliver(mail(), last_call=nothing)
+    with pytest.raises(DeliveryUnknownError):
+        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
 
     assert len(backend.sent_messages) - before == len(faults.seen) == 1
 
 
 def test_mail_without_a_transport_says_which_setting_is_missing() -> None:
     with pytest.raises(PermanentError, match="STOCKS_MAIL_TRANSPORT"):
-        open_courier(MailSettings())
+        open_mailer(MailSettings())

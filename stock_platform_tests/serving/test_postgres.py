@@ -13,7 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.serving.postgres.rows import STOCK_DATA, Upserted, stock_data_rows
 from stock_platform.serving.postgres.store import open_stock_data, upsert_stock_data
@@ -101,7 +101,7 @@ def test_every_digit_of_the_sources_text_comes_back(
         for name in ("AIG_2008_2011_raw_wiki.csv", "AAPL_2000_2013_raw_bokeh.csv")
     ).sort("symbol", "date")
     bars = source.select(
-        "symbol", pl.col("date").str.to_date().alias("session"), pl.col(names).cast(MONEY)
+        "symbol", pl.col("date").str.to_date().alias("session"), pl.col(names).cast(PRICE)
     )
 
     with open_stock_data(stock_data_settings) as store:
@@ -125,7 +125,7 @@ def test_postgres_computes_the_same_figures(postgres_url: str) -> None:
     bars = source.select(
         "symbol",
         pl.col("date").str.to_date().alias("session"),
-        pl.col("open", "high", "low", "close", "volume").cast(MONEY),
+        pl.col("open", "high", "low", "close", "volume").cast(PRICE),
     )
     upsert_stock_data(PostgresSettings(postgres_url=postgres_url), stock_data_rows(bars))
     by_sql = (

@@ -12,7 +12,7 @@ import pytest
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import SPLITS
 from stock_platform.domain.revision import Revision
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.write import publish_daily_bars, publish_table
 from stock_platform.serving.postgres.refresh import refresh_stock_data
 from stock_platform.serving.postgres.rows import Upserted
@@ -39,8 +39,8 @@ def real_bars() -> pl.DataFrame:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> DiskStore:
-    return DiskStore.open(tmp_path / "lake")
+def lake(tmp_path: Path) -> FileStore:
+    return FileStore.open(tmp_path / "lake")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def other(tmp_path: Path) -> Generator[StockData]:
 
 
 def test_any_ranges_in_any_order_give_what_one_load_gives(
-    lake: DiskStore, stock_data: StockData, other: StockData
+    lake: FileStore, stock_data: StockData, other: StockData
 ) -> None:
     publish_daily_bars(lake, real_bars())
     ends = [FIRST, date(2008, 3, 7), date(2009, 1, 2), date(2009, 12, 31), LAST]
@@ -70,7 +70,7 @@ def test_any_ranges_in_any_order_give_what_one_load_gives(
 
 
 def test_a_healed_session_corrects_the_four_after_it(
-    lake: DiskStore, stock_data: StockData, other: StockData
+    lake: FileStore, stock_data: StockData, other: StockData
 ) -> None:
     bars = real_bars()
     hole = bars["session"][100]
@@ -85,7 +85,7 @@ def test_a_healed_session_corrects_the_four_after_it(
     assert stock_data.read().equals(other.read())
 
 
-def test_a_repeat_writes_nothing(lake: DiskStore, stock_data: StockData) -> None:
+def test_a_repeat_writes_nothing(lake: FileStore, stock_data: StockData) -> None:
     publish_daily_bars(lake, real_bars())
     session = date(2008, 3, 7)
 
@@ -94,7 +94,7 @@ def test_a_repeat_writes_nothing(lake: DiskStore, stock_data: StockData) -> None
     assert refresh_stock_data(lake, stock_data, session, session) == Upserted(0, 0, 5)
 
 
-def test_the_lakes_splits_are_counted_in(lake: DiskStore, stock_data: StockData) -> None:
+def test_the_lakes_splits_are_counted_in(lake: FileStore, stock_data: StockData) -> None:
     # AIG's reverse split, 20 old shares for one new, took effect on 2009-07-01.
     day = date(2009, 7, 1)
     split = pl.DataFrame([("AIG", day, 20.0, 1.0, "massive", OBSERVED)], SPLITS, orient="row")
@@ -110,7 +110,7 @@ def test_the_lakes_splits_are_counted_in(lake: DiskStore, stock_data: StockData)
     assert abs(adjusted) < Decimal(30)
 
 
-def test_an_empty_lake_is_no_work(lake: DiskStore, stock_data: StockData) -> None:
+def test_an_empty_lake_is_no_work(lake: FileStore, stock_data: StockData) -> None:
     today = OBSERVED.date()
 
     assert refresh_stock_data(lake, stock_data, today - timedelta(days=7), today) == Upserted(

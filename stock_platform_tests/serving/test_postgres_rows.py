@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.domain.reference import SPLITS
 from stock_platform.errors import InvalidDataError
 from stock_platform.serving.postgres.rows import stock_data_rows, to_stock_data
@@ -28,7 +28,7 @@ def bars_of(closes: list[Decimal | str], symbol: str = "GOOG") -> pl.DataFrame:
             **dict.fromkeys(("open", "high", "low", "close"), text),
             "volume": ["1"] * len(text),
         }
-    ).with_columns(pl.col("open", "high", "low", "close", "volume").cast(MONEY))
+    ).with_columns(pl.col("open", "high", "low", "close", "volume").cast(PRICE))
 
 
 def six_places(value: Decimal) -> Decimal:
@@ -41,7 +41,7 @@ def test_volatility_is_the_exact_range_in_percent_of_the_close(
 ) -> None:
     low, high = sorted((low, high))
     bars = bars_of([close]).with_columns(
-        pl.Series("high", [high], dtype=MONEY), pl.Series("low", [low], dtype=MONEY)
+        pl.Series("high", [high], dtype=PRICE), pl.Series("low", [low], dtype=PRICE)
     )
 
     [volatility] = stock_data_rows(bars)["volatility"]
@@ -107,7 +107,7 @@ def test_real_prices_keep_every_digit_of_the_source() -> None:
     bars = source.select(
         "symbol",
         pl.col("date").str.to_date().alias("session"),
-        pl.col("open", "high", "low", "close", "volume").cast(MONEY),
+        pl.col("open", "high", "low", "close", "volume").cast(PRICE),
     )
 
     rows = stock_data_rows(bars)

@@ -22,7 +22,7 @@ from stock_platform_tests.serving.faulty import Faults, Forward, Reply, answer_l
 
 def all_symbols(queue: QuoteQueue) -> list[str]:
     found: list[str] = []
-    while messages := queue.take(wait_s=0):
+    while messages := queue.receive(wait_s=0):
         found.extend(message.symbol() for message in messages)
     return sorted(found)
 

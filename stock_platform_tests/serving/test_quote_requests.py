@@ -18,7 +18,7 @@ from stock_platform.errors import (
     PlatformError,
     TransientError,
 )
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.sources import QuoteResponse
 from stock_platform.serving.quote_requests import Processed, process_requests
 from stock_platform.serving.sqs import QuoteQueue
 from stock_platform_tests.serving.answering import Vendor, answer_requests
@@ -29,11 +29,11 @@ from stock_platform_tests.serving.made_quotes import NOON
 class ScriptedVendor:
     """Answers with what the test made of the request."""
 
-    say: Callable[[Sequence[str], datetime], QuoteAnswer]
+    say: Callable[[Sequence[str], datetime], QuoteResponse]
     asked: list[tuple[str, ...]] = field(default_factory=list)
     name: str = "finnhub"
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         self.asked.append(tuple(symbols))
         return self.say(symbols, minute)
 
@@ -50,14 +50,14 @@ def ask(queue: QuoteQueue, vendor: ScriptedVendor | Vendor, **kept: list) -> Pro
 
 
 def raising(problem: PlatformError) -> ScriptedVendor:
-    def say(_symbols: Sequence[str], _minute: datetime) -> QuoteAnswer:
+    def say(_symbols: Sequence[str], _minute: datetime) -> QuoteResponse:
         raise problem
 
     return ScriptedVendor(say)
 
 
 def failing(**answer: object) -> ScriptedVendor:
-    return ScriptedVendor(lambda _s, minute: QuoteAnswer("finnhub", minute, NOON, **answer))
+    return ScriptedVendor(lambda _s, minute: QuoteResponse("finnhub", minute, NOON, **answer))
 
 
 def waiting(queue: QuoteQueue) -> tuple[int, int]:
@@ -69,7 +69,7 @@ def waiting(queue: QuoteQueue) -> tuple[int, int]:
 
 
 def buried(queue: QuoteQueue) -> dict[str, str]:
-    """Give the reason of each dead letter by its body."""
+    """Return the reason of each dead letter by its body."""
     answer = queue.client.receive_message(
         QueueUrl=queue.dead_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
     )
@@ -95,7 +95,7 @@ def test_requests_are_answered_in_tens_and_deleted(queue: QuoteQueue) -> None:
 def test_a_quote_is_stamped_with_the_minute_its_request_was_sent_in(queue: QuoteQueue) -> None:
     published: list[pl.DataFrame] = []
     queue.enqueue(["GOOG"])
-    [message] = queue.take()
+    [message] = queue.receive()
     queue.give_back([message])
 
     ask(queue, Vendor(), published=published)
@@ -229,9 +229,9 @@ def test_a_quote_that_can_not_be_right_is_quarantined_and_asked_again(queue: Quo
 
 
 def test_half_an_answer_settles_half_the_requests(queue: QuoteQueue) -> None:
-    def say(symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def say(symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         good = Vendor().quotes([s for s in symbols if s < "M"], minute)
-        return QuoteAnswer("finnhub", minute, NOON, quotes=good.quotes, failed=("MSFT", "NVDA"))
+        return QuoteResponse("finnhub", minute, NOON, quotes=good.quotes, failed=("MSFT", "NVDA"))
 
     queue.enqueue(["AAPL", "GOOG", "MSFT", "NVDA"])
 
@@ -245,8 +245,8 @@ def test_a_slow_vendor_does_not_hand_requests_to_others(queue: QuoteQueue) -> No
     quick = QuoteQueue(queue.client, queue.url, queue.dead_url, visibility_s=1)
     taken_by_others: list[object] = []
 
-    def say(symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
-        taken_by_others.extend(queue.take(wait_s=3))
+    def say(symbols: Sequence[str], minute: datetime) -> QuoteResponse:
+        taken_by_others.extend(queue.receive(wait_s=3))
         return Vendor().quotes(symbols, minute)
 
     queue.enqueue(["GOOG"])

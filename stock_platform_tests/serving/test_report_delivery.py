@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.object_store import Store, open_store
-from stock_platform.serving.report.delivery import Delivery, compose, deliver_report, forget
-from stock_platform.serving.report.mailer import Courier, Doubtful, SmtpCourier
+from stock_platform.lake.object_store import ObjectStore, open_store
+from stock_platform.serving.report.delivery import Delivery, compose, deliver_report, reset_delivery
+from stock_platform.serving.report.mailer import DeliveryUnknownError, Mailer, SmtpMailer
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.serving.mail_servers import smtp_server
 from stock_platform_tests.serving.test_mail import SENDER, plain
@@ -21,11 +21,11 @@ REPORT = example_report(charts_max=2)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ObjectStore:
     return open_store(LakeSettings(lake=str(tmp_path / "lake")))
 
 
-def send(store: Store, courier: Courier, attempts: int = 3) -> Delivery:
+def send(store: ObjectStore, courier: Mailer, attempts: int = 3) -> Delivery:
     return deliver_report(
         REPORT,
         courier,
@@ -55,88 +55,88 @@ class Dying:
         raise Killed
 
 
-def test_a_week_is_mailed_once_however_often_it_is_asked_for(store: Store) -> None:
+def test_a_week_is_mailed_once_however_often_it_is_asked_for(store: ObjectStore) -> None:
     with smtp_server() as server:
-        first = send(store, SmtpCourier(plain(server.port)))
-        second = send(store, SmtpCourier(plain(server.port)))
+        first = send(store, SmtpMailer(plain(server.port)))
+        second = send(store, SmtpMailer(plain(server.port)))
 
     assert (first.sent_now, second.sent_now) == (True, False)
     assert len(server.received) == 1
 
 
-def test_a_server_busy_twice_gets_the_mail_on_the_third_try(store: Store) -> None:
+def test_a_server_busy_twice_gets_the_mail_on_the_third_try(store: ObjectStore) -> None:
     with smtp_server() as server:
         server.data_answers = ["451 later", "421 later"]
-        delivery = send(store, SmtpCourier(plain(server.port)))
+        delivery = send(store, SmtpMailer(plain(server.port)))
 
     assert delivery.record.attempt == 3
     assert len(server.received) == 1
 
 
-def test_a_refused_mail_is_not_tried_again_by_itself(store: Store) -> None:
+def test_a_refused_mail_is_not_tried_again_by_itself(store: ObjectStore) -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no", "554 no"]
         with pytest.raises(PermanentError):
-            send(store, SmtpCourier(plain(server.port)))
+            send(store, SmtpMailer(plain(server.port)))
 
     assert server.data_answers == ["554 no"]
 
 
-def test_a_refused_mail_can_be_sent_by_a_later_run(store: Store) -> None:
+def test_a_refused_mail_can_be_sent_by_a_later_run(store: ObjectStore) -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no"]
         with pytest.raises(PermanentError):
-            send(store, SmtpCourier(plain(server.port)))
-        delivery = send(store, SmtpCourier(plain(server.port)))
+            send(store, SmtpMailer(plain(server.port)))
+        delivery = send(store, SmtpMailer(plain(server.port)))
 
     assert delivery.sent_now
     assert len(server.received) == 1
 
 
-def test_a_server_that_stays_busy_fails_after_the_allowed_tries(store: Store) -> None:
+def test_a_server_that_stays_busy_fails_after_the_allowed_tries(store: ObjectStore) -> None:
     with smtp_server() as server:
         server.data_answers = ["451 later"] * 5
         with pytest.raises(TransientError):
-            send(store, SmtpCourier(plain(server.port)), attempts=3)
+            send(store, SmtpMailer(plain(server.port)), attempts=3)
 
     assert len(server.data_answers) == 2
 
 
-def test_a_lost_answer_does_not_lead_to_a_second_mail(store: Store) -> None:
+def test_a_lost_answer_does_not_lead_to_a_second_mail(store: ObjectStore) -> None:
     with smtp_server() as server:
         server.hang_up_after_data = True
-        with pytest.raises(Doubtful):
-            send(store, SmtpCourier(plain(server.port)))
+        with pytest.raises(DeliveryUnknownError):
+            send(store, SmtpMailer(plain(server.port)))
         server.hang_up_after_data = False
-        with pytest.raises(Doubtful, match="may have arrived"):
-            send(store, SmtpCourier(plain(server.port)))
+        with pytest.raises(DeliveryUnknownError, match="may have arrived"):
+            send(store, SmtpMailer(plain(server.port)))
 
     assert len(server.received) == 1
 
 
-def test_a_crash_before_the_hand_over_loses_nothing(store: Store) -> None:
+def test_a_crash_before_the_hand_over_loses_nothing(store: ObjectStore) -> None:
     with pytest.raises(Killed):
         send(store, Dying(before=True))
 
     with smtp_server() as server:
-        assert send(store, SmtpCourier(plain(server.port))).sent_now
+        assert send(store, SmtpMailer(plain(server.port))).sent_now
 
 
-def test_a_crash_during_the_hand_over_is_doubted_until_a_person_decides(store: Store) -> None:
+def test_a_crash_during_the_hand_over_is_doubted_until_a_person_decides(store: ObjectStore) -> None:
     with pytest.raises(Killed):
         send(store, Dying(before=False))
 
     with smtp_server() as server:
-        with pytest.raises(Doubtful):
-            send(store, SmtpCourier(plain(server.port)))
-        forget(store, WEEK)
-        send(store, SmtpCourier(plain(server.port)))
+        with pytest.raises(DeliveryUnknownError):
+            send(store, SmtpMailer(plain(server.port)))
+        reset_delivery(store, WEEK)
+        send(store, SmtpMailer(plain(server.port)))
     assert len(server.received) == 1
 
 
-def test_of_two_senders_at_once_one_sends(store: Store) -> None:
+def test_of_two_senders_at_once_one_sends(store: ObjectStore) -> None:
     with smtp_server() as server:
-        smtp = SmtpCourier(plain(server.port))
+        smtp = SmtpMailer(plain(server.port))
 
         class Overtaken:
             """Finds everything ready, and is overtaken before its last call."""
@@ -145,15 +145,15 @@ def test_of_two_senders_at_once_one_sends(store: Store) -> None:
                 send(store, smtp)
                 return smtp.deliver(message, last_call=last_call)
 
-        with pytest.raises(Doubtful, match="another sender"):
+        with pytest.raises(DeliveryUnknownError, match="another sender"):
             send(store, Overtaken())
 
     assert len(server.received) == 1
 
 
-def test_the_mail_has_text_html_inline_charts_and_attachments(store: Store) -> None:
+def test_the_mail_has_text_html_inline_charts_and_attachments(store: ObjectStore) -> None:
     with smtp_server() as server:
-        send(store, SmtpCourier(plain(server.port)))
+        send(store, SmtpMailer(plain(server.port)))
 
     [mail] = server.received
     html = mail.get_body(("html",))

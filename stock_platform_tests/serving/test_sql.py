@@ -8,18 +8,19 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.bars import MINUTE_BARS, REJECTED
-from stock_platform.domain.coverage import Ledger
-from stock_platform.lake import coverage, read, stream_parts, tables, write
+from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake import read, stream_parts, tables, write
 from stock_platform.lake.compact import compact
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, GRID, at, bars_of
 from stock_platform_tests.lake.workers import bars
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    return DiskStore.open(tmp_path / "lake's folder")
+def store(tmp_path: Path) -> FileStore:
+    return FileStore.open(tmp_path / "lake's folder")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def store(tmp_path: Path) -> DiskStore:
         "dividend_factors",
     ],
 )
-def test_a_table_that_is_not_there_is_an_empty_view(store: DiskStore, view: str) -> None:
+def test_a_table_that_is_not_there_is_an_empty_view(store: FileStore, view: str) -> None:
     answer = query(store, f"SELECT * FROM {view}")
 
     known = tables.TABLES.get(view)
@@ -40,7 +41,7 @@ def test_a_table_that_is_not_there_is_an_empty_view(store: DiskStore, view: str)
     assert not known or set(known.schema) <= set(answer.columns)
 
 
-def test_an_empty_view_and_a_full_one_have_the_same_columns(store: DiskStore) -> None:
+def test_an_empty_view_and_a_full_one_have_the_same_columns(store: FileStore) -> None:
     empty = query(store, "SELECT * FROM minute_bars").schema
 
     write.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
@@ -48,7 +49,7 @@ def test_an_empty_view_and_a_full_one_have_the_same_columns(store: DiskStore) ->
     assert query(store, "SELECT * FROM minute_bars").schema == empty
 
 
-def test_bars_are_exact_and_know_their_session(store: DiskStore) -> None:
+def test_bars_are_exact_and_know_their_session(store: FileStore) -> None:
     rows = bars_of([("A", 0), ("NULL", 0)])
     write.publish_minute_bars(store, DAY, rows)
 
@@ -59,7 +60,7 @@ def test_bars_are_exact_and_know_their_session(store: DiskStore) -> None:
     assert answer["minute"].dtype == pl.Datetime("us", "UTC")
 
 
-def test_live_parts_and_their_base_are_one_table(store: DiskStore) -> None:
+def test_live_parts_and_their_base_are_one_table(store: FileStore) -> None:
     write.publish_minute_bars(store, DAY, bars(3, range(2), "rest", at=timedelta(hours=1)))
     write.publish_minute_bars(
         store, date(2026, 11, 18), _moved(bars_of([("A", 0)]), date(2026, 11, 18))
@@ -77,7 +78,7 @@ def test_live_parts_and_their_base_are_one_table(store: DiskStore) -> None:
     assert query(store, sql).equals(answer)
 
 
-def test_of_equal_claims_sql_keeps_the_row_that_merging_keeps(store: DiskStore) -> None:
+def test_of_equal_claims_sql_keeps_the_row_that_merging_keeps(store: FileStore) -> None:
     one = bars(1, range(1), "live", at=timedelta())
     other = one.with_columns(volume=pl.lit(7).cast(MINUTE_BARS["volume"]), vwap=pl.lit(None))
     stream_parts.write_live_minute(store, DAY, "0930", "w", one)
@@ -88,13 +89,13 @@ def test_of_equal_claims_sql_keeps_the_row_that_merging_keeps(store: DiskStore) 
     assert answer.cast(MINUTE_BARS).equals(read.minute_bars(store, DAY))
 
 
-def test_coverage_counts_its_bits(store: DiskStore) -> None:
-    def change(_: Ledger | None) -> Ledger:
-        ledger = Ledger.blank(GRID, ["A", "B"])
-        ledger.set_observed(bars_of([("A", 0), ("A", 10), ("B", 5)]))
-        return ledger
+def test_coverage_counts_its_bits(store: FileStore) -> None:
+    def change(_: SessionCoverage | None) -> SessionCoverage:
+        coverage = SessionCoverage.blank(GRID, ["A", "B"])
+        coverage.set_observed(bars_of([("A", 0), ("A", 10), ("B", 5)]))
+        return coverage
 
-    coverage.update(store, GRID, change)
+    coverage_table.update(store, GRID, change)
 
     answer = query(
         store,
@@ -105,7 +106,7 @@ def test_coverage_counts_its_bits(store: DiskStore) -> None:
     assert answer.rows() == [("A", 2, 2, 1, 388), ("B", 1, 1, 0, 389)]
 
 
-def test_a_rejected_row_and_an_answer_are_seen_once(store: DiskStore) -> None:
+def test_a_rejected_row_and_an_answer_are_seen_once(store: FileStore) -> None:
     row = ("minute_bars", "massive", "A", None, "why", "{}", at("15:00"))
     one = pl.DataFrame([row], schema=REJECTED, orient="row")
     write.quarantine(store, one)
@@ -116,7 +117,7 @@ def test_a_rejected_row_and_an_answer_are_seen_once(store: DiskStore) -> None:
     assert answer.rows() == [("A", "why", at("15:00"))]
 
 
-def test_a_table_of_an_extension_is_a_view_too(store: DiskStore) -> None:
+def test_a_table_of_an_extension_is_a_view_too(store: FileStore) -> None:
     figures = pl.DataFrame({"symbol": ["A"], "rsi": [51.5]})
     write.publish_table(store, "indicators_minute", DAY, figures, key=["symbol"])
     grown = figures.with_columns(sma=pl.lit(2.5))
@@ -129,7 +130,7 @@ def test_a_table_of_an_extension_is_a_view_too(store: DiskStore) -> None:
     assert answer.rows() == [("A", 51.5, None, DAY), ("A", 51.5, 2.5, date(2026, 11, 20))]
 
 
-def test_a_yearly_table_keeps_its_own_session_column(store: DiskStore) -> None:
+def test_a_yearly_table_keeps_its_own_session_column(store: FileStore) -> None:
     daily = bars_of([("A", 0)]).with_columns(session=pl.lit(DAY)).drop("minute")
     write.publish_daily_bars(
         store, daily.select("symbol", "session", pl.exclude("symbol", "session"))
@@ -143,16 +144,16 @@ def test_a_yearly_table_keeps_its_own_session_column(store: DiskStore) -> None:
     assert query(store, joined).rows() == [(Decimal("11.000000"), 50.0)]
 
 
-def test_only_the_asked_sessions_object_is_opened(store: DiskStore) -> None:
+def test_only_the_asked_sessions_object_is_opened(store: FileStore) -> None:
     write.publish_minute_bars(store, DAY, bars_of([("A", 0)]))
-    store.create("minute_bars/session=2026-11-20/data.parquet", b"no parquet at all")
+    store.put_if_absent("minute_bars/session=2026-11-20/data.parquet", b"no parquet at all")
 
     answer = query(store, "SELECT count(*) AS n FROM minute_bars WHERE session = '2026-11-19'")
 
     assert answer["n"].item() == 1
 
 
-def test_a_connection_shows_the_views_to_people(store: DiskStore) -> None:
+def test_a_connection_shows_the_views_to_people(store: FileStore) -> None:
     with connect(store) as connection:
         names = {name for (name,) in connection.sql("SHOW TABLES").fetchall()}
 

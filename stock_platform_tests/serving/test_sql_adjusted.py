@@ -13,7 +13,7 @@ import pytest
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.shared_data import SHARED
@@ -22,15 +22,15 @@ SEEN = at("12:00")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    return DiskStore.open(tmp_path / "lake")
+def store(tmp_path: Path) -> FileStore:
+    return FileStore.open(tmp_path / "lake")
 
 
 def published(name: str) -> pl.DataFrame:
     return pl.read_csv(SHARED / "daily" / name, try_parse_dates=True, infer_schema_length=None)
 
 
-def keep_daily(store: DiskStore, rows: pl.DataFrame) -> None:
+def keep_daily(store: FileStore, rows: pl.DataFrame) -> None:
     bars = rows.select(
         "symbol",
         pl.col("date").alias("session"),
@@ -48,19 +48,19 @@ def keep_daily(store: DiskStore, rows: pl.DataFrame) -> None:
     write.publish_daily_bars(store, bars.cast(DAILY_BARS))
 
 
-def keep_splits(store: DiskStore, *splits: tuple[str, date, float, float]) -> None:
+def keep_splits(store: FileStore, *splits: tuple[str, date, float, float]) -> None:
     rows = [(*split, "wiki", SEEN) for split in splits]
     frame = pl.DataFrame(rows, schema=SPLITS, orient="row")
     write.publish_table(store, "splits", None, frame, key=SPLITS_KEY)
 
 
-def keep_dividends(store: DiskStore, *paid: tuple[str, date, float], currency: str = "USD") -> None:
+def keep_dividends(store: FileStore, *paid: tuple[str, date, float], currency: str = "USD") -> None:
     rows = [(name, on, None, amount, currency, 4, "CD", "wiki", SEEN) for name, on, amount in paid]
     frame = pl.DataFrame(rows, schema=DIVIDENDS, orient="row", strict=False)
     write.publish_table(store, "dividends", None, frame, key=DIVIDENDS_KEY)
 
 
-def test_a_split_rescales_the_prices_before_it_as_yahoo_does(store: DiskStore) -> None:
+def test_a_split_rescales_the_prices_before_it_as_yahoo_does(store: FileStore) -> None:
     raw = published("AAPL_BRKA_MSFT_ZEN_2014_raw_wiki.csv").filter(symbol="AAPL")
     yahoo = published("AAPL_2004_2018_splitadj_yahoo.csv").select("date", adjusted="close")
     keep_daily(store, raw)
@@ -74,7 +74,7 @@ def test_a_split_rescales_the_prices_before_it_as_yahoo_does(store: DiskStore) -
     assert ours["split_factor"].unique().sort().to_list() == pytest.approx([1 / 7, 1])
 
 
-def test_dividends_lower_the_prices_before_them_as_yahoo_does(store: DiskStore) -> None:
+def test_dividends_lower_the_prices_before_them_as_yahoo_does(store: FileStore) -> None:
     raw = published("AAPL_GOOGL_YHOO_2015_2017_raw_wiki.csv").filter(symbol="AAPL")
     paid = raw.filter(pl.col("dividend") > 0).select("symbol", "date", "dividend").rows()
     yahoo = published("AAPL_2004_2018_splitadj_yahoo.csv").select(
@@ -94,7 +94,7 @@ def test_dividends_lower_the_prices_before_them_as_yahoo_does(store: DiskStore) 
     assert (both["ours"] - both["theirs"] / last).abs().max() < 0.0002
 
 
-def test_a_reverse_split_raises_prices_and_lowers_volumes(store: DiskStore) -> None:
+def test_a_reverse_split_raises_prices_and_lowers_volumes(store: FileStore) -> None:
     raw = published("AIG_2008_2011_raw_wiki.csv").filter(pl.col("date").dt.year() == 2009)
     keep_daily(store, raw)
     keep_splits(store, ("AIG", date(2009, 7, 1), 20, 1))
@@ -112,7 +112,7 @@ def test_a_reverse_split_raises_prices_and_lowers_volumes(store: DiskStore) -> N
     assert after["price"].to_list() == [1] * after.height
 
 
-def test_a_split_takes_effect_with_the_extended_hours_of_its_day(store: DiskStore) -> None:
+def test_a_split_takes_effect_with_the_extended_hours_of_its_day(store: FileStore) -> None:
     day_before = DAY - timedelta(days=1)
     keep_splits(store, ("A", DAY, 1, 2), ("A", DAY + timedelta(days=7), 1, 5), ("B", DAY, 3, 1))
     for day in (day_before, DAY):
@@ -133,7 +133,7 @@ def test_a_split_takes_effect_with_the_extended_hours_of_its_day(store: DiskStor
     ]
 
 
-def test_a_dividend_on_the_day_of_a_split_is_measured_in_new_shares(store: DiskStore) -> None:
+def test_a_dividend_on_the_day_of_a_split_is_measured_in_new_shares(store: FileStore) -> None:
     days = (date(2026, 11, 18), date(2026, 11, 19))
     rows = pl.DataFrame(
         {"symbol": "A", "date": days, "open": 0.5, "high": 200, "low": 0.1, "close": (100.0, 50.0)}
@@ -151,7 +151,7 @@ def test_a_dividend_on_the_day_of_a_split_is_measured_in_new_shares(store: DiskS
     assert ours["dividend_factor"].to_list() == pytest.approx([0.98, 1.0])
 
 
-def test_dividends_in_other_currencies_or_without_a_price_change_nothing(store: DiskStore) -> None:
+def test_dividends_in_other_currencies_or_without_a_price_change_nothing(store: FileStore) -> None:
     rows = pl.DataFrame(
         {"symbol": ["A"], "date": [DAY], "open": 1, "high": 1, "low": 1, "close": 1, "volume": 1}
     )

@@ -6,14 +6,14 @@ import pytest
 
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import DiskStore
+from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, bars_of
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    opened = DiskStore.open(tmp_path / "lake")
+def store(tmp_path: Path) -> FileStore:
+    opened = FileStore.open(tmp_path / "lake")
     write.publish_minute_bars(opened, DAY, bars_of([("A", 0)]))
     return opened
 
@@ -50,7 +50,7 @@ def files(folder: Path) -> dict[str, bytes]:
         "   -- nothing",
     ],
 )
-def test_what_does_more_than_read_is_refused(store: DiskStore, sql: str) -> None:
+def test_what_does_more_than_read_is_refused(store: FileStore, sql: str) -> None:
     before = files(store.folder)
 
     with pytest.raises(PermanentError, match=r"only one statement that reads|SQL is wrong"):
@@ -71,7 +71,7 @@ def test_what_does_more_than_read_is_refused(store: DiskStore, sql: str) -> None
         "SELECT * FROM duckdb_secrets()",
     ],
 )
-def test_nothing_outside_the_lake_is_read(store: DiskStore, tmp_path: Path, sql: str) -> None:
+def test_nothing_outside_the_lake_is_read(store: FileStore, tmp_path: Path, sql: str) -> None:
     (tmp_path / "secret").write_text("hidden")
 
     with pytest.raises(PermanentError) as refusal:
@@ -94,28 +94,28 @@ def test_nothing_outside_the_lake_is_read(store: DiskStore, tmp_path: Path, sql:
         "PIVOT minute_bars ON symbol IN ('A') USING count(*)",
     ],
 )
-def test_every_way_to_read_is_answered(store: DiskStore, sql: str) -> None:
+def test_every_way_to_read_is_answered(store: FileStore, sql: str) -> None:
     assert query(store, sql).height >= 1
 
 
-def test_a_wrong_question_says_what_is_wrong(store: DiskStore) -> None:
+def test_a_wrong_question_says_what_is_wrong(store: FileStore) -> None:
     with pytest.raises(PermanentError, match='column "clse" not found'):
         query(store, "SELECT clse FROM minute_bars")
 
 
-def test_a_question_that_takes_too_long_is_stopped(store: DiskStore) -> None:
+def test_a_question_that_takes_too_long_is_stopped(store: FileStore) -> None:
     endless = "SELECT sum(hash(a.range + b.range)) FROM range(10000000) a, range(10000000) b"
 
     with pytest.raises(PermanentError, match=r"took longer than 0\.3 s"):
         query(store, endless, timeout_s=0.3)
 
 
-def test_a_question_that_needs_too_much_memory_is_stopped(store: DiskStore) -> None:
+def test_a_question_that_needs_too_much_memory_is_stopped(store: FileStore) -> None:
     with pytest.raises(PermanentError, match="needs more than 100MB of memory"):
         query(store, "SELECT list(range) FROM range(100000000)", memory="100MB")
 
 
-def test_the_settings_of_a_connection_are_locked(store: DiskStore) -> None:
+def test_the_settings_of_a_connection_are_locked(store: FileStore) -> None:
     import duckdb
 
     with connect(store) as connection, pytest.raises(duckdb.InvalidInputException, match="locked"):

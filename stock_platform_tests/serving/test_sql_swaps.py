@@ -12,9 +12,9 @@ import pytest
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
-from stock_platform.lake.object_store import Conflict, Store, open_store
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError, open_store
 from stock_platform.lake.sql.query import query
-from stock_platform.lake.sql.snapshot_fs import PinnedFiles
+from stock_platform.lake.sql.snapshot_fs import SnapshotFileSystem
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY
 from stock_platform_tests.lake.servers import running_s3
@@ -53,11 +53,11 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> LakeSettings:
 
 
 @pytest.fixture
-def store(settings: LakeSettings) -> Store:
+def store(settings: LakeSettings) -> ObjectStore:
     return open_store(settings)
 
 
-def test_a_lake_is_asked_wherever_it_is(store: Store) -> None:
+def test_a_lake_is_asked_wherever_it_is(store: ObjectStore) -> None:
     rows = bars(SYMBOLS, range(390), "final", at=timedelta())
     write.publish_minute_bars(store, DAY, rows)
 
@@ -70,7 +70,7 @@ def test_a_lake_is_asked_wherever_it_is(store: Store) -> None:
 
 
 def test_a_query_never_mixes_two_versions_of_an_object(
-    store: Store, settings: LakeSettings
+    store: ObjectStore, settings: LakeSettings
 ) -> None:
     ready = SPAWN.Event()
     publisher = start(publish_in_turn, settings, SYMBOLS, PAUSE_S, ready)
@@ -85,7 +85,7 @@ def test_a_query_never_mixes_two_versions_of_an_object(
     assert answers["least"].n_unique() > 1
 
 
-def test_a_lake_in_s3_can_not_be_written_by_sql(store: Store) -> None:
+def test_a_lake_in_s3_can_not_be_written_by_sql(store: ObjectStore) -> None:
     write.publish_minute_bars(store, DAY, bars(1, range(1), "final", at=timedelta()))
     listed = store.list("")
 
@@ -95,9 +95,9 @@ def test_a_lake_in_s3_can_not_be_written_by_sql(store: Store) -> None:
     assert store.list("") == listed
 
 
-def test_pinned_files_are_read_only_and_of_one_version(store: Store) -> None:
-    version = store.replace("t/data.parquet", b"0123456789", None)
-    files = PinnedFiles(store, {entry.path: entry for entry in store.list("")})
+def test_pinned_files_are_read_only_and_of_one_version(store: ObjectStore) -> None:
+    version = store.put_if_match("t/data.parquet", b"0123456789", None)
+    files = SnapshotFileSystem(store, {entry.path: entry for entry in store.list("")})
 
     with files.open("lake://objects/t/data.parquet", "rb") as reader:
         reader.seek(3)
@@ -106,6 +106,6 @@ def test_pinned_files_are_read_only_and_of_one_version(store: Store) -> None:
         files.open("lake://objects/t/data.parquet", "wb")
     assert files.glob("lake://objects/*/data.parquet") == ["objects/t/data.parquet"]
 
-    store.replace("t/data.parquet", b"9876543210", version)
-    with pytest.raises(Conflict):
+    store.put_if_match("t/data.parquet", b"9876543210", version)
+    with pytest.raises(VersionConflictError):
         files.fetch("objects/t/data.parquet", 0, 4)

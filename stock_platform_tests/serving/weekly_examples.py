@@ -24,7 +24,7 @@ def split(symbol: str, on: date, *, old: float, new: float) -> pl.DataFrame:
 
 
 def daily_bars(symbol: str, opens: dict[date, float], *, gain: float = 0.01) -> pl.DataFrame:
-    """Give bars that close `gain` above their open, with half a percent to spare each way."""
+    """Return bars that close `gain` above their open, with half a percent to spare each way."""
     rows = [
         {
             "symbol": symbol,

@@ -12,10 +12,10 @@ from stock_platform.simulator.scenario import Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulator.md"
 PARTS = [
-    scenario.SyntheticScript,
-    scenario.SplitScript,
-    scenario.ReplayScript,
-    scenario.MarketScript,
+    scenario.SyntheticScenario,
+    scenario.SplitEvent,
+    scenario.ReplayScenario,
+    scenario.MarketScenario,
     scenario.Keys,
     scenario.Denial,
     scenario.Limit,
@@ -25,7 +25,7 @@ PARTS = [
     scenario.Drop,
     scenario.FlatFile,
     scenario.Feed,
-    scenario.Script,
+    scenario.Scenario,
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from stock_platform.settings import FinnhubSettings, MassiveSettings, RapidSettings
 from stock_platform.simulator.command import launched
-from stock_platform.simulator.scenario import load_script
+from stock_platform.simulator.scenario import load_scenario
 from stock_platform.simulator.server import make_market
 from stock_platform.simulator.simulation import Simulator
 
@@ -20,7 +20,7 @@ SCRIPT = "market: {synthetic: {symbols: [AAPL], first: 2026-11-17, last: 2026-11
 def test_a_child_process_tells_the_truth_its_parent_can_compute(tmp_path: Path) -> None:
     path = tmp_path / "script.yaml"
     path.write_text(SCRIPT)
-    market = make_market(load_script(path))
+    market = make_market(load_scenario(path))
 
     with launched(path) as variables:
         answer = httpx2.get(

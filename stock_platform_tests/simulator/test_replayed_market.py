@@ -10,9 +10,9 @@ import pytest
 
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import InvalidDataError
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.replayed import ReplayedMarket
-from stock_platform.simulator.scenario import ReplayScript
+from stock_platform.simulator.scenario import ReplayScenario
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform.simulator.vendors.flat_files import flat_file
@@ -69,7 +69,7 @@ def test_what_the_files_do_not_know_is_left_out_of_the_answer(recorded: Simulato
 
 
 def test_a_flat_file_of_recorded_bars_has_empty_transactions(recorded: Simulator) -> None:
-    text = flat_file(Book(recorded.market, recorded.clock), "minute_aggs_v1", HALF_DAY)
+    text = flat_file(PointInTimeMarket(recorded.market, recorded.clock), "minute_aggs_v1", HALF_DAY)
 
     rows = pl.read_csv(text)
     assert rows.height == recorded.market.minute_bars(HALF_DAY).height
@@ -98,7 +98,7 @@ def test_the_feed_brings_the_recorded_bars() -> None:
 def test_daily_files_are_told_with_their_holes_and_splits() -> None:
     wiki = SHARED / "daily" / "AAPL_BRKA_MSFT_ZEN_2014_raw_wiki.csv"
     holes = SHARED / "daily" / "AAPL_GOOGL_YHOO_2015_2017_raw_wiki.csv"
-    market = ReplayedMarket(ReplayScript(daily=(str(wiki), str(holes))))
+    market = ReplayedMarket(ReplayScenario(daily=(str(wiki), str(holes))))
 
     assert [(split.symbol, split.ratio) for split in market.splits()][0:1] == [("AAPL", 7.0)]
     assert date(2017, 11, 8) not in market.sessions
@@ -108,7 +108,7 @@ def test_daily_files_are_told_with_their_holes_and_splits() -> None:
 
 def test_impossible_rows_are_told_as_they_are() -> None:
     file = next(path for path in DAILY_FILES if path.stem == "SPY_2007_2017_yahoo")
-    market = ReplayedMarket(ReplayScript(daily=(str(file),)))
+    market = ReplayedMarket(ReplayScenario(daily=(str(file),)))
 
     row = market.daily_bars(date(2015, 3, 5)).row(0, named=True)
 
@@ -117,7 +117,7 @@ def test_impossible_rows_are_told_as_they_are() -> None:
 
 
 def test_recorded_daily_bars_win_over_those_made_of_minutes() -> None:
-    script = ReplayScript(
+    script = ReplayScenario(
         minute=(str(SHARED / "minute" / "SPY_2020-12-15_2020-12-18_rth.csv"),),
         daily=(str(SHARED / "daily" / "SPY_2020-09_2021-01_yahoo.csv"),),
     )
@@ -130,7 +130,7 @@ def test_recorded_daily_bars_win_over_those_made_of_minutes() -> None:
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(InvalidDataError, match=r"nowhere\.csv"):
-        ReplayedMarket(ReplayScript(minute=("nowhere.csv",)))
+        ReplayedMarket(ReplayScenario(minute=("nowhere.csv",)))
 
 
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     file.write_text("a,b\n1,2\n")
 
     with pytest.raises(InvalidDataError, match=r"other\.csv is not a file of bars"):
-        ReplayedMarket(ReplayScript(minute=(str(file),)))
+        ReplayedMarket(ReplayScenario(minute=(str(file),)))
 
 
 def test_symbols_that_look_like_null_are_read_as_text(tmp_path: Path) -> None:
@@ -148,6 +148,6 @@ def test_symbols_that_look_like_null_are_read_as_text(tmp_path: Path) -> None:
         "NA,1606401000000,1,1,1,1,5\nNULL,1606401000000,2,2,2,2,5\n"
     )
 
-    market = ReplayedMarket(ReplayScript(minute=(str(file),)))
+    market = ReplayedMarket(ReplayScenario(minute=(str(file),)))
 
     assert market.listings()["symbol"].to_list() == ["NA", "NULL"]

@@ -9,11 +9,11 @@ from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.synthetic import SyntheticMarket
 from stock_platform.simulator.scenario import (
-    MarketScript,
+    MarketScenario,
     Outage,
-    Script,
-    SyntheticScript,
-    load_script,
+    Scenario,
+    SyntheticScenario,
+    load_scenario,
     minute_of_day,
 )
 
@@ -38,9 +38,9 @@ flatfiles:
 
 
 def test_a_whole_script_is_read() -> None:
-    script = load_script(WHOLE)
+    script = load_scenario(WHOLE)
 
-    assert script.market.synthetic == SyntheticScript(
+    assert script.market.synthetic == SyntheticScenario(
         seed=7, symbols=("AAPL", "MSFT"), first=date(2026, 11, 12), last=date(2026, 11, 18)
     )
     assert script.feed.outages[0].session == date(2026, 11, 16)
@@ -51,11 +51,11 @@ def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "script.yaml"
     path.write_text(WHOLE)
 
-    assert load_script(path) == load_script(WHOLE)
+    assert load_scenario(path) == load_scenario(WHOLE)
 
 
 def test_nothing_is_the_default_market() -> None:
-    assert load_script(None) == load_script("") == load_script({}) == Script()
+    assert load_scenario(None) == load_scenario("") == load_scenario({}) == Scenario()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_nothing_is_the_default_market() -> None:
 )
 def test_a_mistake_is_one_message_that_names_its_place(text: str, words: str) -> None:
     with pytest.raises(InvalidDataError, match=words):
-        load_script(text)
+        load_scenario(text)
 
 
 @pytest.mark.parametrize(("clock", "minute"), [("10:30", 630), (630, 630), ("09:30", 570)])
@@ -82,7 +82,7 @@ def test_a_time_of_day_is_text_or_what_yaml_makes_of_it(clock: str | int, minute
 def test_an_unquoted_time_means_the_same_as_a_quoted_one() -> None:
     text = "feed: {{outages: [{{session: 2026-11-16, at: {}, minutes: 7}}]}}"
 
-    outages = [load_script(text.format(at)).feed.outages for at in ("10:30", '"10:30"')]
+    outages = [load_scenario(text.format(at)).feed.outages for at in ("10:30", '"10:30"')]
 
     assert [minute_of_day(outage.at) for [outage] in outages] == [630, 630]
 
@@ -96,7 +96,7 @@ def test_a_wrong_time_of_day_is_named() -> None:
 
 @pytest.mark.parametrize("now", ["soon", "2026-11-16T12:00:00"])
 def test_a_now_that_is_no_instant_is_refused(now: str) -> None:
-    market = SyntheticMarket(SyntheticScript(symbols=("AAPL",)))
+    market = SyntheticMarket(SyntheticScenario(symbols=("AAPL",)))
 
     with pytest.raises(InvalidDataError, match="instant"):
-        Clock(MarketScript(now=now), market)
+        Clock(MarketScenario(now=now), market)

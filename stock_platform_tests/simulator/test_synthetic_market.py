@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 import polars as pl
 import pytest
 
-from stock_platform.domain.bars import MINUTE_BARS, sift
+from stock_platform.domain.bars import MINUTE_BARS, validate_bars
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.simulator.market.synthetic import SyntheticMarket
 from stock_platform.simulator.market.universe import AWKWARD, WELL_KNOWN
-from stock_platform.simulator.scenario import SyntheticScript
+from stock_platform.simulator.scenario import SyntheticScenario
 
 DAY = date(2026, 11, 17)
 _FINGERPRINT = """
@@ -24,7 +24,7 @@ print(fingerprint(date(2026, 11, 17)))
 
 
 def market(**changes: object) -> SyntheticMarket:
-    return SyntheticMarket(SyntheticScript(**{"symbols": 120, **changes}))
+    return SyntheticMarket(SyntheticScenario(**{"symbols": 120, **changes}))
 
 
 def fingerprint(session: date) -> str:
@@ -72,7 +72,7 @@ def test_every_bar_is_acceptable() -> None:
         observed_at=pl.lit(datetime(2026, 11, 18, tzinfo=NEW_YORK)).dt.convert_time_zone("UTC"),
     )
 
-    sifted = sift(raw, MINUTE_BARS, dataset="minute_bars")
+    sifted = validate_bars(raw, MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.rejected.height == 0
     assert sifted.bars.height == bars.height > 10_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
 from stock_platform_tests.stream.servers import Bucket, Redis, bucket, redis_server, s3_server
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal(folder: Path) -> Iterator[Journal]:
-    journal = Journal(folder, segment_bytes=200_000, bytes_max=100_000_000, policy="pause")
+def journal(folder: Path) -> Iterator[JournalWriter]:
+    journal = JournalWriter(folder, segment_bytes=200_000, bytes_max=100_000_000, policy="pause")
     yield journal
     journal.close()

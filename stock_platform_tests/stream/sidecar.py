@@ -20,9 +20,9 @@ from stock_platform.settings import StreamSettings
 from stock_platform.stream import status, supervisor
 from stock_platform.stream.feed.reader import run_reader
 from stock_platform.stream.journal.format import Kind
-from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.options import ReaderOptions
-from stock_platform.stream.processes import Child
+from stock_platform.stream.processes import ManagedProcess
 from stock_platform_tests.stream.servers import wait_until
 
 START_S = 100.0
@@ -46,7 +46,7 @@ class Sidecar:
         return status.load(self.journal)
 
     def pid(self, process: str) -> int:
-        """Give the pid of one of its processes, or of the supervisor itself."""
+        """Return the pid of one of its processes, or of the supervisor itself."""
         if process == "supervisor":
             return self.process.pid or 0
         return int(self.facts[process]["pid"])
@@ -89,7 +89,7 @@ class Sidecar:
         self.process = _spawn(self.settings)
 
     def stop(self) -> int:
-        """End it as an orchestrator does; give the exit code."""
+        """End it as an orchestrator does; return the exit code."""
         if self.process.is_alive():
             os.kill(self.process.pid or 0, signal.SIGTERM)
         self.process.join(STOP_S)
@@ -168,10 +168,10 @@ def reader_options(folder: Path, **changes: Any) -> ReaderOptions:
 
 
 @contextmanager
-def running_reader(options: ReaderOptions) -> Iterator[Child]:
+def running_reader(options: ReaderOptions) -> Iterator[ManagedProcess]:
     """Run the reader's process alone."""
-    child = Child("reader", run_reader, options)
-    child.keep(time.monotonic())
+    child = ManagedProcess("reader", run_reader, options)
+    child.ensure_running(time.monotonic())
     try:
         yield child
     finally:
@@ -179,13 +179,13 @@ def running_reader(options: ReaderOptions) -> Iterator[Child]:
 
 
 def feed_status(folder: Path, feed: str = "realtime") -> dict[str, Any]:
-    """Give what the reader last said about a feed."""
+    """Return what the reader last said about a feed."""
     return status.load(folder).get("reader", {}).get("feeds", {}).get(feed, {})
 
 
 def frames_of(folder: Path) -> list[bytes]:
-    """Give every frame in a journal, in order."""
-    tail = Tail(folder)
+    """Return every frame in a journal, in order."""
+    tail = JournalReader(folder)
     batches = iter(lambda: tail.read(1 << 24), [])
     found = [f for batch in batches for r in batch if r.kind == Kind.DATA for f in r.frames()]
     tail.close()
@@ -193,8 +193,8 @@ def frames_of(folder: Path) -> list[bytes]:
 
 
 def journal_events(folder: Path) -> list[dict[str, Any]]:
-    """Give what the reader noted about its connections."""
-    tail = Tail(folder)
+    """Return what the reader noted about its connections."""
+    tail = JournalReader(folder)
     batches = iter(lambda: tail.read(1 << 24), [])
     found = [json.loads(r.payload) for batch in batches for r in batch if r.kind == Kind.EVENT]
     tail.close()

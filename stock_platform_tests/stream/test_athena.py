@@ -7,10 +7,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from stock_platform.stream.journal.reader import Tail
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.reader import JournalReader
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.sinks.archive.athena import CHANNELS, ddl, duckdb_columns
-from stock_platform.stream.sinks.archive.sink import Archive
+from stock_platform.stream.sinks.archive.sink import ArchiveSink
 from stock_platform.stream.sinks.archive.state import Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore
 from stock_platform_tests.stream.servers import Bucket
@@ -35,10 +35,10 @@ def test_the_deployed_ddl_is_the_generated_one(channel: str) -> None:
 
 
 def test_what_is_written_reads_back_through_the_same_columns(
-    journal: Journal, folder: Path, tmp_path: Path, s3: Bucket, store: ArchiveStore
+    journal: JournalWriter, folder: Path, tmp_path: Path, s3: Bucket, store: ArchiveStore
 ) -> None:
     journal.append_frames(0, 1, [FRAME], NOON)
-    run_to_end(Archive(options(folder, s3), store), folder)
+    run_to_end(ArchiveSink(options(folder, s3), store), folder)
     for name in s3.names():
         path = tmp_path / name
         path.parent.mkdir(parents=True)
@@ -70,11 +70,11 @@ def test_what_is_written_reads_back_through_the_same_columns(
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_projected_folders_are_those_that_are_written(
-    channel: str, journal: Journal, folder: Path, s3: Bucket, store: ArchiveStore
+    channel: str, journal: JournalWriter, folder: Path, s3: Bucket, store: ArchiveStore
 ) -> None:
     """Athena asks for the objects below the template, day by day and hour by hour."""
     journal.append_frames(0, 1, [FRAME], NOON)
-    run_to_end(Archive(options(folder, s3), store), folder)
+    run_to_end(ArchiveSink(options(folder, s3), store), folder)
 
     settings = dict(re.findall(r"'([\w.]+)' = '([^']*)'", ddl(channel)))
     place = settings["storage.location.template"].replace("s3://BUCKET/PREFIX/", "cold/")
@@ -95,18 +95,18 @@ def test_the_projected_folders_are_those_that_are_written(
 
 
 def test_compressed_objects_read_back_through_the_same_columns(
-    journal: Journal, folder: Path, tmp_path: Path, s3: Bucket, store: ArchiveStore
+    journal: JournalWriter, folder: Path, tmp_path: Path, s3: Bucket, store: ArchiveStore
 ) -> None:
     """Each batch is a frame of its own: a reader must go on behind the first."""
     for number in range(3):
         journal.append_frames(0, 1, [FRAME], NOON + number)
     naming = Naming("cold", "host1", 30, ".ndjson.zst")
-    archive = Archive(options(folder, s3, zstd=True, naming=naming), store)
-    tail = Tail(folder)
+    archive = ArchiveSink(options(folder, s3, zstd=True, naming=naming), store)
+    tail = JournalReader(folder)
     for record in tail.read():
-        archive.take([record])
+        archive.add([record])
     archive.close()
-    run_to_end(Archive(options(folder, s3, zstd=True, naming=naming), store), folder)
+    run_to_end(ArchiveSink(options(folder, s3, zstd=True, naming=naming), store), folder)
     [key] = [name for name in s3.names() if "channel=T" in name]
     (tmp_path / "t.ndjson.zst").write_bytes(s3.read(key))
 

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.stream.feed.backoff import Backoff
-from stock_platform.stream.feed.handshake import Conversation, Phase, last_words
+from stock_platform.stream.feed.backoff import ReconnectBackoff
+from stock_platform.stream.feed.handshake import Handshake, Phase, closing_status
 
 
 def said(*statuses: tuple[str, str]) -> bytes:
     return json.dumps([{"ev": "status", "status": s, "message": m} for s, m in statuses]).encode()
 
 
-def opened(**changes: object) -> Conversation:
+def opened(**changes: object) -> Handshake:
     usual: dict[str, object] = {
         "api_key": "k",
         "channels": ("AM", "FMV"),
         "symbols": ("A", "B"),
         "batch": 3,
     }
-    talk = Conversation(**{**usual, **changes})  # type: ignore[arg-type]
+    talk = Handshake(**{**usual, **changes})  # type: ignore[arg-type]
     talk.open()
     return talk
 
@@ -74,10 +74,10 @@ def test_a_plan_that_includes_none_of_it_is_terminal() -> None:
 def test_a_channel_passed_over_in_silence_does_not_hold_up_the_others() -> None:
     talk = opened(symbols=None)
     talk.hear(said(("auth_success", "authenticated")))
-    nothing = talk.make_do()
+    nothing = talk.accept_partial()
     talk.hear(said(("success", "subscribed to: AM.*")))
 
-    done = talk.make_do()
+    done = talk.accept_partial()
 
     assert (nothing, done) == (False, True)
     assert talk.phase is Phase.STREAMING
@@ -105,7 +105,7 @@ def test_statuses_among_data_are_heard() -> None:
     ],
 )
 def test_the_last_words_behind_data_explain_an_end(frame: bytes, why: str) -> None:
-    notice = last_words(frame)
+    notice = closing_status(frame)
 
     assert why in (notice.explanation if notice else "")
     assert bool(why) == bool(notice)
@@ -122,7 +122,7 @@ def test_no_frame_ends_the_dialogue(frame: bytes) -> None:
 
 @given(attempts=st.integers(0, 300), chance=st.floats(0, 0.999))
 def test_waits_rise_to_their_bound_and_never_above(attempts: int, chance: float) -> None:
-    backoff = Backoff(1000, 2.0, 30_000, attempts)
+    backoff = ReconnectBackoff(1000, 2.0, 30_000, attempts)
 
     wait = backoff.next_s(chance)
 
@@ -131,4 +131,4 @@ def test_waits_rise_to_their_bound_and_never_above(attempts: int, chance: float)
 
 
 def test_a_terminal_refusal_waits_the_longest_at_once() -> None:
-    assert Backoff(1000, 2.0, 30_000).next_s(0, terminal=True) == 30
+    assert ReconnectBackoff(1000, 2.0, 30_000).next_s(0, terminal=True) == 30

@@ -15,7 +15,7 @@ FEED |= {"refused_subscriptions": 0}
 
 
 def well(folder: Path, **changes: dict[str, Any]) -> Progress:
-    """Give the judge of a sidecar whose processes say that all is well, but for `changes`."""
+    """Return the judge of a sidecar whose processes say that all is well, but for `changes`."""
     said = {
         "reader": {"feeds": {"realtime": FEED}, "journal_refused": 0},
         "latest": {"offset": 50, "settled": 50, "lag_bytes": 0, "events": 100},

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from stock_platform.errors import PermanentError
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Kind
-from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.segments import segments
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.writer import JournalWriter
 
 FRAMES = st.lists(st.binary(max_size=300), min_size=1, max_size=5)
 
@@ -25,12 +25,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def journal_in(folder: Path, *, policy: str = "pause", bytes_max: int = 1_000_000) -> Journal:
-    return Journal(folder, segment_bytes=500, bytes_max=bytes_max, policy=policy)
+def journal_in(folder: Path, *, policy: str = "pause", bytes_max: int = 1_000_000) -> JournalWriter:
+    return JournalWriter(folder, segment_bytes=500, bytes_max=bytes_max, policy=policy)
 
 
 def frames_in(folder: Path, *, bytes_max: int = 64) -> list[bytes]:
-    tail = Tail(folder)
+    tail = JournalReader(folder)
     batches = iter(lambda: tail.read(bytes_max), [])
     found = [frame for batch in batches for record in batch for frame in record.frames()]
     tail.close()
@@ -106,7 +106,7 @@ def test_a_flipped_bit_costs_only_its_record(
 def records_in(folder: Path) -> list[tuple[int, list[bytes]]]:
     # A journal opened after the damage adds the segment that lets a tail step over it.
     journal_in(folder).close()
-    tail = Tail(folder)
+    tail = JournalReader(folder)
     batches = iter(lambda: tail.read(64), [])
     return [(r.received_at_us, r.frames()) for batch in batches for r in batch]
 
@@ -116,7 +116,7 @@ def test_a_tail_waits_for_a_record_that_is_being_written(folder: Path) -> None:
     [segment] = segments(folder)
     whole = segment.path.read_bytes()
     segment.path.write_bytes(whole + whole[:20])
-    tail = Tail(folder)
+    tail = JournalReader(folder)
     first = tail.read()
 
     nothing_yet = tail.read()
@@ -210,7 +210,7 @@ def test_offsets_a_tailer_saw_are_never_used_again(folder: Path) -> None:
     journal = journal_in(folder)
     journal.append_frames(0, 1, [b"two"], 1)
 
-    tail = Tail(folder, 10_000)
+    tail = JournalReader(folder, 10_000)
     assert [record.frames() for record in tail.read()] == [[b"two"]]
 
 
@@ -219,7 +219,7 @@ def test_time_in_the_journal_never_runs_backwards(folder: Path) -> None:
     journal = journal_in(folder)
     journal.append_event(0, 1, {"event": "alive"}, 0)
 
-    tail = Tail(folder)
+    tail = JournalReader(folder)
     records = [*tail.read(), *tail.read()]
 
     assert [record.received_at_us for record in records] == [0, 1, 1]

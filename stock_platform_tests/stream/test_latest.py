@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import TransientError
-from stock_platform.stream.journal.reader import Tail
-from stock_platform.stream.journal.writer import Journal
-from stock_platform.stream.sinks.redis_client import CommandFailed, Reply
-from stock_platform.stream.sinks.redis_latest import Latest, LatestOptions
-from stock_platform.stream.sinks.redis_store import Sink, open_sink
+from stock_platform.stream.journal.reader import JournalReader
+from stock_platform.stream.journal.writer import JournalWriter
+from stock_platform.stream.sinks.redis_client import RedisCommandError, RedisReply
+from stock_platform.stream.sinks.redis_latest import LatestOptions, LatestSink
+from stock_platform.stream.sinks.redis_store import ValueStore, open_value_store
 from stock_platform_tests.stream.servers import Redis, wait_until
 
 
 @pytest.fixture
-def sink(redis: Redis) -> Iterator[Sink]:
-    with closing(open_sink(redis.url)) as sink:
+def sink(redis: Redis) -> Iterator[ValueStore]:
+    with closing(open_value_store(redis.url)) as sink:
         yield sink
 
 
-def flushed(latest: Latest) -> None:
+def flushed(latest: LatestSink) -> None:
     """Flush until nothing is on its way."""
     latest.flush()
-    wait_until(lambda: latest.flush() or latest.finish())
+    wait_until(lambda: latest.flush() or latest.drain())
 
 
 @pytest.mark.parametrize(
@@ -44,23 +44,29 @@ def flushed(latest: Latest) -> None:
     ],
 )
 def test_a_restart_sets_nothing_older_even_for_a_moment(
-    key: str, first: bytes, second: bytes, journal: Journal, folder: Path, redis: Redis, sink: Sink
+    key: str,
+    first: bytes,
+    second: bytes,
+    journal: JournalWriter,
+    folder: Path,
+    redis: Redis,
+    sink: ValueStore,
 ) -> None:
     """The re-read events carry the very time that Redis holds: only their order tells."""
     for number, frame in enumerate([first, second]):
         journal.append_frames(0, 1, [frame], number)
     options = LatestOptions(folder, redis.url)
-    before = Latest(options, sink)
-    before.take(Tail(folder).read())
+    before = LatestSink(options, sink)
+    before.add(JournalReader(folder).read())
     flushed(before)
     newest = redis.client.get(key)
 
-    again = Latest(options, sink)
-    old, new = Tail(folder).read()
-    again.take([old])
+    again = LatestSink(options, sink)
+    old, new = JournalReader(folder).read()
+    again.add([old])
     again.flush()
     between = redis.client.get(key)
-    again.take([new])
+    again.add([new])
     flushed(again)
 
     assert between == newest
@@ -74,44 +80,44 @@ def _said(value: bytes) -> dict[str, object]:
 class Loading:
     """A Redis that is there and answers every question with an error."""
 
-    def command(self, *arguments: bytes | str | int) -> Reply:
-        raise CommandFailed("LOADING Redis is loading the dataset in memory")
+    def command(self, *arguments: bytes | str | int) -> RedisReply:
+        raise RedisCommandError("LOADING Redis is loading the dataset in memory")
 
     def get(self, keys: object) -> list[bytes | None]:
-        raise CommandFailed("LOADING Redis is loading the dataset in memory")
+        raise RedisCommandError("LOADING Redis is loading the dataset in memory")
 
     put = close = command
 
 
 def test_an_error_of_redis_is_waited_for_and_ends_no_process(
-    journal: Journal, folder: Path
+    journal: JournalWriter, folder: Path
 ) -> None:
     journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":1,"q":3,"p":1}]'], 1)
-    latest = Latest(LatestOptions(folder, "redis://"), Loading())  # type: ignore[arg-type]
-    latest.take(Tail(folder).read())
+    latest = LatestSink(LatestOptions(folder, "redis://"), Loading())  # type: ignore[arg-type]
+    latest.add(JournalReader(folder).read())
 
     with pytest.raises(TransientError, match="LOADING"):
         latest.flush()
 
-    assert not latest.finish()
-    assert latest.settled(Tail(folder).lag()) is None
+    assert not latest.drain()
+    assert latest.checkpoint(JournalReader(folder).lag()) is None
 
 
 def test_nothing_counts_as_done_while_redis_has_not_taken_it(
-    journal: Journal, folder: Path, redis: Redis, sink: Sink
+    journal: JournalWriter, folder: Path, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = Latest(LatestOptions(folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(folder, redis.url), sink)
     journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":1,"q":3,"p":1}]'], 1)
-    tail = Tail(folder)
-    latest.take(tail.read())
+    tail = JournalReader(folder)
+    latest.add(tail.read())
     flushed(latest)
     done = tail.offset
     journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":2,"q":4,"p":2}]'], 2)
-    latest.take(tail.read())
+    latest.add(tail.read())
 
-    before = latest.settled(tail.offset)
+    before = latest.checkpoint(tail.offset)
     flushed(latest)
-    after = latest.settled(tail.offset)
+    after = latest.checkpoint(tail.offset)
 
     assert before
     assert after
@@ -119,15 +125,15 @@ def test_nothing_counts_as_done_while_redis_has_not_taken_it(
 
 
 def test_above_the_bound_of_values_flushes_are_fewer_and_hold_the_newest(
-    journal: Journal, folder: Path, redis: Redis, sink: Sink
+    journal: JournalWriter, folder: Path, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = Latest(LatestOptions(folder, redis.url, values_per_s=1), sink)
-    tail = Tail(folder)
+    latest = LatestSink(LatestOptions(folder, redis.url, values_per_s=1), sink)
+    tail = JournalReader(folder)
     seen = []
     for number in (1, 2, 3):
         event = b'[{"ev":"T","sym":"A","t":%d,"q":%d,"p":%d}]' % (number, number, number)
         journal.append_frames(0, 1, [event], number)
-        latest.take(tail.read())
+        latest.add(tail.read())
         latest.flush()
         wait_until(lambda: redis.client.get("stock:trade:A"))
         seen.append(_said(redis.client.get("stock:trade:A"))["price"])

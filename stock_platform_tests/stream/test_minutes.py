@@ -7,20 +7,20 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.responses import ANSWERS
+from stock_platform.domain.responses import PROVIDER_RESPONSES
 from stock_platform.domain.sessions import Calendar
-from stock_platform.healing.apply_response import Rules
+from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import derive
-from stock_platform.healing.retry import Backoff
-from stock_platform.healing.scheduling import find_need
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.healing.retry import RetrySchedule
+from stock_platform.healing.scheduling import heal_range_of
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.lake.quarantine import read_quarantine
 from stock_platform.lake.read import minute_bars
 from stock_platform.lake.stream_parts import live_parts, read_connections
 from stock_platform.settings import LakeSettings, MarketSettings
-from stock_platform.stream.journal.reader import Tail
-from stock_platform.stream.journal.writer import Journal
-from stock_platform.stream.sinks.lake_bars import Bars, BarsOptions
+from stock_platform.stream.journal.reader import JournalReader
+from stock_platform.stream.journal.writer import JournalWriter
+from stock_platform.stream.sinks.lake_bars import BarsOptions, LakeBarsSink
 from stock_platform.stream.sinks.minutes import MinuteWriter
 
 SESSION = date(2026, 11, 20)
@@ -29,12 +29,12 @@ LATER = OPEN + timedelta(minutes=5)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ObjectStore:
     return open_store(LakeSettings(lake=str(tmp_path / "lake")))
 
 
 @pytest.fixture
-def writer(store: Store) -> MinuteWriter:
+def writer(store: ObjectStore) -> MinuteWriter:
     return MinuteWriter(store, Calendar(), "test")
 
 
@@ -44,7 +44,9 @@ def bar(minute: int = 0, **changes: object) -> dict[str, object]:
     return {**usual, "c": 1.2, "v": 10, "dv": "10.250001", "vw": 1.15, **changes}
 
 
-def test_a_bar_is_exact_and_says_where_it_comes_from(store: Store, writer: MinuteWriter) -> None:
+def test_a_bar_is_exact_and_says_where_it_comes_from(
+    store: ObjectStore, writer: MinuteWriter
+) -> None:
     writer.add(bar(o=1.1284), LATER)
 
     [part] = writer.close_before(LATER)
@@ -56,7 +58,7 @@ def test_a_bar_is_exact_and_says_where_it_comes_from(store: Store, writer: Minut
 
 
 def test_whole_shares_are_taken_where_there_is_no_decimal_text(
-    store: Store, writer: MinuteWriter
+    store: ObjectStore, writer: MinuteWriter
 ) -> None:
     writer.add(bar(dv=None), LATER)
 
@@ -65,7 +67,7 @@ def test_whole_shares_are_taken_where_there_is_no_decimal_text(
     assert minute_bars(store, SESSION)["volume"].to_list() == [Decimal("10.000000")]
 
 
-def test_only_closed_minutes_are_written(store: Store, writer: MinuteWriter) -> None:
+def test_only_closed_minutes_are_written(store: ObjectStore, writer: MinuteWriter) -> None:
     writer.add(bar(0), LATER)
     writer.add(bar(1), LATER)
 
@@ -76,7 +78,7 @@ def test_only_closed_minutes_are_written(store: Store, writer: MinuteWriter) -> 
 
 
 def test_a_resend_before_the_part_replaces_and_after_it_adds_a_part(
-    store: Store, writer: MinuteWriter
+    store: ObjectStore, writer: MinuteWriter
 ) -> None:
     writer.add(bar(c=1.11), LATER)
     writer.add(bar(c=1.12), LATER + timedelta(seconds=1))
@@ -89,7 +91,7 @@ def test_a_resend_before_the_part_replaces_and_after_it_adds_a_part(
     assert minute_bars(store, SESSION)["close"].to_list() == [Decimal("1.130000")]
 
 
-def test_writing_the_same_bars_again_changes_nothing(store: Store) -> None:
+def test_writing_the_same_bars_again_changes_nothing(store: ObjectStore) -> None:
     for _ in range(2):
         again = MinuteWriter(store, Calendar(), "test")
         again.add(bar(), LATER)
@@ -98,7 +100,9 @@ def test_writing_the_same_bars_again_changes_nothing(store: Store) -> None:
     assert len(live_parts(store, SESSION)) == 1
 
 
-def test_what_is_no_bar_is_quarantined_with_its_reason(store: Store, writer: MinuteWriter) -> None:
+def test_what_is_no_bar_is_quarantined_with_its_reason(
+    store: ObjectStore, writer: MinuteWriter
+) -> None:
     sunday = int(datetime(2026, 11, 22, 15, 0, tzinfo=UTC).timestamp() * 1000)
     writer.add(bar(h=0.5), LATER)
     writer.add(bar(s="soon"), LATER)
@@ -117,7 +121,7 @@ def test_what_is_no_bar_is_quarantined_with_its_reason(store: Store, writer: Min
 
 
 def test_the_bars_tailer_writes_minutes_and_the_connection_log(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     us = int(LATER.timestamp() * 1e6)
     frame = b'[{"ev":"status"},{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]'
@@ -127,9 +131,9 @@ def test_the_bars_tailer_writes_minutes_and_the_connection_log(
     journal.append_event(0, 7, {"event": "closed", "heard_at_us": us + 61_000_000}, us + 70_000_000)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
-    bars = Bars(options, store)
+    bars = LakeBarsSink(options, store)
 
-    bars.take(Tail(folder).read())
+    bars.add(JournalReader(folder).read())
     bars.flush()
 
     [row] = read_connections(store, SESSION).to_dicts()
@@ -141,7 +145,7 @@ def test_the_bars_tailer_writes_minutes_and_the_connection_log(
 
 
 def test_a_connection_whose_reader_was_killed_ends_with_the_next_one(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     us = int(LATER.timestamp() * 1e6)
     said = {"event": "subscribed", "channel": "AM"}
@@ -152,9 +156,9 @@ def test_a_connection_whose_reader_was_killed_ends_with_the_next_one(
     journal.append_event(0, 8, said, us + 21_000_000)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
-    bars = Bars(options, store)
+    bars = LakeBarsSink(options, store)
 
-    bars.take(Tail(folder).read())
+    bars.add(JournalReader(folder).read())
     bars.flush()
 
     log = read_connections(store, SESSION).sort("connection").to_dicts()
@@ -165,56 +169,56 @@ def test_a_connection_whose_reader_was_killed_ends_with_the_next_one(
 
 
 def test_a_partly_subscribed_market_gives_no_evidence_of_silence(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     us = int(LATER.timestamp() * 1e6)
     journal.append_event(0, 7, {"event": "subscribed", "channel": "AM", "heard_at_us": us}, us)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), False)
-    bars = Bars(options, store)
+    bars = LakeBarsSink(options, store)
 
-    bars.take(Tail(folder).read())
+    bars.add(JournalReader(folder).read())
     bars.flush()
 
     assert read_connections(store, SESSION)["channel"].to_list() == ["AM.partly"]
 
 
 def test_what_is_held_in_memory_is_read_again_after_a_crash(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     soon = int(datetime.now(UTC).timestamp() * 1000) // 60_000 * 60_000 + 60_000
     frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]' % soon
     journal.append_frames(0, 7, [frame], 1)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
-    bars, tail = Bars(options, store), Tail(folder)
+    bars, tail = LakeBarsSink(options, store), JournalReader(folder)
 
-    bars.take(tail.read())
-    checkpoint = bars.settled(tail.offset)
+    bars.add(tail.read())
+    checkpoint = bars.checkpoint(tail.offset)
 
     assert checkpoint
     assert checkpoint.offset == 0
 
 
 def test_a_resent_bar_that_waits_is_read_again_after_a_crash_and_written_at_a_stop(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
-    bars, tail = Bars(options, store), Tail(folder)
+    bars, tail = LakeBarsSink(options, store), JournalReader(folder)
     frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":3,"l":1,"c":%d,"v":3}]'
     minute, closed = int(OPEN.timestamp() * 1000), OPEN + timedelta(seconds=70)
     journal.append_frames(0, 7, [frame % (minute, 1)], 1)
-    bars.take(tail.read())
+    bars.add(tail.read())
     bars._close(closed)
     before = tail.offset
     journal.append_frames(0, 7, [frame % (minute, 2)], 2)
-    bars.take(tail.read())
+    bars.add(tail.read())
     bars._close(closed)
 
-    waiting = bars.settled(tail.offset)
-    finished = bars.finish()
-    stopped = bars.settled(tail.offset)
+    waiting = bars.checkpoint(tail.offset)
+    finished = bars.drain()
+    stopped = bars.checkpoint(tail.offset)
 
     assert waiting
     assert waiting.offset == before
@@ -225,7 +229,7 @@ def test_a_resent_bar_that_waits_is_read_again_after_a_crash_and_written_at_a_st
 
 
 def test_an_outage_is_missing_at_once_and_nothing_else_is(
-    store: Store, tmp_path: Path, journal: Journal, folder: Path
+    store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     """Two minutes after the reconnect, hours before the close; one symbol never trades."""
 
@@ -247,20 +251,20 @@ def test_an_outage_is_missing_at_once_and_nothing_else_is(
             journal.append_frames(0, connection, [text], at)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
     options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
-    bars = Bars(options, store)
-    bars.take(Tail(folder).read())
+    bars = LakeBarsSink(options, store)
+    bars.add(JournalReader(folder).read())
     bars.flush()
 
     now = OPEN + timedelta(minutes=20, seconds=5)
-    ledger = derive(
+    coverage = derive(
         Calendar().grid(SESSION),
         ["MSFT", "QUIET"],
         bars=minute_bars(store, SESSION, ["symbol", "minute"]),
         connections=read_connections(store, SESSION),
-        answers=pl.DataFrame(schema=ANSWERS),
-        rules=Rules(timedelta(minutes=20), Backoff.from_minutes((1,))),
+        responses=pl.DataFrame(schema=PROVIDER_RESPONSES),
+        policy=SettlementPolicy(timedelta(minutes=20), RetrySchedule.from_minutes((1,))),
     )
-    need = find_need(ledger, now, grace_s=60, backoff=Backoff.from_minutes((1,)))
+    need = heal_range_of(coverage, now, grace_s=60, backoff=RetrySchedule.from_minutes((1,)))
 
     # Minutes 9 to 14 were not heard as a whole; of 14 MSFT's bar came after the reconnect.
     assert need

@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.stream.events import decode
-from stock_platform.stream.sinks.conflation import Lifetimes, Newest
+from stock_platform.stream.sinks.conflation import Conflator, Lifetimes
 
 NOW = datetime(2026, 11, 21, 16, 0, 0, 123_000, tzinfo=UTC)
 
 
 def newest_of(*frames: bytes) -> dict[str, dict[str, object]]:
-    newest = Newest(Lifetimes())
+    newest = Conflator(Lifetimes())
     for frame in frames:
-        newest.take(decode(frame).events)
+        newest.add(decode(frame).events)
     return {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
 
 
-def drained(newest: Newest) -> list[tuple[bytes, bytes, int]]:
+def drained(newest: Conflator) -> list[tuple[bytes, bytes, int]]:
     return [
         (key, value, update.ttl_s)
         for update in newest.drain(NOW)
@@ -103,8 +103,8 @@ def test_a_bar_without_its_end_ends_with_its_minute() -> None:
 
 
 def test_the_decimal_volume_keeps_every_digit() -> None:
-    newest = Newest(Lifetimes())
-    newest.take(decode(b'[{"ev":"AM","sym":"A","s":1,"dv":"12345678901234.123456"}]').events)
+    newest = Conflator(Lifetimes())
+    newest.add(decode(b'[{"ev":"AM","sym":"A","s":1,"dv":"12345678901234.123456"}]').events)
 
     [(_, value, _)] = drained(newest)
 
@@ -178,9 +178,9 @@ def test_a_time_or_number_beyond_every_clock_is_told_and_costs_no_neighbour(
 
 
 def test_a_symbol_no_exchange_could_have_is_refused_and_counted() -> None:
-    newest = Newest(Lifetimes())
+    newest = Conflator(Lifetimes())
 
-    newest.take(
+    newest.add(
         decode(
             frame({"ev": "T", "sym": "A\r\nSET x", "t": 1}, {"ev": "T", "sym": "../x", "t": 1})
         ).events
@@ -191,31 +191,31 @@ def test_a_symbol_no_exchange_could_have_is_refused_and_counted() -> None:
 
 
 def test_what_redis_holds_already_is_not_replaced_by_something_older() -> None:
-    newest = Newest(Lifetimes())
-    newest.take(
+    newest = Conflator(Lifetimes())
+    newest.add(
         decode(
             frame({"ev": "T", "sym": "A", "t": 5, "p": 1}, {"ev": "T", "sym": "B", "t": 5, "p": 1})
         ).events
     )
 
-    unseen = newest.unseen()
-    newest.learn([b'{"ts":9}', b'{"ts":5}'])
+    unseen = newest.unverified_keys()
+    newest.seed([b'{"ts":9}', b'{"ts":5}'])
 
     assert unseen == [b"stock:trade:A", b"stock:trade:B"]
     assert [name for name, _, _ in drained(newest)] == [b"stock:trade:B"]
 
 
 def test_what_could_not_be_set_is_given_again_unless_something_newer_came() -> None:
-    newest = Newest(Lifetimes())
-    newest.take(
+    newest = Conflator(Lifetimes())
+    newest.add(
         decode(
             frame({"ev": "T", "sym": "A", "t": 1, "p": 1}, {"ev": "T", "sym": "B", "t": 1, "p": 1})
         ).events
     )
     newest.drain(NOW)
-    newest.take(decode(frame({"ev": "T", "sym": "A", "t": 2, "p": 2})).events)
+    newest.add(decode(frame({"ev": "T", "sym": "A", "t": 2, "p": 2})).events)
 
-    newest.restore()
+    newest.requeue()
 
     prices = {name: json.loads(value)["price"] for name, value, _ in drained(newest)}
     assert prices == {b"stock:trade:A": 2, b"stock:trade:B": 1}
@@ -246,7 +246,7 @@ EVENT = st.fixed_dictionaries(
 def test_any_form_and_any_flush_give_what_a_plain_reading_gives(
     frames: list[list[dict[str, object]]], order: object, spaces: int | None, drains: list[bool]
 ) -> None:
-    newest, found = Newest(Lifetimes()), {}
+    newest, found = Conflator(Lifetimes()), {}
     expected: dict[str, dict[str, object]] = {}
     for events, drain in zip(frames, drains, strict=False):
         shuffled = []
@@ -258,7 +258,7 @@ def test_any_form_and_any_flush_give_what_a_plain_reading_gives(
             old = expected.get(key)
             if old is None or (event["t"], event["q"]) >= (old["t"], old["q"]):  # type: ignore[operator]
                 expected[key] = event
-        newest.take(decode(json.dumps(shuffled, indent=spaces).encode()).events)
+        newest.add(decode(json.dumps(shuffled, indent=spaces).encode()).events)
         if drain:
             found |= {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
     found |= {name.decode(): json.loads(value) for name, value, _ in drained(newest)}
@@ -286,10 +286,10 @@ def test_no_bytes_make_the_decoder_fail(junk: bytes) -> None:
 
 @pytest.mark.parametrize("stored", [10**15, 2**62, 2**63, 10**30])
 def test_a_stored_time_nobody_meant_is_borne(stored: int) -> None:
-    newest = Newest(Lifetimes())
-    newest.take(decode(frame({"ev": "T", "sym": "A", "t": 1795276800000123456, "p": 1})).events)
+    newest = Conflator(Lifetimes())
+    newest.add(decode(frame({"ev": "T", "sym": "A", "t": 1795276800000123456, "p": 1})).events)
 
-    assert newest.unseen() == [b"stock:trade:A"]
-    newest.learn([b'{"ts":%d}' % stored])
+    assert newest.unverified_keys() == [b"stock:trade:A"]
+    newest.seed([b'{"ts":%d}' % stored])
 
-    assert newest.unseen() == []
+    assert newest.unverified_keys() == []

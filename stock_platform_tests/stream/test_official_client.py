@@ -102,7 +102,7 @@ def test_every_event_of_both_hosts_is_byte_for_byte_the_clients(
 
 
 def events(frames: list[bytes], channels: tuple[str, ...]) -> dict[str, list[bytes]]:
-    """Give the text of each event, by channel, in order; without the statuses."""
+    """Return the text of each event, by channel, in order; without the statuses."""
     found: dict[str, list[bytes]] = {channel: [] for channel in channels}
     for frame in frames.copy():
         for raw in msgspec.json.decode(frame, type=list[msgspec.Raw]):

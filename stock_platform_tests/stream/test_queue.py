@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from stock_platform.stream.journal.reader import Tail
-from stock_platform.stream.journal.writer import Journal
-from stock_platform.stream.sinks.redis_client import RedisLink
-from stock_platform.stream.sinks.redis_streams import Queue, QueueOptions, stream_name
+from stock_platform.stream.journal.reader import JournalReader
+from stock_platform.stream.journal.writer import JournalWriter
+from stock_platform.stream.sinks.redis_client import RedisClient
+from stock_platform.stream.sinks.redis_streams import QueueOptions, QueueSink, stream_name
 from stock_platform_tests.stream.servers import Redis
 
 SHARDS = 3
 
 
 @pytest.fixture
-def link(redis: Redis) -> Iterator[RedisLink]:
-    with closing(RedisLink(redis.url)) as link:
+def link(redis: Redis) -> Iterator[RedisClient]:
+    with closing(RedisClient(redis.url)) as link:
         yield link
 
 
-def queue(folder: Path, redis: Redis, link: RedisLink) -> Queue:
-    return Queue(QueueOptions(folder, redis.url, SHARDS, 1000), link)
+def queue(folder: Path, redis: Redis, link: RedisClient) -> QueueSink:
+    return QueueSink(QueueOptions(folder, redis.url, SHARDS, 1000), link)
 
 
 def events_in(client: Any) -> list[list[dict[str, Any]]]:
@@ -38,19 +38,19 @@ def events_in(client: Any) -> list[list[dict[str, Any]]]:
     ]
 
 
-def fill(journal: Journal) -> None:
+def fill(journal: JournalWriter) -> None:
     for n in range(10):
         frame = b'[{"ev":"T","sym":"A","q":%d},{"ev":"T","sym":"B","q":%d},{"ev":"LULD","T":"C"}]'
         journal.append_frames(1, 1, [frame % (n, n), b"not json", b'[{"ev":"status"}]'], n)
 
 
 def test_every_symbol_is_in_one_shard_in_its_order(
-    journal: Journal, folder: Path, redis: Redis, link: RedisLink
+    journal: JournalWriter, folder: Path, redis: Redis, link: RedisClient
 ) -> None:
     fill(journal)
     work = queue(folder, redis, link)
 
-    work.take(Tail(folder).read())
+    work.add(JournalReader(folder).read())
     work.flush()
 
     shards = events_in(redis.client)
@@ -61,15 +61,15 @@ def test_every_symbol_is_in_one_shard_in_its_order(
 
 
 def test_the_same_records_again_add_nothing(
-    journal: Journal, folder: Path, redis: Redis, link: RedisLink
+    journal: JournalWriter, folder: Path, redis: Redis, link: RedisClient
 ) -> None:
     fill(journal)
     first = queue(folder, redis, link)
-    first.take(Tail(folder).read())
+    first.add(JournalReader(folder).read())
     first.flush()
 
     again = queue(folder, redis, link)
-    again.take(Tail(folder).read())
+    again.add(JournalReader(folder).read())
     again.flush()
 
     assert sum(map(len, events_in(redis.client))) == 30

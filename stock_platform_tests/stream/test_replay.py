@@ -13,9 +13,9 @@ from stock_platform.simulator.server import running
 from stock_platform.stream.events import decode
 from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.backfill import Backfill, BackfillOptions, open_http, span_ms
-from stock_platform.stream.feed.gaps import Gap
-from stock_platform.stream.journal.writer import Journal
-from stock_platform.stream.sinks.archive.sink import Archive
+from stock_platform.stream.feed.gaps import FeedOutage
+from stock_platform.stream.journal.writer import JournalWriter
+from stock_platform.stream.sinks.archive.sink import ArchiveSink
 from stock_platform.stream.sinks.archive.state import Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
 from stock_platform.stream.sinks.replay import replay
@@ -27,7 +27,7 @@ from stock_platform_tests.stream.test_archive import NOON, options, run_to_end, 
 @pytest.mark.parametrize("suffix", [".ndjson", ".ndjson.zst"])
 def test_a_prefix_of_the_archive_gives_the_same_values_again(
     suffix: str,
-    journal: Journal,
+    journal: JournalWriter,
     folder: Path,
     tmp_path: Path,
     s3: Bucket,
@@ -39,7 +39,7 @@ def test_a_prefix_of_the_archive_gives_the_same_values_again(
         journal.append_frames(1, 1, [frame], NOON + number)
     naming = Naming("cold", "host1", 30, suffix)
     run_to_end(
-        Archive(options(folder, s3, zstd=suffix.endswith("zst"), naming=naming), store), folder
+        ArchiveSink(options(folder, s3, zstd=suffix.endswith("zst"), naming=naming), store), folder
     )
     settings = settings_for(
         tmp_path / "other", "ws://x", "ws://y", redis.url, s3_endpoint_url=s3.url
@@ -60,7 +60,7 @@ def test_a_place_without_objects_is_told(tmp_path: Path, redis: Redis) -> None:
 
 
 def test_the_span_of_a_delayed_feed_is_in_its_own_time() -> None:
-    gap = Gap("delayed", ["T"], 1_000_000, 1_060_000, "x", 100_000, 160_000)
+    gap = FeedOutage("delayed", ["T"], 1_000_000, 1_060_000, "x", 100_000, 160_000)
 
     assert span_ms(gap) == (99_000, 161_000)
 
@@ -76,7 +76,7 @@ def test_an_outage_of_trades_and_quotes_is_healed_into_backfill_objects(
     lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
     heard = lost + 900_000
     gaps.record(
-        folder, Gap("delayed", ["T", "Q"], heard, heard + 120_000, "x", lost, lost + 120_000)
+        folder, FeedOutage("delayed", ["T", "Q"], heard, heard + 120_000, "x", lost, lost + 120_000)
     )
     with running(SCRIPT) as simulator:
         backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
@@ -114,7 +114,9 @@ def test_a_plan_without_history_is_recorded_and_does_not_block_later_gaps(
 ) -> None:
     folder = tmp_path / "journal"
     folder.mkdir()
-    gaps.record(folder, Gap("delayed", ["T"], 1, 2, "x", 1_795_000_000_000, 1_795_000_001_000))
+    gaps.record(
+        folder, FeedOutage("delayed", ["T"], 1, 2, "x", 1_795_000_000_000, 1_795_000_001_000)
+    )
     denied = {**SCRIPT, "plan": {"denied": [{"path": "/v3/trades"}]}}
     with running(denied) as simulator:
         backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
@@ -131,7 +133,9 @@ def test_a_gap_too_large_for_one_object_is_refused_and_leaves_nothing(
     folder = tmp_path / "journal"
     folder.mkdir()
     lost = int(datetime(2026, 11, 18, 15, 0, tzinfo=UTC).timestamp() * 1000)
-    gaps.record(folder, Gap("delayed", ["T"], lost, lost + 120_000, "x", lost, lost + 120_000))
+    gaps.record(
+        folder, FeedOutage("delayed", ["T"], lost, lost + 120_000, "x", lost, lost + 120_000)
+    )
     monkeypatch.setattr("stock_platform.stream.feed.backfill.OBJECT_BYTES_MAX", 1000)
     with running(SCRIPT) as simulator:
         backfill, close = _backfill(folder, s3, store, simulator.environment(), monkeypatch)
@@ -143,7 +147,7 @@ def test_a_gap_too_large_for_one_object_is_refused_and_leaves_nothing(
 
 
 def test_a_torn_line_of_the_manifest_costs_only_its_own_gap(tmp_path: Path) -> None:
-    first, second = (Gap("delayed", ["T"], at, at + 1, "x") for at in (1, 5))
+    first, second = (FeedOutage("delayed", ["T"], at, at + 1, "x") for at in (1, 5))
     gaps.record(tmp_path, first)
     with (tmp_path / gaps.FILE).open("ab") as file:
         file.write(b'{"feed":"del\n')

@@ -143,7 +143,7 @@ def test_an_outage_of_trades_and_quotes_is_healed_while_the_sidecar_runs(
 
 
 def _clock(ms: int) -> int:
-    """Give the New York wall clock in minutes; what is delayed is lost by its own time."""
+    """Return the New York wall clock in minutes; what is delayed is lost by its own time."""
     at = datetime.fromtimestamp(ms / 1000, UTC).astimezone(NEW_YORK)
     return at.hour * 60 + at.minute + 15
 

@@ -13,7 +13,7 @@ import redis as redis_client
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.stream.lease import Lease
 from stock_platform.stream.sinks.conflation import Update
-from stock_platform.stream.sinks.redis_store import FenceLost, Sink, open_sink
+from stock_platform.stream.sinks.redis_store import LeaseLostError, ValueStore, open_value_store
 from stock_platform_tests.stream.servers import Redis, free_port
 
 TOKEN = "upstash-token"
@@ -66,12 +66,12 @@ def _run(client: Any, command: list[Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["redis", "upstash"])
-def sink(request: pytest.FixtureRequest, redis: Redis) -> Iterator[Sink]:
+def sink(request: pytest.FixtureRequest, redis: Redis) -> Iterator[ValueStore]:
     if request.param == "redis":
-        with closing(open_sink(redis.url)) as sink:
+        with closing(open_value_store(redis.url)) as sink:
             yield sink
         return
-    with upstash(redis.port) as url, closing(open_sink(url, TOKEN)) as sink:
+    with upstash(redis.port) as url, closing(open_value_store(url, TOKEN)) as sink:
         yield sink
 
 
@@ -80,7 +80,7 @@ def updates(count: int, ttl_s: int = 60, kind: bytes = b"trade") -> list[Update]
     return [Update(ttl_s, keys, [b'{"n":%d}' % n for n in range(count)])]
 
 
-def test_every_value_is_set_with_its_lifetime(sink: Sink, redis: Redis) -> None:
+def test_every_value_is_set_with_its_lifetime(sink: ValueStore, redis: Redis) -> None:
     sink.put([*updates(1203), *updates(2, 120, b"agg1m")], ("lease", ""))
 
     assert redis.client.dbsize() == 1205
@@ -90,7 +90,7 @@ def test_every_value_is_set_with_its_lifetime(sink: Sink, redis: Redis) -> None:
     assert 60 < redis.client.ttl("stock:agg1m:S0") <= 120
 
 
-def test_values_come_back_in_order_and_missing_ones_are_none(sink: Sink) -> None:
+def test_values_come_back_in_order_and_missing_ones_are_none(sink: ValueStore) -> None:
     sink.put(updates(3), ("lease", ""))
 
     assert sink.get([b"stock:trade:S2", b"nothing", b"stock:trade:S0"]) == [
@@ -100,16 +100,16 @@ def test_values_come_back_in_order_and_missing_ones_are_none(sink: Sink) -> None
     ]
 
 
-def test_without_the_lease_nothing_is_set(sink: Sink, redis: Redis) -> None:
+def test_without_the_lease_nothing_is_set(sink: ValueStore, redis: Redis) -> None:
     redis.client.set("lease", "8")
 
-    with pytest.raises(FenceLost):
+    with pytest.raises(LeaseLostError):
         sink.put(updates(1), ("lease", "7"))
 
     assert redis.client.get("stock:trade:S0") is None
 
 
-def test_of_two_claims_one_holds_and_the_next_has_a_higher_number(sink: Sink) -> None:
+def test_of_two_claims_one_holds_and_the_next_has_a_higher_number(sink: ValueStore) -> None:
     first, second = Lease(sink, "lease:x", 60_000), Lease(sink, "lease:x", 60_000)
 
     held, refused = first.acquire(), second.acquire()
@@ -123,7 +123,7 @@ def test_of_two_claims_one_holds_and_the_next_has_a_higher_number(sink: Sink) ->
     assert second.renew()
 
 
-def test_the_doctors_check_writes_and_reads_back(sink: Sink) -> None:
+def test_the_doctors_check_writes_and_reads_back(sink: ValueStore) -> None:
     sink.command("SET", "stock:test", "ok", "EX", 60)
 
     assert sink.command("GET", "stock:test") == b"ok"
@@ -133,7 +133,7 @@ def test_the_doctors_check_writes_and_reads_back(sink: Sink) -> None:
 def test_a_wrong_token_is_permanent_and_not_in_the_message(redis: Redis) -> None:
     with (
         upstash(redis.port) as url,
-        closing(open_sink(url, "not-the-token")) as sink,
+        closing(open_value_store(url, "not-the-token")) as sink,
         pytest.raises(PermanentError) as failed,
     ):
         sink.command("GET", "x")
@@ -144,7 +144,7 @@ def test_a_wrong_token_is_permanent_and_not_in_the_message(redis: Redis) -> None
 @pytest.mark.parametrize("scheme", ["redis", "http"])
 def test_a_redis_that_is_away_is_transient(scheme: str) -> None:
     with (
-        closing(open_sink(f"{scheme}://127.0.0.1:{free_port()}", "t")) as sink,
+        closing(open_value_store(f"{scheme}://127.0.0.1:{free_port()}", "t")) as sink,
         pytest.raises(TransientError, match="does not answer"),
     ):
         sink.put(updates(1), ("lease", ""))
@@ -152,7 +152,7 @@ def test_a_redis_that_is_away_is_transient(scheme: str) -> None:
 
 def test_a_password_is_used_and_never_shown(redis: Redis) -> None:
     with (
-        closing(open_sink(f"redis://:wrong-password@127.0.0.1:{redis.port}/0")) as sink,
+        closing(open_value_store(f"redis://:wrong-password@127.0.0.1:{redis.port}/0")) as sink,
         pytest.raises(PermanentError) as failed,
     ):
         sink.command("GET", "x")
@@ -164,7 +164,7 @@ def test_published_values_reach_a_subscriber(redis: Redis) -> None:
     with redis.client.pubsub() as subscriber:
         subscriber.subscribe("stock:trade:S0")
         subscriber.get_message(timeout=5)
-        with closing(open_sink(redis.url, publish=True)) as sink:
+        with closing(open_value_store(redis.url, publish=True)) as sink:
             sink.put(updates(1), ("lease", ""))
         message = subscriber.get_message(timeout=5)
 

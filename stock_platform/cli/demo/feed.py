@@ -74,7 +74,7 @@ class Recorder:
             self.writer.connections.closed(name, self._latest, self._latest)
 
     async def _next(self, socket: websockets.ClientConnection) -> str | bytes | None:
-        """Give the next frame; None once the replay is over and nothing more comes."""
+        """Return the next frame; None once the replay is over and nothing more comes."""
         while True:
             try:
                 return await asyncio.wait_for(socket.recv(), 1.0)
@@ -112,5 +112,5 @@ class Recorder:
         return bool(self._ask("stats")["finished"])
 
     def _ask(self, what: str) -> dict[str, str]:
-        with urllib.request.urlopen(f"{self.control_url}/_simulator/{what}") as answer:  # noqa: S310 - our own simulator on loopback
-            return json.load(answer)
+        with urllib.request.urlopen(f"{self.control_url}/_simulator/{what}") as response:  # noqa: S310 - our own simulator on loopback
+            return json.load(response)

@@ -48,7 +48,7 @@ class DemoPlan:
         return self.folder / "lake"
 
     def script(self) -> dict[str, object]:
-        """Give the simulator's script: what is lost on the way to the lake."""
+        """Return the simulator's script: what is lost on the way to the lake."""
         return {
             "market": {
                 "synthetic": {
@@ -80,7 +80,7 @@ class DemoPlan:
         return path
 
     def environment(self, vendors: dict[str, str]) -> dict[str, str]:
-        """Give the variables under which the platform runs in the demo."""
+        """Return the variables under which the platform runs in the demo."""
         return {
             **vendors,
             "DAGSTER_HOME": str(self.home),

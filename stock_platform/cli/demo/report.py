@@ -11,7 +11,7 @@ from stock_platform.cli.sql import to_table
 from stock_platform.domain.coverage import COUNTS
 from stock_platform.lake import coverage
 from stock_platform.lake.sql.query import query
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 
 SHOWN = ("expected", "observed", "silent", "empty", "healed", "missing", "refused")
 QUERIES = {
@@ -26,22 +26,22 @@ QUERIES = {
 }
 
 
-def figures(knowledge: Knowledge, sessions: Iterable[date]) -> dict[str, int | float]:
+def figures(lake_context: LakeContext, sessions: Iterable[date]) -> dict[str, int | float]:
     """Add up the coverage of the sessions."""
-    known = coverage.summaries(knowledge.store, sessions)
+    known = coverage.summaries(lake_context.store, sessions)
     return {name: int(known[name].sum()) for name in COUNTS}
 
 
 def print_report(
     console: Console,
     plan: DemoPlan,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     result: dict[str, int | float],
     *,
     runs: Mapping[str, int],
 ) -> None:
     """Print the table, who started how many `runs`, two answers and the next steps."""
-    known = coverage.summaries(knowledge.store, plan.sessions)
+    known = coverage.summaries(lake_context.store, plan.sessions)
     table = Table("session", *SHOWN, title="every expected symbol-minute, accounted for")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -60,7 +60,7 @@ def print_report(
     console.print()
     for title, sql in QUERIES.items():
         console.print(f'[dim]stocks sql "{sql}"[/]')
-        console.print(to_table(query(knowledge.store, sql), rows_max=10, title=title))
+        console.print(to_table(query(lake_context.store, sql), rows_max=10, title=title))
     home = f"DAGSTER_HOME={plan.home}"
     console.print(
         "Where to look next:\n"

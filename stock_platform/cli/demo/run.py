@@ -28,10 +28,10 @@ from stock_platform.components.heal_requests import sessions_in_work
 from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.lake import coverage
 from stock_platform.lake.object_store import open_store
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
 from stock_platform.simulator.market.market import Market
-from stock_platform.simulator.scenario import load_script
+from stock_platform.simulator.scenario import load_scenario
 from stock_platform.simulator.server import make_market
 from stock_platform.stream.sinks.minutes import MinuteWriter
 
@@ -53,7 +53,7 @@ class Demo:
 
 
 def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
-    """Run the whole demo; give the exit code. With `as_json` the last line is one JSON object."""
+    """Run the whole demo; return the exit code. With `as_json` the last line is one JSON object."""
     plan = DemoPlan.of_today(folder, symbols, datetime.now(UTC))
     demo = Demo(plan, console(stderr=as_json))
     _make_folder(plan)
@@ -62,16 +62,16 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
     with ExitStack() as stack:
         vendors = _start_simulator(demo, stack)
         os.environ.update(plan.environment(vendors))
-        knowledge = Knowledge(
+        lake_context = LakeContext(
             open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
         )
-        _stream(demo, knowledge, vendors)
+        _stream(demo, lake_context, vendors)
         _start_dagster(demo, stack)
-        healed = _watch(demo, knowledge)
+        healed = _watch(demo, lake_context)
         _wait_for_runs(demo)
-        market = make_market(load_script(plan.script()))
-        result = _result(demo, knowledge, market)
-        print_report(demo.console, plan, knowledge, result, runs=_runs())
+        market = make_market(load_scenario(plan.script()))
+        result = _result(demo, lake_context, market)
+        print_report(demo.console, plan, lake_context, result, runs=_runs())
         if as_json:
             sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
@@ -115,13 +115,13 @@ def _start_simulator(demo: Demo, stack: ExitStack) -> dict[str, str]:
     return vendors
 
 
-def _stream(demo: Demo, knowledge: Knowledge, vendors: dict[str, str]) -> None:
+def _stream(demo: Demo, lake_context: LakeContext, vendors: dict[str, str]) -> None:
     """Bring the feed's bars to the lake, except what the script loses."""
     recorder = Recorder(
         vendors["POLYGON_WS_HOST_REALTIME"],
         vendors["MASSIVE_REST_URL"],
         vendors["MASSIVE_API_KEY"],
-        MinuteWriter(knowledge.store, knowledge.calendar, "demo"),
+        MinuteWriter(lake_context.store, lake_context.calendar, "demo"),
         progress=lambda at: demo.say(f"streaming {at.date()}"),
     )
     recorder.record()
@@ -143,12 +143,12 @@ def _start_dagster(demo: Demo, stack: ExitStack) -> None:
     demo.say("Dagster daemon started: from here on, only sensors act")
 
 
-def _watch(demo: Demo, knowledge: Knowledge) -> bool:
-    """Look on until every minute is accounted for and verified; say what changes."""
+def _watch(demo: Demo, lake_context: LakeContext) -> bool:
+    """Look on until every minute is accounted for and verified; return what changes."""
     deadline = time.monotonic() + HEALED_WITHIN_S
     before: list[tuple[object, ...]] = []
     while time.monotonic() < deadline:
-        known = coverage.summaries(knowledge.store, demo.plan.sessions)
+        known = coverage.summaries(lake_context.store, demo.plan.sessions)
         state = list(
             known.select("session", "observed", "missing", "healed", "verified_at").iter_rows()
         )
@@ -190,13 +190,13 @@ def _runs() -> Counter[str]:
     return Counter(run.tags.get("dagster/sensor_name", "somebody else") for run in runs)
 
 
-def _result(demo: Demo, knowledge: Knowledge, market: Market) -> dict[str, int | float]:
+def _result(demo: Demo, lake_context: LakeContext, market: Market) -> dict[str, int | float]:
     try:
-        wrong = mismatched(knowledge.store, market, demo.plan.sessions)
+        wrong = mismatched(lake_context.store, market, demo.plan.sessions)
     except PlatformError as problem:
-        raise PermanentError(f"the lake can not be compared: {problem}") from problem
+        raise PermanentError(f"the lake cannot be compared: {problem}") from problem
     return {
-        **figures(knowledge, demo.plan.sessions),
+        **figures(lake_context, demo.plan.sessions),
         "mismatched": wrong,
         "sessions": len(demo.plan.sessions),
         "symbols": demo.plan.symbols,

@@ -15,16 +15,16 @@ from stock_platform.errors import PermanentError, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class Check:
     """How one dependency is examined."""
 
     name: str
     used: Callable[[], bool]
-    look: Callable[[], str]
+    run: Callable[[], str]
     """Gives what was seen in a few words; raises a `Problem` when it does not work."""
     to_use: str
     """How to have it, told when it is not in use."""
-    cure: str
+    remedy: str
     """What to do when it does not work."""
 
 
@@ -38,28 +38,28 @@ class Finding:
     cure: str = ""
 
 
-def examine(what: str | None) -> int:
-    """Examine everything in use, or `what` alone, and print a table; give the exit code."""
-    findings = [examined(each, asked_for=bool(what)) for each in _chosen(what)]
+def run_checks(what: str | None) -> int:
+    """Examine everything in use, or `what` alone, and print a table; return the exit code."""
+    findings = [run_check(each, asked_for=bool(what)) for each in _chosen(what)]
     _print(findings)
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 
-def examined(examination: Examination, *, asked_for: bool) -> Finding:
+def run_check(examination: Check, *, asked_for: bool) -> Finding:
     """Look, unless the dependency is not in use; asked for by name, that is a failure too."""
     name = examination.name
     try:
         if not examination.used():
             return Finding(name, False if asked_for else None, "not in use", examination.to_use)
-        return Finding(name, True, examination.look())
+        return Finding(name, True, examination.run())
     except PlatformError as problem:
-        return Finding(name, False, str(problem), examination.cure)
+        return Finding(name, False, str(problem), examination.remedy)
     except Exception as error:  # the other examinations still matter
         # Its text is not ours and may quote an address with a password in it.
-        return Finding(name, False, f"unexpected {type(error).__name__}", examination.cure)
+        return Finding(name, False, f"unexpected {type(error).__name__}", examination.remedy)
 
 
-def _chosen(what: str | None) -> Sequence[Examination]:
+def _chosen(what: str | None) -> Sequence[Check]:
     from stock_platform.cli.doctor.platform import PLATFORM
     from stock_platform.cli.doctor.services import SERVICES
     from stock_platform.cli.doctor.vendors import VENDORS

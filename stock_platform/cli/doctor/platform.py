@@ -4,12 +4,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from stock_platform.cli.doctor.check import Examination
+from stock_platform.cli.doctor.check import Check
 from stock_platform.components.instance import describe_instance, is_there_a_home
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import tables
-from stock_platform.lake.object_store import Conflict, Store, Version, open_store
+from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError, open_store
 from stock_platform.providers.rate_limit.limiter import to_rates
 from stock_platform.providers.rate_limit.stores import open_store as open_budget
 from stock_platform.providers.registry import ProviderSettings
@@ -33,23 +33,23 @@ def _try_the_lake() -> str:
     return f"{store.root}: writes, reads, swaps and deletes"
 
 
-def _try(store: Store, path: str) -> None:
-    if not store.create(path, b"first"):
+def _try(store: ObjectStore, path: str) -> None:
+    if not store.put_if_absent(path, b"first"):
         raise PermanentError("a new object was taken for an old one")
     found = store.get(path)
     if found is None or found[0] != b"first":
         raise PermanentError("an object was written and is not there")
     old = found[1]
-    store.replace(path, b"second", old)
+    store.put_if_match(path, b"second", old)
     if _replaces(store, path, old):
         # Without it two writers lose rows (measured: 44%), and nobody notices.
         raise PermanentError("this store ignores If-Match: it cannot hold a lake")
 
 
-def _replaces(store: Store, path: str, expected: Version) -> bool:
+def _replaces(store: ObjectStore, path: str, expected: Version) -> bool:
     try:
-        store.replace(path, b"third", expected)
-    except Conflict:
+        store.put_if_match(path, b"third", expected)
+    except VersionConflictError:
         return False
     return True
 
@@ -69,7 +69,7 @@ def _take_from_the_budget() -> str:
     where = ProviderSettings.load().budget
     try:
         with closing(open_budget(where)) as store:
-            store.take("doctor", to_rates(per_second=1000))
+            store.acquire("doctor", to_rates(per_second=1000))
     except TimeoutError:
         raise TransientError("another process holds the file's lock") from None
     except OSError as error:
@@ -79,24 +79,22 @@ def _take_from_the_budget() -> str:
 
 
 PLATFORM = (
-    Examination(
-        "lake", _always, _try_the_lake, "", "STOCKS_LAKE names a folder or s3://bucket/prefix"
-    ),
-    Examination(
+    Check("lake", _always, _try_the_lake, "", "STOCKS_LAKE names a folder or s3://bucket/prefix"),
+    Check(
         "calendar",
         _always,
         _read_the_calendar,
         "",
         "see STOCKS_CALENDAR_OVERRIDES, STOCKS_FIRST_SESSION and STOCKS_SYMBOLS",
     ),
-    Examination(
+    Check(
         "budget",
         _always,
         _take_from_the_budget,
         "",
         "STOCKS_BUDGET names a file all processes can write, or redis://",
     ),
-    Examination(
+    Check(
         "dagster",
         is_there_a_home,
         describe_instance,

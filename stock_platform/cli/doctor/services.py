@@ -4,10 +4,10 @@ from contextlib import closing
 
 import psycopg
 
-from stock_platform.cli.doctor.check import Examination
+from stock_platform.cli.doctor.check import Check
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.serving.aws import open_client, translated
-from stock_platform.serving.report.mailer import open_courier
+from stock_platform.serving.report.mailer import open_mailer
 from stock_platform.serving.sqs import QuoteQueue
 from stock_platform.settings import (
     MailSettings,
@@ -17,7 +17,7 @@ from stock_platform.settings import (
     ServingSettings,
     load,
 )
-from stock_platform.stream.sinks.redis_store import open_sink
+from stock_platform.stream.sinks.redis_store import open_value_store
 
 TEST_KEY, TEST_TTL_S = "stock:test", 60
 _TIMEOUT_S = 5
@@ -32,7 +32,7 @@ _POSTGRES_SAYS = {
 def _try_redis() -> str:
     settings = load(RedisSettings)
     url = settings.redis_url.get_secret_value()
-    with closing(open_sink(url, settings.redis_token.get_secret_value())) as redis:
+    with closing(open_value_store(url, settings.redis_token.get_secret_value())) as redis:
         redis.command("SET", TEST_KEY, "written by stocks doctor", "EX", TEST_TTL_S)
         found = redis.command("GET", TEST_KEY)
         left = redis.command("TTL", TEST_KEY)
@@ -60,7 +60,7 @@ def _ask_postgres() -> str:
 
 def _knock_at_mail() -> str:
     settings = load(MailSettings)
-    open_courier(settings).knock()
+    open_mailer(settings).check_connection()
     way = f"{settings.smtp_host}:{settings.smtp_port}"
     return f"{way if settings.mail_transport == 'smtp' else 'SES'} accepts us; nothing was sent"
 
@@ -117,38 +117,36 @@ def _uses_kinesis() -> bool:
 _AWS_KEYS = "set STOCKS_AWS_ACCESS_KEY and STOCKS_AWS_SECRET_KEY (or STOCKS_AWS_ENDPOINT)"
 
 SERVICES = (
-    Examination(
+    Check(
         "redis",
         _uses_redis,
         _try_redis,
         "set REDIS_URL (and REDIS_TOKEN for Upstash)",
         "check REDIS_URL and REDIS_TOKEN, and that the server is reached from here",
     ),
-    Examination(
+    Check(
         "postgres",
         _uses_postgres,
         _ask_postgres,
         "set STOCKS_POSTGRES_URL; without it stock_data lives in SQLite",
         "check STOCKS_POSTGRES_URL, and that the server is reached from here",
     ),
-    Examination(
+    Check(
         "mail",
         _uses_mail,
         _knock_at_mail,
         "set STOCKS_MAIL_TRANSPORT to smtp or ses, and STOCKS_MAIL_FROM",
         "check STOCKS_SMTP_HOST, _PORT, _STARTTLS, _USER and _PASSWORD, or the SES keys",
     ),
-    Examination(
-        "dynamodb", _uses_aws, _ask_dynamodb, _AWS_KEYS, "create STOCKS_LATEST_QUOTES_TABLE"
-    ),
-    Examination(
+    Check("dynamodb", _uses_aws, _ask_dynamodb, _AWS_KEYS, "create STOCKS_LATEST_QUOTES_TABLE"),
+    Check(
         "sqs",
         _uses_aws,
         _ask_sqs,
         _AWS_KEYS,
         "create STOCKS_QUOTE_QUEUE, STOCKS_QUOTE_DEAD_LETTERS",
     ),
-    Examination(
+    Check(
         "kinesis",
         _uses_kinesis,
         _ask_kinesis,

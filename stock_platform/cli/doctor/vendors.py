@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from stock_platform.cli.doctor.check import Examination
+from stock_platform.cli.doctor.check import Check
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.domain.symbols import Symbol
 from stock_platform.errors import NotEntitledError, PermanentError
@@ -63,12 +63,12 @@ def _quote_of(field: str, provider: str) -> Callable[[], str]:
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         symbol = (load(MarketSettings).symbols or (ASKED,))[0]
         with _only(field) as providers:
-            answer = _named(providers.quotes, provider).quotes([symbol], minute)
-        if answer.refused:
-            raise NotEntitledError(f"{provider} refuses {symbol}: {answer.detail}")
-        if answer.failed or answer.rejected.height:
-            raise PermanentError(f"{provider} gave no usable quote of {symbol}: {answer.detail}")
-        return f"gave a quote of {symbol}" if answer.quotes.height else f"knows no {symbol}"
+            response = _named(providers.quotes, provider).quotes([symbol], minute)
+        if response.refused:
+            raise NotEntitledError(f"{provider} refuses {symbol}: {response.detail}")
+        if response.failed or response.rejected.height:
+            raise PermanentError(f"{provider} gave no usable quote of {symbol}: {response.detail}")
+        return f"gave a quote of {symbol}" if response.quotes.height else f"knows no {symbol}"
 
     return ask
 
@@ -85,28 +85,28 @@ def _has(field: str, key: str) -> Callable[[], bool]:
 
 
 VENDORS = (
-    Examination(
+    Check(
         "massive",
         _has("massive", "api_key"),
         _ask_massive,
         "set MASSIVE_API_KEY (or POLYGON_API_KEY)",
         "check MASSIVE_API_KEY, MASSIVE_REST_URL and what the plan includes",
     ),
-    Examination(
+    Check(
         "massive_flatfiles",
         _has("massive", "flatfiles_access_key"),
         _ask_flatfiles,
         "set MASSIVE_FLATFILES_ACCESS_KEY and MASSIVE_FLATFILES_SECRET_KEY",
         "check both keys (they are not the API key) and what the plan includes",
     ),
-    Examination(
+    Check(
         "finnhub",
         _has("finnhub", "api_key"),
         _quote_of("finnhub", "finnhub"),
         "set FINNHUB_API_KEY",
         "check FINNHUB_API_KEY and FINNHUB_REST_URL",
     ),
-    Examination(
+    Check(
         "rapidapi",
         _has("rapid", "key"),
         _quote_of("rapid", "rapidapi"),

@@ -9,7 +9,7 @@ from stock_platform.components.partitions import sessions
 from stock_platform.defs.minute_bars.session_assets import session_bars
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.bars import DAILY_BARS
-from stock_platform.pipelines.daily_bars import DailyFill
+from stock_platform.pipelines.daily_bars import DailyBarIngest
 
 
 @dg.asset(
@@ -34,7 +34,7 @@ def daily_bars(
     """
     days = sorted(date.fromisoformat(key) for key in context.partition_keys)
     with providers.open() as opened:
-        filled = DailyFill(lake.knowledge(), opened.daily, context.log.info).fill(days)
+        filled = DailyBarIngest(lake.context(), opened.daily, context.log.info).fill(days)
     context.add_asset_metadata(
         {
             "dagster/row_count": filled.rows,

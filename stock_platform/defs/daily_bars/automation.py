@@ -40,7 +40,7 @@ initialize = dg.define_asset_job(
 
 
 def to_update(sessions: Sequence[date], computed: Collection[date]) -> tuple[date, date] | None:
-    """Give the first and last of the newest `sessions` (rising, closed) to bring up to date.
+    """Return the first and last of the newest `sessions` (rising, closed) to bring up to date.
 
     The newest is always among them: late corrections change it. Earlier ones are
     when any of them was missed.
@@ -58,17 +58,17 @@ def to_update(sessions: Sequence[date], computed: Collection[date]) -> tuple[dat
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_day_after_a_session(
+def daily_update_schedule(
     context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Tuesday to Saturday 13:00 UTC: the session that closed, and those missed before it."""
     if not is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
-    knowledge = lake.knowledge()
+    lake_context = lake.context()
     now = context.scheduled_execution_time.astimezone(UTC)
-    latest = knowledge.calendar.latest_closed(now)
-    sessions = [session for session in knowledge.sessions(now) if session <= latest]
-    span = to_update(sessions, read.sessions_present(knowledge.store, STATES["daily"]))
+    latest = lake_context.calendar.latest_closed(now)
+    sessions = [session for session in lake_context.sessions(now) if session <= latest]
+    span = to_update(sessions, read.sessions_present(lake_context.store, STATES["daily"]))
     if span is None:
         return dg.SkipReason("no session has closed yet")
     return dg.RunRequest(

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from stock_platform.components import metadata
-from stock_platform.components.failures import permanent_is_final
+from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import sessions
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.session_assets import session_bars
@@ -16,8 +16,8 @@ from stock_platform.indicators.indicator import Timeframe
 from stock_platform.indicators.splits import doubtful_splits
 from stock_platform.lake import read
 from stock_platform.pipelines.indicators.selection import chosen, described
-from stock_platform.pipelines.indicators.stores import shelf_of
-from stock_platform.pipelines.indicators.updater import Chain, Extended
+from stock_platform.pipelines.indicators.stores import indicator_store
+from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
 
 SHOWN_MAX = 20
 SPLITS = dg.AssetKey(["reference", "splits"])
@@ -76,14 +76,14 @@ def indicators_minute(
 def _extended(
     context: dg.AssetExecutionContext, lake: LakeResource, timeframe: Timeframe
 ) -> dg.MaterializeResult:
-    knowledge = lake.knowledge()
-    store = knowledge.store
-    with permanent_is_final():
-        chain = Chain(
-            shelf_of(store, timeframe),
+    lake_context = lake.context()
+    store = lake_context.store
+    with no_retry_unless_transient():
+        chain = IndicatorUpdater(
+            indicator_store(store, timeframe),
             chosen(timeframe),
             read.table(store, "splits", None),
-            knowledge.sessions(datetime.now(UTC))[0],
+            lake_context.sessions(datetime.now(UTC))[0],
         )
         done = chain.extend(date.fromisoformat(key) for key in context.partition_keys)
     if not done.sessions:
@@ -92,7 +92,7 @@ def _extended(
     return dg.MaterializeResult(metadata=_told(done), data_version=dg.DataVersion(done.sha256))
 
 
-def _told(done: Extended) -> dict[str, Any]:
+def _told(done: UpdateResult) -> dict[str, Any]:
     told: dict[str, Any] = {
         "sessions computed": len(done.sessions),
         "later sessions followed": len(done.followed),

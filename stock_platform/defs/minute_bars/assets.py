@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from stock_platform.components import metadata
+from stock_platform.components.heal_requests import HEAL_SESSION
 from stock_platform.components.partitions import session_and_slots, session_minutes
 from stock_platform.defs.resources import HealerResource
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.errors import PermanentError
-from stock_platform.pipelines.heal import Healed
-
-HEAL_SESSION = "heal/session"
-HEAL_RANGE = "heal/range"
+from stock_platform.pipelines.heal import HealResult
 
 
 @dg.asset(
@@ -44,18 +42,22 @@ def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> No
             )
         except PermanentError as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem
-    _describe(context, healed, grid.due(now, 0))
+    _describe(context, healed, grid.closed_slots(now, 0))
 
 
-def _describe(context: dg.AssetExecutionContext, healed: Healed, due: int) -> None:
+def _describe(context: dg.AssetExecutionContext, healed: HealResult, due: int) -> None:
     """Tell the whole story once, on the run's last minute, and a line on every other one.
 
     What is kept for ever is kept small: a session's run writes 390 of these events.
     """
-    coverage = metadata.of_coverage(healed.ledger, due)
+    coverage = metadata.of_coverage(healed.coverage, due)
     context.add_asset_metadata({name: coverage[name] for name in metadata.COVERAGE_LINES})
     context.add_asset_metadata(
-        {**coverage, **metadata.of_heal(healed), "heat map": metadata.picture(healed.ledger, due)},
+        {
+            **coverage,
+            **metadata.of_heal(healed),
+            "heat map": metadata.picture(healed.coverage, due),
+        },
         partition_key=context.partition_keys[-1],
     )
     if healed.refused or healed.failed:

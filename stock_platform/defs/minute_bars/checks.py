@@ -11,15 +11,15 @@ from stock_platform.defs.minute_bars.session_assets import coverage, session_bar
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
 from stock_platform.healing.anomalies import (
-    jumps,
-    more_in_minutes,
-    out_of_order,
+    invalid_ohlc,
+    minute_volume_above_daily,
     repeated_dividends,
+    unexplained_jumps,
 )
 from stock_platform.healing.daily import FROM_MINUTES
-from stock_platform.lake import coverage as ledgers
+from stock_platform.lake import coverage as coverages
 from stock_platform.lake import read
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 
 SHOWN_MAX = 20
 LOOKED_BACK = 10
@@ -33,7 +33,7 @@ def _session(context: dg.AssetCheckExecutionContext) -> date:
 
 
 def _sessions(context: dg.AssetCheckExecutionContext) -> list[date]:
-    """Give the sessions of the run, rising: what is filled as a range is checked as one."""
+    """Return the sessions of the run, rising: what is filled as a range is checked as one."""
     return sorted(date.fromisoformat(key) for key in context.partition_keys)
 
 
@@ -81,7 +81,7 @@ def prices_are_in_order(
 ) -> dg.AssetCheckResult:
     """low <= open, close <= high in every bar."""
     bars = read.minute_bars(lake.store(), _session(context))
-    return _verdict(out_of_order(bars), "bars with low <= open, close <= high violated")
+    return _verdict(invalid_ohlc(bars), "bars with low <= open, close <= high violated")
 
 
 @dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
@@ -101,10 +101,10 @@ def every_minute_is_accounted_for(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
     """Every expected symbol-minute is observed, silent or proven empty."""
-    ledger = ledgers.load(lake.store(), calendar().grid(_session(context)))
-    if ledger is None:
+    coverage = coverages.load(lake.store(), calendar().grid(_session(context)))
+    if coverage is None:
         return dg.AssetCheckResult(passed=False, description="the session has no coverage yet")
-    missing = ledger.to_frame().filter(pl.col("missing") > 0)
+    missing = coverage.to_frame().filter(pl.col("missing") > 0)
     return _verdict(
         missing.select("symbol", "missing", "refused", "attempts", "last_error"),
         "symbols with missing minutes",
@@ -120,7 +120,9 @@ def minute_volumes_add_up_to_the_day(
     store, sessions_run = lake.store(), _sessions(context)
     days = _days(store, sessions_run).filter(pl.col("provider") != FROM_MINUTES)
     over = [
-        more_in_minutes(read.minute_bars(store, session), days.filter(pl.col("session") == session))
+        minute_volume_above_daily(
+            read.minute_bars(store, session), days.filter(pl.col("session") == session)
+        )
         for session in sessions_run
     ]
     return _verdict(pl.concat(over), "symbols trade more in minutes than on the day", _WARN)
@@ -135,7 +137,7 @@ def jumps_have_a_split(
     first, last = calendar().previous(sessions_run[0], LOOKED_BACK), sessions_run[-1]
     days = read.daily_bars(store, first.year, last.year)
     days = days.filter(pl.col("session").is_between(first, last))
-    found = jumps(days, read.table(store, "splits", None))
+    found = unexplained_jumps(days, read.table(store, "splits", None))
     jumped = found.filter(pl.col("session").is_in(sessions_run))
     return _verdict(jumped, "closes do not follow from the day before and its splits", _WARN)
 
@@ -153,9 +155,9 @@ def daily_prices_are_in_order(
 ) -> dg.AssetCheckResult:
     """low <= open, close <= high in every daily bar of the session."""
     days = _days(lake.store(), _sessions(context))
-    return _verdict(out_of_order(days), "daily bars with low <= open, close <= high violated")
+    return _verdict(invalid_ohlc(days), "daily bars with low <= open, close <= high violated")
 
 
-def _days(store: Store, days: list[date]) -> pl.DataFrame:
+def _days(store: ObjectStore, days: list[date]) -> pl.DataFrame:
     rows = read.daily_bars(store, days[0].year, days[-1].year)
     return rows.filter(pl.col("session").is_in(days)).select(list(DAILY_BARS))

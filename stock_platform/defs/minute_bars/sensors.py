@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from stock_platform.components.heal_requests import ask, collect, minute_run
+from stock_platform.components.heal_requests import minute_run, needs_and_errors, plan_tick
 from stock_platform.defs.minute_bars.assets import minute_bars
 from stock_platform.defs.resources import LakeResource
-from stock_platform.healing.scheduling import Need, find_need
+from stock_platform.healing.scheduling import HealRange, heal_range_of
 from stock_platform.lake import coverage
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
 from stock_platform.settings import HealingSettings, load
 
@@ -30,9 +30,9 @@ def minute_bar_gaps(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Missing minutes of the last sessions: one heal run per session, newest first."""
-    knowledge, now = lake.knowledge(), datetime.now(UTC)
-    recent = knowledge.sessions(now)[-knowledge.healing.live_sessions :]
-    return _heal(context, knowledge, recent, now)
+    lake_context, now = lake.context(), datetime.now(UTC)
+    recent = lake_context.sessions(now)[-lake_context.healing.live_sessions :]
+    return _heal(context, lake_context, recent, now)
 
 
 @dg.sensor(
@@ -44,42 +44,42 @@ def session_gaps(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Older sessions that were never ingested or still miss minutes: one run per session."""
-    knowledge, now = lake.knowledge(), datetime.now(UTC)
-    older = knowledge.sessions(now)[: -knowledge.healing.live_sessions]
-    doubtful = sessions_with_gaps(knowledge, older)
-    return _heal(context, knowledge, doubtful, now)
+    lake_context, now = lake.context(), datetime.now(UTC)
+    older = lake_context.sessions(now)[: -lake_context.healing.live_sessions]
+    doubtful = sessions_with_gaps(lake_context, older)
+    return _heal(context, lake_context, doubtful, now)
 
 
-def sessions_with_gaps(knowledge: Knowledge, sessions: list[date]) -> list[date]:
-    """Give the closed sessions that are not known to be whole, from one scan of counts.
+def sessions_with_gaps(lake_context: LakeContext, sessions: list[date]) -> list[date]:
+    """Return the closed sessions that are not known to be whole, from one scan of counts.
 
     Whole is a session without a missing minute whose counts reach its close and
     cover every symbol expected today.
     """
-    known = coverage.summaries(knowledge.store, sessions)
+    known = coverage.summaries(lake_context.store, sessions)
     whole = {
         row["session"]
         for row in known.iter_rows(named=True)
         if row["missing"] == 0
-        and row["width"] == knowledge.calendar.width
-        and row["due"] >= knowledge.calendar.grid(row["session"]).end
-        and row["symbols"] == knowledge.expected_count(row["session"])
+        and row["width"] == lake_context.calendar.width
+        and row["due"] >= lake_context.calendar.grid(row["session"]).end
+        and row["symbols"] == lake_context.expected_count(row["session"])
     }
     return [session for session in sessions if session not in whole]
 
 
 def _heal(
     context: dg.SensorEvaluationContext,
-    knowledge: Knowledge,
+    lake_context: LakeContext,
     sessions: Iterable[date],
     now: datetime,
 ) -> dg.SensorResult | dg.SkipReason:
     if not is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
-    needs, troubles = collect(lambda day: _need(knowledge, day, now), sessions)
+    needs, troubles = needs_and_errors(lambda day: _need(lake_context, day, now), sessions)
     for trouble in troubles:
         context.log.error(trouble)
-    asking = ask(context, needs, now, knowledge.healing)
+    asking = plan_tick(context, needs, now, lake_context.healing)
     if not asking.chosen:
         waiting = f"; {len(needs)} sessions wait for a retry or a run" if needs else ""
         return dg.SkipReason(troubles[0] if troubles else f"no minutes to heal now{waiting}")
@@ -96,14 +96,14 @@ def _heal(
     )
 
 
-def _need(knowledge: Knowledge, session: date, now: datetime) -> Need | None:
-    grid = knowledge.calendar.grid(session)
-    if grid.due(now, knowledge.grace_s) <= grid.first:
+def _need(lake_context: LakeContext, session: date, now: datetime) -> HealRange | None:
+    grid = lake_context.calendar.grid(session)
+    if grid.closed_slots(now, lake_context.grace_s) <= grid.first:
         return None
-    return find_need(
-        knowledge.ledger(grid),
+    return heal_range_of(
+        lake_context.coverage(grid),
         now,
-        grace_s=knowledge.grace_s,
-        backoff=knowledge.rules.backoff,
-        settle=knowledge.rules.settle,
+        grace_s=lake_context.grace_s,
+        backoff=lake_context.policy.retry,
+        settle=lake_context.policy.settle,
     )

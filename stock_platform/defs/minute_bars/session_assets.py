@@ -12,13 +12,13 @@ from stock_platform.components.partitions import SESSION, calendar, key_of, sess
 from stock_platform.defs.minute_bars.assets import minute_bars
 from stock_platform.defs.resources import HealerResource, LakeResource
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.domain.coverage import COVERAGE, Ledger
+from stock_platform.domain.coverage import COVERAGE, SessionCoverage
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import PermanentError
 from stock_platform.healing.derive import carry_history
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION, summarize
 from stock_platform.healing.scheduling import latest_verification
-from stock_platform.lake import coverage as ledgers
+from stock_platform.lake import coverage as coverages
 from stock_platform.lake import read, write
 from stock_platform.lake.compact import compact
 
@@ -29,7 +29,7 @@ CLOSED = "closed"
 
 
 def session_of(context: dg.AssetExecutionContext) -> MinuteGrid:
-    """Give the minute grid of the run's session partition."""
+    """Return the minute grid of the run's session partition."""
     return calendar().grid(date.fromisoformat(context.partition_key))
 
 
@@ -55,7 +55,7 @@ def session_bars(
     """
     grid, now = session_of(context), datetime.now(UTC)
     with healer.open(context.log.info) as opened:
-        healing = opened.knowledge.healing
+        healing = opened.context.healing
         compacted = compact(opened.store, grid.session)
         since = latest_verification(
             grid.closes_at,
@@ -69,23 +69,23 @@ def session_bars(
             raise dg.Failure(str(problem), allow_retries=False) from problem
     metadata = page.of_publication(compacted)
     if healed is not None:
-        metadata |= {**page.of_heal(healed), **page.of_coverage(healed.ledger)}
-        metadata["heat map"] = page.picture(healed.ledger)
-        yield from _unrecorded_minutes(context, healed.ledger)
+        metadata |= {**page.of_heal(healed), **page.of_coverage(healed.coverage)}
+        metadata["heat map"] = page.picture(healed.coverage)
+        yield from _unrecorded_minutes(context, healed.coverage)
     published = (healed.published if healed else None) or compacted
     yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(published.sha256))
 
 
 def _unrecorded_minutes(
-    context: dg.AssetExecutionContext, ledger: Ledger
+    context: dg.AssetExecutionContext, coverage: SessionCoverage
 ) -> Iterator[dg.AssetMaterialization]:
     """Report the settled minutes nobody has: a hole in the grid of minutes is a gap.
 
     Minutes that a half-day does not have are reported as closed.
     """
-    grid, labels = ledger.grid, calendar().minute_labels()
+    grid, labels = coverage.grid, calendar().minute_labels()
     known = context.instance.get_materialized_partitions(minute_bars.key)
-    missing = np.any(ledger.missing(), axis=0)
+    missing = np.any(coverage.missing(), axis=0)
     for slot in range(grid.width):
         key = key_of(grid.session, labels[slot])
         if key in known or missing[slot]:
@@ -111,20 +111,20 @@ def coverage(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Materi
     Derived, not asserted: materializing rebuilds it from the bars in the lake, the
     feed's connection log and the providers' recorded answers.
     """
-    knowledge, grid = lake.knowledge(), session_of(context)
-    derived = knowledge.derive(grid)
+    lake_context, grid = lake.context(), session_of(context)
+    derived = lake_context.derive(grid)
 
-    def rebuilt(stored: Ledger | None) -> Ledger:
+    def rebuilt(stored: SessionCoverage | None) -> SessionCoverage:
         fresh = carry_history(derived, stored)
         fresh.checked_at = datetime.now(UTC)
         return fresh
 
-    ledger = ledgers.update(knowledge.store, grid, rebuilt)
+    coverage = coverages.update(lake_context.store, grid, rebuilt)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(ledger.symbols),
-            **page.of_coverage(ledger),
-            "heat map": page.picture(ledger),
+            "dagster/row_count": len(coverage.symbols),
+            **page.of_coverage(coverage),
+            "heat map": page.picture(coverage),
         }
     )
 

@@ -14,8 +14,8 @@ from stock_platform.defs.minute_bars.assets import minute_bars
 from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import stream_parts
-from stock_platform.lake.object_store import Entry
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.lake.object_store import ObjectMeta
+from stock_platform.pipelines.context import LakeContext
 
 EVENTS_MAX = 200
 """Per tick: SQLite takes 40 to 70 events a second, and other sensors want a turn."""
@@ -29,13 +29,13 @@ def streamed_minutes(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Minutes the stream has written since the last tick, as materializations of minute_bars."""
-    knowledge = lake.knowledge()
-    sessions = knowledge.sessions(datetime.now(UTC))[-knowledge.healing.live_sessions :]
+    lake_context = lake.context()
+    sessions = lake_context.sessions(datetime.now(UTC))[-lake_context.healing.live_sessions :]
     seen = context.cursor or ""
     fresh = [
         (session, entry)
         for session in sessions
-        for entry in stream_parts.live_parts(knowledge.store, session)
+        for entry in stream_parts.live_parts(lake_context.store, session)
         if entry.path > seen
     ][:EVENTS_MAX]
     if not fresh:
@@ -47,25 +47,25 @@ def streamed_minutes(
         event
         for session, entry in fresh
         if (key := _key(session, entry, labels)) and key not in known
-        for event in _event(knowledge, session, entry, key)
+        for event in _event(lake_context, session, entry, key)
     ]
     return dg.SensorResult(asset_events=events, cursor=max(entry.path for _, entry in fresh))
 
 
-def _key(session: date, entry: Entry, labels: set[str]) -> str | None:
+def _key(session: date, entry: ObjectMeta, labels: set[str]) -> str | None:
     name = entry.path.rsplit("/", 1)[-1]
     label = f"{name[:2]}:{name[2:4]}"
     return key_of(session, label) if label in labels else None
 
 
 def _event(
-    knowledge: Knowledge, session: date, entry: Entry, key: str
+    lake_context: LakeContext, session: date, entry: ObjectMeta, key: str
 ) -> Iterator[dg.AssetMaterialization]:
-    bars = stream_parts.part_rows(knowledge.store, entry)
+    bars = stream_parts.part_rows(lake_context.store, entry)
     if bars is None:  # compacted meanwhile: the settlement records the minute
         return
-    slot = knowledge.calendar.slot_of_label(key.split("|")[1])
-    ended_at = knowledge.calendar.grid(session).minute(slot + 1)
+    slot = lake_context.calendar.slot_of_label(key.split("|")[1])
+    ended_at = lake_context.calendar.grid(session).minute(slot + 1)
     yield dg.AssetMaterialization(
         minute_bars.key,
         partition=key,

@@ -13,19 +13,19 @@ from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.stream.assets import grid_now, signs_of_life
 from stock_platform.errors import PlatformError
-from stock_platform.pipelines.alert_rules import Watch
+from stock_platform.pipelines.alert_rules import AlertRules
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import (
     Alert,
+    DeliveryResult,
     Kind,
     Target,
-    Told,
     resend_failed,
     send_alert,
 )
 from stock_platform.settings import (
     AlertSettings,
-    FollowingSettings,
+    AutomationSettings,
     MailSettings,
     ReportSettings,
     ServingSettings,
@@ -95,7 +95,7 @@ def name_of(run: dg.DagsterRun) -> str:
 
 
 def reason_of(context: dg.RunFailureSensorContext) -> str:
-    """Say which steps failed and why, without stack traces."""
+    """Return which steps failed and why, without stack traces."""
     reasons = [
         f"{event.step_key}: {error.cause.message if error.cause else error.message}".strip()
         for event in context.get_step_failure_events()
@@ -109,7 +109,7 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
     minimum_interval_seconds=INTERVAL_S * 10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def standing_troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SkipReason:
+def health_alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SkipReason:
     """Hopeless gaps, a silent stream, a late report, stale data; then what failed to arrive."""
     try:
         targets = _targets()
@@ -125,7 +125,7 @@ def standing_troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -
             break
         told = send_alert(alert, targets, store, clock=_now, window=_window(alert))
         sent += [f"{alert.kind} {alert.key}"] if told.sent else []
-    again = Told()
+    again = DeliveryResult()
     if time.monotonic() < until:
         window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
         again = resend_failed(targets, store, clock=_now, window=window)
@@ -134,13 +134,13 @@ def standing_troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -
 
 
 def _troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> Iterator[Alert]:
-    """Give what each look finds; one that cannot look does not keep the others from it."""
-    knowledge, now = lake.knowledge(), _now()
+    """Return what each look finds; one that cannot look does not keep the others from it."""
+    lake_context, now = lake.context(), _now()
     url = load(AlertSettings).dagster_url
-    watch = Watch(knowledge, now, load(FollowingSettings), url)
+    watch = AlertRules(lake_context, now, load(AutomationSettings), url)
     mails = load(MailSettings).mail_transport != "none" and load(ReportSettings).report_to
     looks = [
-        lambda: watch.stream(signs_of_life(knowledge, now), grid_now(knowledge, now)),
+        lambda: watch.stream(signs_of_life(lake_context, now), grid_now(lake_context, now)),
         watch.stale,
         *([watch.report] if mails else []),
         watch.gaps,

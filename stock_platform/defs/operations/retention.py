@@ -11,8 +11,8 @@ import dagster as dg
 from stock_platform.defs.resources import LakeResource
 from stock_platform.errors import PlatformError
 from stock_platform.lake import quarantine
-from stock_platform.lake.answers import compact_answers
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.responses import compact_responses
 from stock_platform.settings import HealingSettings, load
 
 RUNS_MAX = 500
@@ -31,9 +31,11 @@ def prune(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     now = datetime.now(UTC)
     keep = timedelta(days=load(HealingSettings).keep_runs_days)
     deleted = delete_runs(context.instance, before=now - keep)
-    knowledge = lake.knowledge()
-    folded = sum(_fold(context, knowledge.store, day) for day in knowledge.sessions(now)[-10:])
-    expired = quarantine.expire(knowledge.store, now.date())
+    lake_context = lake.context()
+    folded = sum(
+        _fold(context, lake_context.store, day) for day in lake_context.sessions(now)[-10:]
+    )
+    expired = quarantine.expire(lake_context.store, now.date())
     context.log.info(
         f"deleted {deleted} runs older than {keep.days} days, folded {folded} parts of answers, "
         f"expired {expired} parts of the quarantine"
@@ -50,9 +52,9 @@ def delete_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
     return len(old)
 
 
-def _fold(context: dg.OpExecutionContext, store: Store, session: date) -> int:
+def _fold(context: dg.OpExecutionContext, store: ObjectStore, session: date) -> int:
     try:
-        return compact_answers(store, session)
+        return compact_responses(store, session)
     except PlatformError as problem:
         context.log.warning(f"{session}: answers not folded: {problem}")
         return 0
@@ -70,6 +72,6 @@ def prune_history() -> None:
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_night() -> dg.RunRequest:
+def nightly_retention() -> dg.RunRequest:
     """Prune while no market is open."""
     return dg.RunRequest()

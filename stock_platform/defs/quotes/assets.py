@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from stock_platform.components import metadata as page
-from stock_platform.components.heal_requests import ask, minute_run
+from stock_platform.components.heal_requests import minute_run, plan_tick
 from stock_platform.components.partitions import (
     calendar,
     key_of,
@@ -19,10 +19,10 @@ from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
 from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.quotes import slots_without
-from stock_platform.healing.scheduling import Need
+from stock_platform.healing.scheduling import HealRange
 from stock_platform.lake import read
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.quotes import take_quotes
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.quotes import poll_quotes
 from stock_platform.settings import HealingSettings, load
 
 POLLING = load(HealingSettings).polling
@@ -45,13 +45,13 @@ def raw_quotes(
     """One row is one quote of a symbol, stamped with the minute it was asked for.
 
     The running minute is polled from the first configured provider that answers. A
-    past minute can not be polled any more: its quotes are rebuilt from the session's
+    past minute cannot be polled any more: its quotes are rebuilt from the session's
     bars (provider `minute_bars`). Of one key the first observation stays.
     """
     grid, first, last = session_and_slots(context.partition_keys)
     try:
-        taken = take_quotes(
-            lake.knowledge(),
+        taken = poll_quotes(
+            lake.context(),
             providers.open,
             grid,
             range(first, last + 1),
@@ -67,11 +67,11 @@ def raw_quotes(
     context.add_asset_metadata(
         metadata | (page.of_publication(taken.published) if taken.published else {})
     )
-    for answer in taken.polled:
-        if answer.refused or answer.failed:
+    for response in taken.polled:
+        if response.refused or response.failed:
             context.log.warning(
-                f"{answer.provider}: {len(answer.refused)} symbols refused, "
-                f"{len(answer.failed)} failed: {answer.detail}"
+                f"{response.provider}: {len(response.refused)} symbols refused, "
+                f"{len(response.failed)} failed: {response.detail}"
             )
 
 
@@ -83,7 +83,7 @@ def raw_quotes(
         dg.DefaultScheduleStatus.RUNNING if POLLING else dg.DefaultScheduleStatus.STOPPED
     ),
 )
-def every_minute_of_a_session(
+def quote_polling_schedule(
     context: dg.ScheduleEvaluationContext,
 ) -> dg.RunRequest | dg.SkipReason:
     """Poll quotes of the minute that has just begun, while the market is open."""
@@ -107,17 +107,17 @@ def raw_quote_gaps(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Minutes of the last sessions that were not polled: rebuilt once their bars are there."""
-    knowledge, now = lake.knowledge(), datetime.now(UTC)
-    recent = knowledge.sessions(now)[-knowledge.healing.live_sessions :]
+    lake_context, now = lake.context(), datetime.now(UTC)
+    recent = lake_context.sessions(now)[-lake_context.healing.live_sessions :]
     try:
         needs = [
             need
             for session in recent
-            if (need := _quotes_needed(knowledge, calendar().grid(session), now))
+            if (need := _quotes_needed(lake_context, calendar().grid(session), now))
         ]
     except PlatformError as problem:
         return dg.SkipReason(str(problem))
-    asking = ask(context, needs, now, knowledge.healing)
+    asking = plan_tick(context, needs, now, lake_context.healing)
     if not asking.chosen:
         return dg.SkipReason("every minute has its quotes, or waits for a retry")
     return dg.SensorResult(
@@ -129,15 +129,15 @@ def raw_quote_gaps(
     )
 
 
-def _quotes_needed(knowledge: Knowledge, grid: MinuteGrid, now: datetime) -> Need | None:
-    """Give the span of minutes for which bars could give more quotes than there are."""
-    due = grid.due(now, knowledge.grace_s)
-    bars = read.minute_bars(knowledge.store, grid.session, ["symbol", "minute"])
+def _quotes_needed(lake_context: LakeContext, grid: MinuteGrid, now: datetime) -> HealRange | None:
+    """Return the span of minutes for which bars could give more quotes than there are."""
+    due = grid.closed_slots(now, lake_context.grace_s)
+    bars = read.minute_bars(lake_context.store, grid.session, ["symbol", "minute"])
     if due <= grid.first or not bars.height:
         return None
-    quotes = read.raw_quotes(knowledge.store, grid.session)
+    quotes = read.raw_quotes(lake_context.store, grid.session)
     minutes = [grid.minute(slot) for slot in range(grid.first, due)]
     absent = [grid.first + index for index in slots_without(quotes, bars, minutes)]
     if not absent:
         return None
-    return Need(grid.session, absent[0], absent[-1], len(absent), bars["symbol"].n_unique())
+    return HealRange(grid.session, absent[0], absent[-1], len(absent), bars["symbol"].n_unique())

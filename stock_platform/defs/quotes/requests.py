@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
-from stock_platform.components.failures import permanent_is_final
+from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import calendar, key_of
 from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.quotes.assets import raw_quotes
@@ -22,8 +22,8 @@ from stock_platform.errors import PlatformError
 from stock_platform.lake import quarantine, write
 from stock_platform.pipelines.quote_sinks import NO_AWS, wants_quote_requests
 from stock_platform.pipelines.quotes import NO_QUOTES
-from stock_platform.pipelines.universe import expected_symbols
-from stock_platform.providers.fallback import QuotesInTurn
+from stock_platform.pipelines.universe import universe_on
+from stock_platform.providers.fallback import FallbackQuoteSource
 from stock_platform.settings import QueueSettings, ServingSettings, load
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _queue() -> "QuoteQueue":
 
 
 @dg.op(pool="provider_rest")
-def answer(
+def response(
     context: dg.OpExecutionContext, lake: LakeResource, providers: ProvidersResource
 ) -> None:
     """Take requests ten at a time, ask for their quotes, publish, and only then delete."""
@@ -58,12 +58,12 @@ def answer(
         write.publish_quotes(store, session, quotes)
         minutes.update(quotes["minute"].to_list())
 
-    with permanent_is_final(), _recorded(context, minutes), providers.open() as opened:
+    with no_retry_unless_transient(), _recorded(context, minutes), providers.open() as opened:
         if not opened.quotes:
             raise dg.Failure(NO_QUOTES, allow_retries=False)
         done = process_requests(
             _queue(),
-            QuotesInTurn(opened.quotes),
+            FallbackQuoteSource(opened.quotes),
             keep,
             quarantine=lambda rejected: quarantine.keep(store, rejected),
             batches_max=load(QueueSettings).quote_batches_max,
@@ -97,7 +97,7 @@ def _recorded(context: dg.OpExecutionContext, minutes: set[datetime]) -> Generat
 @dg.job
 def answer_quote_requests() -> None:
     """Answer the quote requests that wait in the queue."""
-    answer()
+    response()
 
 
 @dg.sensor(
@@ -129,7 +129,7 @@ def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def enqueue_every_minute(
+def quote_request_schedule(
     context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.SkipReason:
     """One request per expected symbol and minute of a session, put into the queue by the tick.
@@ -145,9 +145,9 @@ def enqueue_every_minute(
     grid = calendar().grid(session)
     if not grid.opens_at <= minute < grid.closes_at:
         return dg.SkipReason("the market is closed")
-    knowledge = lake.knowledge()
+    lake_context = lake.context()
     try:
-        symbols = expected_symbols(knowledge.store, session, knowledge.market)
+        symbols = universe_on(lake_context.store, session, lake_context.market)
         sent = _queue().enqueue(symbols)
     except PlatformError as problem:
         context.log.error(str(problem))

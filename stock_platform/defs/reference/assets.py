@@ -18,9 +18,9 @@ from stock_platform.domain.reference import (
     SYMBOLS_KEY,
 )
 from stock_platform.lake import read, write
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.providers.registry import NOT_CONFIGURED, Providers, is_configured
 from stock_platform.providers.sources import ReferenceSource
 
@@ -46,10 +46,10 @@ def symbols(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeR
     Materializing takes a snapshot of the newest session, and once one of the first
     session of the history, so that delisted symbols are expected where they traded.
     """
-    knowledge = lake.knowledge()
-    sessions = knowledge.sessions(datetime.now(UTC))
+    lake_context = lake.context()
+    sessions = lake_context.sessions(datetime.now(UTC))
     with providers.open() as opened:
-        taken = take_snapshots(knowledge, _source(opened), [sessions[0], sessions[-1]])
+        taken = take_snapshots(lake_context, _source(opened), [sessions[0], sessions[-1]])
     newest = taken[-1]
     return dg.MaterializeResult(
         metadata=metadata.of_publication(newest) | {"snapshots taken": len(taken)}
@@ -57,10 +57,10 @@ def symbols(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeR
 
 
 def take_snapshots(
-    knowledge: Knowledge, source: ReferenceSource, days: list[date]
+    lake_context: LakeContext, source: ReferenceSource, days: list[date]
 ) -> list[Published]:
     """Keep the symbols listed on each of `days`; all but the last are taken only once."""
-    store = knowledge.store
+    store = lake_context.store
     known = read.sessions_present(store, "reference_symbols")
     wanted = [day for day in dict.fromkeys(days) if day == days[-1] or day not in known]
     return [
@@ -83,7 +83,7 @@ def splits(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeRe
     Prices in the lake stay as traded; the adjusted views of SQL are computed from this.
     """
     with providers.open() as opened:
-        first, last = _span(lake.knowledge())
+        first, last = _span(lake.context())
         rows = _source(opened).splits(first, last)
     return _published(lake.store(), "splits", rows, SPLITS_KEY)
 
@@ -92,7 +92,7 @@ def splits(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeRe
 def dividends(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
     """One row is a cash dividend, per share as declared."""
     with providers.open() as opened:
-        first, last = _span(lake.knowledge())
+        first, last = _span(lake.context())
         rows = _source(opened).dividends(first, last)
     return _published(lake.store(), "dividends", rows, DIVIDENDS_KEY)
 
@@ -108,7 +108,7 @@ reference_job = dg.define_asset_job(
     execution_timezone="America/New_York",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_morning() -> dg.RunRequest | dg.SkipReason:
+def reference_schedule() -> dg.RunRequest | dg.SkipReason:
     """Reference data before the open of every weekday."""
     return dg.RunRequest() if is_configured() else dg.SkipReason(NOT_CONFIGURED)
 
@@ -118,7 +118,7 @@ def every_morning() -> dg.RunRequest | dg.SkipReason:
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def reference_data_is_absent(
+def missing_reference_data(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """A new lake: fetch reference data at once instead of tomorrow morning."""
@@ -126,14 +126,14 @@ def reference_data_is_absent(
         return dg.SkipReason(NOT_CONFIGURED)
     if read.sessions_present(lake.store(), "reference_symbols"):
         return dg.SkipReason("reference data is there; every_morning keeps it fresh")
-    # One try an hour: without a key this can not succeed, and a run says so clearly.
+    # One try an hour: without a key this cannot succeed, and a run says so clearly.
     hour = datetime.now(UTC).strftime("%Y-%m-%dT%H")
     return dg.RunRequest(run_key=f"reference_data:{hour}")
 
 
-def _span(knowledge: Knowledge) -> tuple[date, date]:
+def _span(lake_context: LakeContext) -> tuple[date, date]:
     today = datetime.now(NEW_YORK).date()
-    first, _ = knowledge.market.span(today)
+    first, _ = lake_context.market.span(today)
     return first - MARGIN, today
 
 
@@ -148,7 +148,7 @@ def _source(providers: Providers) -> ReferenceSource:
 
 
 def _published(
-    store: Store, table: str, rows: pl.DataFrame, key: tuple[str, ...]
+    store: ObjectStore, table: str, rows: pl.DataFrame, key: tuple[str, ...]
 ) -> dg.MaterializeResult:
     published = write.publish_table(store, table, None, rows, key=key)
     return dg.MaterializeResult(metadata=metadata.of_publication(published))

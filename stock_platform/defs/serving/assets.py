@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from stock_platform.components import metadata
-from stock_platform.components.failures import LATER, permanent_is_final
+from stock_platform.components.failures import LATER, no_retry_unless_transient
 from stock_platform.components.partitions import sessions
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.sensors import INTERVAL_S
@@ -71,7 +71,7 @@ def stock_data(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
 
     days = sorted(date.fromisoformat(key) for key in context.partition_keys)
     settings = load(PostgresSettings)
-    with permanent_is_final(), open_stock_data(settings) as opened:
+    with no_retry_unless_transient(), open_stock_data(settings) as opened:
         done = refresh_stock_data(lake.store(), opened, days[0], days[-1])
     where = "Postgres" if settings.postgres_url.get_secret_value() else "SQLite"
     return dg.MaterializeResult(
@@ -102,7 +102,7 @@ def latest_quotes(lake: LakeResource) -> dg.MaterializeResult:
     from stock_platform.serving.dynamodb import LatestQuotes
 
     quotes = newest_quotes(lake.store())
-    with permanent_is_final():
+    with no_retry_unless_transient():
         done = LatestQuotes.open(load(ServingSettings)).write(quotes, datetime.now(UTC))
     return dg.MaterializeResult(
         metadata={
@@ -132,7 +132,7 @@ def quote_stream(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
 
     until = _streamed_until(context.instance)
     quotes = quotes_since(lake.store(), until)
-    with permanent_is_final():
+    with no_retry_unless_transient():
         stream = QuoteStream.open(load(ServingSettings))
         if stream is None:
             raise dg.Failure("no stream is configured: set STOCKS_QUOTES_STREAM")
@@ -154,7 +154,7 @@ def _streamed_until(instance: dg.DagsterInstance) -> datetime | None:
     minimum_interval_seconds=INTERVAL_S * 2,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def fresh_quotes(
+def quote_targets(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Quotes published since the last tick: DynamoDB and Kinesis follow, where configured."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_platform.components import metadata as page
-from stock_platform.components.failures import LATER, permanent_is_final
+from stock_platform.components.failures import LATER, no_retry_unless_transient
 from stock_platform.components.partitions import calendar, weeks
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.session_assets import coverage
 from stock_platform.defs.resources import LakeResource
 from stock_platform.indicators.weekly import PERFORMANCE, Week, best_and_worst
 from stock_platform.lake import read, write
-from stock_platform.pipelines.context import Knowledge
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.settings import MailSettings, ReportSettings, load
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ OF_THE_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partition
 
 
 def week_of(context: dg.AssetExecutionContext) -> Week:
-    """Give the week of the run's partition."""
+    """Return the week of the run's partition."""
     return Week.of(calendar(), date.fromisoformat(context.partition_key))
 
 
@@ -63,8 +63,8 @@ def weekly_performance(
     from stock_platform.pipelines.weekly_report import performance_of
 
     week = week_of(context)
-    with permanent_is_final():
-        rows = performance_of(lake.knowledge(), week)
+    with no_retry_unless_transient():
+        rows = performance_of(lake.context(), week)
         published = write.publish_table(
             lake.store(), "weekly_performance", week.monday.year, rows, key=KEY
         )
@@ -105,29 +105,29 @@ def weekly_report(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.M
     from stock_platform.pipelines.weekly_report import as_markdown, keep_page
     from stock_platform.pipelines.weekly_report import weekly_report as gathered
 
-    knowledge, week, now = lake.knowledge(), week_of(context), datetime.now(UTC)
-    with permanent_is_final():
-        report = gathered(knowledge, week, load(ReportSettings), now)
+    lake_context, week, now = lake.context(), week_of(context), datetime.now(UTC)
+    with no_retry_unless_transient():
+        report = gathered(lake_context, week, load(ReportSettings), now)
         metadata: dict[str, Any] = {
             "report": dg.MetadataValue.md(as_markdown(report)),
-            "page": dg.MetadataValue.path(keep_page(knowledge.store, report)),
+            "page": dg.MetadataValue.path(keep_page(lake_context.store, report)),
             "symbols": report.performance.height,
             "charts": len(report.charts),
         }
-        metadata["mail"] = _mail(knowledge, report, now)
+        metadata["mail"] = _mail(lake_context, report, now)
     context.log.info(f"mail: {metadata['mail']}")
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _mail(knowledge: Knowledge, report: "WeeklyReport", now: datetime) -> str:
-    """Mail the report unless it has been or is not to be; say which."""
+def _mail(lake_context: LakeContext, report: "WeeklyReport", now: datetime) -> str:
+    """Mail the report unless it has been or is not to be; return which."""
     from stock_platform.pipelines.weekly_report import why_not_mailed
     from stock_platform.serving.report.delivery import deliver_report
-    from stock_platform.serving.report.mailer import open_courier
+    from stock_platform.serving.report.mailer import open_mailer
 
     mail, settings = load(MailSettings), load(ReportSettings)
     reason = why_not_mailed(
-        knowledge.calendar,
+        lake_context.calendar,
         report.week,
         now,
         recipients=len(settings.report_to),
@@ -137,8 +137,8 @@ def _mail(knowledge: Knowledge, report: "WeeklyReport", now: datetime) -> str:
         return reason
     delivery = deliver_report(
         report,
-        open_courier(mail),
-        knowledge.store,
+        open_mailer(mail),
+        lake_context.store,
         sender=mail.mail_from,
         to=settings.report_to,
         clock=lambda: datetime.now(UTC),
@@ -156,7 +156,7 @@ def _mail(knowledge: Knowledge, report: "WeeklyReport", now: datetime) -> str:
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def every_saturday(
+def weekly_report_schedule(
     context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """The week's performance and report, Saturdays 16:00 UTC."""

@@ -16,11 +16,11 @@ from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
-from stock_platform.healing.liveness import last_signs, silent_channels
+from stock_platform.healing.liveness import last_heard, silent_channels
 from stock_platform.lake import stream_parts
-from stock_platform.pipelines.context import Knowledge
-from stock_platform.pipelines.sidecar_status import Look, look_at
-from stock_platform.settings import FollowingSettings, SidecarSettings, load
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.sidecar_status import SidecarStatus, fetch_status
+from stock_platform.settings import AutomationSettings, SidecarSettings, load
 
 LOGS_READ = 5
 """Sessions whose connection logs are read: a channel unheard of for longer is not expected."""
@@ -44,26 +44,28 @@ class StreamingSidecar(dg.ConfigurableResource):
 
     url: str = Field("", description="e.g. http://sidecar:9464; empty: STOCKS_SIDECAR_URL")
 
-    def look(self) -> Look:
+    def status(self) -> SidecarStatus:
         """Ask it how it is; never raises for a sidecar that is not there."""
         settings = load(SidecarSettings)
-        return look_at(self.url or settings.sidecar_url, settings.journal_dir)
+        return fetch_status(self.url or settings.sidecar_url, settings.journal_dir)
 
 
-def signs_of_life(knowledge: Knowledge, now: datetime) -> dict[str, datetime]:
-    """Give the last sign of life of every channel heard in the last sessions."""
-    recent = knowledge.sessions(now)[-LOGS_READ:]
-    return last_signs(stream_parts.read_connections(knowledge.store, session) for session in recent)
+def signs_of_life(lake_context: LakeContext, now: datetime) -> dict[str, datetime]:
+    """Return the last sign of life of every channel heard in the last sessions."""
+    recent = lake_context.sessions(now)[-LOGS_READ:]
+    return last_heard(
+        stream_parts.read_connections(lake_context.store, session) for session in recent
+    )
 
 
-def grid_now(knowledge: Knowledge, now: datetime) -> MinuteGrid | None:
-    """Give the grid of today's session, None on a closed day."""
+def grid_now(lake_context: LakeContext, now: datetime) -> MinuteGrid | None:
+    """Return the grid of today's session, None on a closed day."""
     today = now.astimezone(NEW_YORK).date()
-    return knowledge.calendar.grid(today) if knowledge.calendar.is_session(today) else None
+    return lake_context.calendar.grid(today) if lake_context.calendar.is_session(today) else None
 
 
 def verdict(
-    look: Look, signs: dict[str, datetime], silent: dict[str, datetime]
+    look: SidecarStatus, signs: dict[str, datetime], silent: dict[str, datetime]
 ) -> dg.AssetCheckResult:
     """Judge what was seen: every channel must live while the market is open.
 
@@ -85,13 +87,13 @@ def verdict(
 @dg.asset_check(asset=stream_log.key)
 def the_stream_is_alive(lake: LakeResource, sidecar: StreamingSidecar) -> dg.AssetCheckResult:
     """Every channel gave a sign of life lately, as long as the market is open."""
-    return _judged(lake.knowledge(), sidecar.look(), datetime.now(UTC))
+    return _judged(lake.context(), sidecar.status(), datetime.now(UTC))
 
 
-def _judged(knowledge: Knowledge, look: Look, now: datetime) -> dg.AssetCheckResult:
-    signs = signs_of_life(knowledge, now)
-    patience = timedelta(seconds=load(FollowingSettings).stream_silent_after_s)
-    silent = silent_channels(signs, grid_now(knowledge, now), now, patience)
+def _judged(lake_context: LakeContext, look: SidecarStatus, now: datetime) -> dg.AssetCheckResult:
+    signs = signs_of_life(lake_context, now)
+    patience = timedelta(seconds=load(AutomationSettings).stream_silent_after_s)
+    silent = silent_channels(signs, grid_now(lake_context, now), now, patience)
     return verdict(look, signs, silent)
 
 
@@ -99,23 +101,23 @@ def _judged(knowledge: Knowledge, look: Look, now: datetime) -> dg.AssetCheckRes
     minimum_interval_seconds=max(OBSERVE_S, INTERVAL_S),
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def stream_observed(
+def stream_observation(
     context: dg.SensorEvaluationContext, lake: LakeResource, sidecar: StreamingSidecar
 ) -> dg.SensorResult | dg.SkipReason:
     """What the stream has logged since the last tick, as an observation and a check, no run."""
-    knowledge, now = lake.knowledge(), datetime.now(UTC)
-    sessions = knowledge.sessions(now)[-LOGS_READ:]
-    logs = [stream_parts.read_connections(knowledge.store, session) for session in sessions]
+    lake_context, now = lake.context(), datetime.now(UTC)
+    sessions = lake_context.sessions(now)[-LOGS_READ:]
+    logs = [stream_parts.read_connections(lake_context.store, session) for session in sessions]
     rows = pl.concat([pl.DataFrame(schema=CONNECTIONS), *logs])
     if not rows.height:
         return dg.SkipReason("no stream has logged a connection")
-    judged = _judged(knowledge, sidecar.look(), now)
+    judged = _judged(lake_context, sidecar.status(), now)
     newest = str(rows["alive_until"].max())
     cursor = f"{newest} {judged.passed}"
     if cursor == context.cursor:
         return dg.SkipReason("the stream has logged nothing since the last time")
     today = logs[-1]
-    parts = stream_parts.live_parts(knowledge.store, sessions[-1])
+    parts = stream_parts.live_parts(lake_context.store, sessions[-1])
     observed = dg.AssetObservation(
         stream_log.key,
         metadata={
@@ -139,7 +141,7 @@ def stream_observed(
     return dg.SensorResult(asset_events=[observed, evaluation], cursor=cursor)
 
 
-def _facts(look: Look, signs: dict[str, datetime]) -> dict[str, Any]:
+def _facts(look: SidecarStatus, signs: dict[str, datetime]) -> dict[str, Any]:
     channels = [
         dg.TableRecord({"channel": channel, "last sign of life": f"{last:%Y-%m-%d %H:%M:%S} UTC"})
         for channel, last in signs.items()

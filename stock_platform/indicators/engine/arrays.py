@@ -18,7 +18,7 @@ NUMBERS = (*PRICES, "volume")
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
+class BarArrays:
     """Equally long arrays; `session` is the day number of the bar's session."""
 
     open: np.ndarray
@@ -31,9 +31,9 @@ class Bars:
     def __len__(self) -> int:
         return len(self.close)
 
-    def part(self, rows: slice | np.ndarray) -> "Bars":
-        """Give the bars of a slice (a view) or of an index array (a copy)."""
-        return Bars(
+    def part(self, rows: slice | np.ndarray) -> "BarArrays":
+        """Return the bars of a slice (a view) or of an index array (a copy)."""
+        return BarArrays(
             self.open[rows],
             self.high[rows],
             self.low[rows],
@@ -49,7 +49,7 @@ def time_column(bars: pl.DataFrame) -> str:
 
 
 def ordered(bars: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
-    """Give the bars by symbol and time, and the first row of each symbol (see `starts`).
+    """Return the bars by symbol and time, and the first row of each symbol (see `starts`).
 
     Numbers are Float64, `session` is a date. Raises `Malformed` for a null or non-finite
     number and for two bars of one key: one such row would silently spoil every later
@@ -97,13 +97,13 @@ def _in_order(frame: pl.DataFrame, edges: np.ndarray, time: str) -> bool:
     return bool(rising.all()) and bool((names > names.shift()).all())
 
 
-def to_bars(frame: pl.DataFrame) -> Bars:
+def to_bars(frame: pl.DataFrame) -> BarArrays:
     """Take the arrays out of a frame made by `ordered`."""
     numbers = [np.ascontiguousarray(frame[name].to_numpy()) for name in NUMBERS]
-    return Bars(*numbers, session=frame["session"].to_physical().to_numpy())
+    return BarArrays(*numbers, session=frame["session"].to_physical().to_numpy())
 
 
 def starts(frame: pl.DataFrame) -> np.ndarray:
-    """Give the first row of each symbol of an ordered frame, and its height at the end."""
+    """Return the first row of each symbol of an ordered frame, and its height at the end."""
     changed = frame.select((pl.col("symbol") != pl.col("symbol").shift()).fill_null(value=True))
     return np.append(np.flatnonzero(changed.to_series().to_numpy()), frame.height)

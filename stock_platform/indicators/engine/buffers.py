@@ -16,14 +16,14 @@ from stock_platform.indicators.indicator import Column
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class ResultBuffers:
     """Equally long columns of numbers by name; what is not finite becomes null."""
 
     numbers: dict[str, np.ndarray]
     finite: dict[str, np.ndarray]
 
     @classmethod
-    def room(cls, columns: Iterable[Column], rows: int) -> "Results":
+    def allocate(cls, columns: Iterable[Column], rows: int) -> "ResultBuffers":
         """Make room for `columns`; what is in it before it is filled is arbitrary."""
         names = [column.name for column in columns]
         return cls(
@@ -32,16 +32,16 @@ class Results:
         )
 
     def of(self, columns: Iterable[Column]) -> list[np.ndarray]:
-        """Give the arrays to write `columns` into."""
+        """Return the arrays to write `columns` into."""
         return [self.numbers[column.name] for column in columns]
 
-    def settle(self, columns: Iterable[Column], rows: slice) -> None:
+    def mark_finite(self, columns: Iterable[Column], rows: slice) -> None:
         """Note which numbers in `rows` are finite; best while they are still in the cache."""
         for column in columns:
             np.isfinite(self.numbers[column.name][rows], out=self.finite[column.name][rows])
 
     def series(self) -> list[pl.Series]:
-        """Give the columns, every row filled and settled, without copying the numbers."""
+        """Return the columns, every row filled and settled, without copying the numbers."""
         return [_nullable(n, numbers, self.finite[n]) for n, numbers in self.numbers.items()]
 
 

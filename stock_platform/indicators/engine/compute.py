@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 
 from stock_platform.errors import InvalidDataError, PermanentError
-from stock_platform.indicators.engine.arrays import Bars, ordered, starts, time_column, to_bars
-from stock_platform.indicators.engine.buffers import Results
-from stock_platform.indicators.engine.layout import Lot, Places
-from stock_platform.indicators.engine.resume import Carried, carry, match
+from stock_platform.indicators.engine.arrays import BarArrays, ordered, starts, time_column, to_bars
+from stock_platform.indicators.engine.buffers import ResultBuffers
+from stock_platform.indicators.engine.layout import RowLayout, SymbolRows
+from stock_platform.indicators.engine.resume import ResumedStates, match, resume
 from stock_platform.indicators.indicator import Indicator
 
 _BLOCK_ROWS = 16_384
@@ -54,13 +54,13 @@ def compute(
     """
     frame, edges, new, carried = _arranged(bars, history, states, indicators)
     series = to_bars(frame)
-    places = Places.of(edges, series.session, new, keep_states=keep_states)
+    places = RowLayout.of(edges, series.session, new, keep_states=keep_states)
     work = _Work(
         series,
         places,
         indicators,
-        Results.room((c for i in indicators for c in i.columns), int(places.values[-1])),
-        Results.room(
+        ResultBuffers.allocate((c for i in indicators for c in i.columns), int(places.values[-1])),
+        ResultBuffers.allocate(
             (c for i in indicators for c in i.state if keep_states), int(places.states[-1])
         ),
     )
@@ -89,21 +89,21 @@ def in_blocks(bars: pl.DataFrame, *, symbols_max: int = 500) -> Iterator[pl.Data
 class _Work:
     """Bars of many symbols with the room for their results; each range of symbols by itself."""
 
-    bars: Bars
-    places: Places
+    bars: BarArrays
+    places: RowLayout
     indicators: Sequence[Indicator]
-    values: Results
-    states: Results
+    values: ResultBuffers
+    states: ResultBuffers
 
-    def step(self, symbols: range, carried: Carried) -> None:
+    def step(self, symbols: range, carried: ResumedStates) -> None:
         """Step the symbols that have a state over their new bars."""
         into = (self.values.numbers, self.states.numbers)
-        carry(self.bars, carried, self.indicators, places=self.places.part(symbols), into=into)
+        resume(self.bars, carried, self.indicators, places=self.places.part(symbols), into=into)
 
-    def fill(self, symbols: range, carried: Carried | None) -> None:
+    def fill(self, symbols: range, carried: ResumedStates | None) -> None:
         """Compute what was not stepped, and settle the results of all."""
         places = self.places.part(symbols)
-        lots = [(lot, self.bars.part(lot.bars)) for lot in places.lots()]
+        lots = [(lot, self.bars.part(lot.bars)) for lot in places.symbol_rows()]
         for indicator in self.indicators:
             todo = lots
             if carried is not None:
@@ -113,11 +113,11 @@ class _Work:
                 self._fill(indicator, todo)
             except Exception as error:
                 raise PermanentError(f"indicator {indicator.name}: {error}") from error
-            self.values.settle(indicator.columns, places.all_values)
+            self.values.mark_finite(indicator.columns, places.all_values)
             if self.states.numbers:
-                self.states.settle(indicator.state, places.all_states)
+                self.states.mark_finite(indicator.state, places.all_states)
 
-    def _fill(self, indicator: Indicator, lots: Sequence[tuple[Lot, Bars]]) -> None:
+    def _fill(self, indicator: Indicator, lots: Sequence[tuple[SymbolRows, BarArrays]]) -> None:
         room = self.values.of(indicator.columns)
         kept = self.states.of(indicator.state) if self.states.numbers else ()
         for lot, part in lots:
@@ -140,7 +140,7 @@ def _arranged(
     history: pl.DataFrame | None,
     states: pl.DataFrame | None,
     indicators: Sequence[Indicator],
-) -> tuple[pl.DataFrame, np.ndarray, np.ndarray, Carried | None]:
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray, ResumedStates | None]:
     """Give history and bars as one ordered frame, its symbols' first rows, what is new in it,
     and the states that are carried on.
     """

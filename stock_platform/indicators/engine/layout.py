@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Lot(NamedTuple):
+class SymbolRows(NamedTuple):
     """One symbol: its rows of bars, values and states.
 
     `new` and `ends` are rows counted from the symbol's first bar: which of them are
@@ -22,7 +22,7 @@ class Lot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RowLayout:
     """The rows of symbols in bars ordered by symbol and time.
 
     Symbol n has the bars edges[n] to edges[n + 1], of which first_new[n] and later are
@@ -40,16 +40,16 @@ class Places:
     @classmethod
     def of(
         cls, edges: np.ndarray, session: np.ndarray, new: np.ndarray, *, keep_states: bool
-    ) -> "Places":
+    ) -> "RowLayout":
         """Find the places of bars of which those marked `new` end each symbol."""
         kept = new & _session_ends(session, edges) if keep_states else np.zeros_like(new)
         values, states = _counted(new, edges), _counted(kept, edges)
         return cls(edges, edges[1:] - np.diff(values), values, states, kept)
 
-    def part(self, symbols: range) -> "Places":
-        """Give the places of a range of symbols, in the same frame and results."""
+    def part(self, symbols: range) -> "RowLayout":
+        """Return the places of a range of symbols, in the same frame and results."""
         some, edges = slice(symbols.start, symbols.stop), slice(symbols.start, symbols.stop + 1)
-        return Places(
+        return RowLayout(
             self.edges[edges],
             self.first_new[some],
             self.values[edges],
@@ -65,14 +65,14 @@ class Places:
     def all_states(self) -> slice:
         return slice(int(self.states[0]), int(self.states[-1]))
 
-    def lots(self) -> Iterator[Lot]:
-        """Give the symbols one by one."""
+    def symbol_rows(self) -> Iterator[SymbolRows]:
+        """Return the symbols one by one."""
         a, v, s = (array.tolist() for array in (self.edges, self.values, self.states))
         for n, new in enumerate((self.first_new - self.edges[:-1]).tolist()):
             ends: slice | np.ndarray = slice(new, None)
             if s[n + 1] - s[n] != v[n + 1] - v[n]:
                 ends = np.flatnonzero(self.kept[a[n] : a[n + 1]])
-            yield Lot(
+            yield SymbolRows(
                 slice(a[n], a[n + 1]),
                 slice(v[n], v[n + 1]),
                 slice(s[n], s[n + 1]),
@@ -82,7 +82,7 @@ class Places:
 
 
 def _counted(chosen: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Give how many of the rows before each edge are chosen."""
+    """Return how many of the rows before each edge are chosen."""
     if chosen.all():
         return edges
     return np.append(0, np.cumsum(chosen))[edges] if chosen.any() else np.zeros_like(edges)

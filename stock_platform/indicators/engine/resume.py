@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from stock_platform.indicators.engine.arrays import Bars, time_column
-from stock_platform.indicators.engine.layout import Places
+from stock_platform.indicators.engine.arrays import BarArrays, time_column
+from stock_platform.indicators.engine.layout import RowLayout
 from stock_platform.indicators.indicator import Indicator
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ResumedStates:
     """States by symbol; NaN where a symbol has none that fits its history."""
 
     symbols: pl.Series
@@ -30,19 +30,19 @@ class Carried:
             complete &= ~np.isnan(array)
         return self.symbols.filter(pl.Series(complete))
 
-    def aligned(self, symbols: pl.Series) -> "Carried":
-        """Give the states in the order of `symbols`."""
+    def aligned(self, symbols: pl.Series) -> "ResumedStates":
+        """Return the states in the order of `symbols`."""
         states = pl.DataFrame({"symbol": self.symbols, **self.numbers})
         rows = pl.DataFrame({"symbol": symbols}).join(
             states, on="symbol", how="left", maintain_order="left"
         )
         numbers = {name: rows[name].fill_null(np.nan).to_numpy().copy() for name in self.numbers}
-        return Carried(symbols, numbers)
+        return ResumedStates(symbols, numbers)
 
-    def part(self, symbols: range) -> "Carried":
-        """Give the states of a range of symbols."""
+    def part(self, symbols: range) -> "ResumedStates":
+        """Return the states of a range of symbols."""
         rows = slice(symbols.start, symbols.stop)
-        return Carried(self.symbols[rows], {n: a[rows] for n, a in self.numbers.items()})
+        return ResumedStates(self.symbols[rows], {n: a[rows] for n, a in self.numbers.items()})
 
     def continues(self, indicator: Indicator) -> np.ndarray:
         """Give for each symbol whether the indicator is stepped, not recomputed."""
@@ -52,7 +52,9 @@ class Carried:
         return found
 
 
-def match(history: pl.DataFrame, states: pl.DataFrame, indicators: Sequence[Indicator]) -> Carried:
+def match(
+    history: pl.DataFrame, states: pl.DataFrame, indicators: Sequence[Indicator]
+) -> ResumedStates:
     """Take the states that are of the very last bar of their symbol's history.
 
     A state from before a bar that came later, or of an indicator that was not
@@ -68,15 +70,15 @@ def match(history: pl.DataFrame, states: pl.DataFrame, indicators: Sequence[Indi
         else missing
         for name in names
     }
-    return Carried(fitting["symbol"], numbers)
+    return ResumedStates(fitting["symbol"], numbers)
 
 
-def carry(
-    bars: Bars,
-    carried: Carried,
+def resume(
+    bars: BarArrays,
+    carried: ResumedStates,
     indicators: Sequence[Indicator],
     *,
-    places: Places,
+    places: RowLayout,
     into: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
 ) -> None:
     """Step every carried symbol over its new bars, writing values and states into place."""

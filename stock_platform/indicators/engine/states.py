@@ -15,7 +15,7 @@ from stock_platform.indicators.splits import rescale
 
 
 def as_of(states: pl.DataFrame, session: date) -> pl.DataFrame:
-    """Give the newest state of each symbol up to `session`.
+    """Return the newest state of each symbol up to `session`.
 
     A symbol without a bar in `session` keeps the state, and the scale, of its last one.
     """

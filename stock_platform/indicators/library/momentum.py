@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 from stock_platform.indicators.indicator import (
     STATELESS_LOOKBACK,
     Arrays,
@@ -17,10 +17,10 @@ def rsi(period: int = 14) -> Indicator:
     """Compare average gains with average losses (Wilder)."""
     name = f"rsi_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.RSI(bars.close, period),)
 
-    def read(bars: Bars) -> Arrays:
+    def read(bars: BarArrays) -> Arrays:
         change = np.diff(bars.close, prepend=bars.close[:1])
         zeros = np.zeros(len(bars))
         # The average true range of bars from 0 up to the gain is the average gain.
@@ -29,7 +29,7 @@ def rsi(period: int = 14) -> Indicator:
             talib.ATR(np.maximum(-change, 0.0), zeros, zeros, period),
         )
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         change = bar.close - previous.close
         gain = (state[0] * (period - 1) + np.maximum(change, 0.0)) / period
         loss = (state[1] * (period - 1) + np.maximum(-change, 0.0)) / period
@@ -63,7 +63,7 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
     name = f"stochastic_{period}_{smooth}_{signal}"
     reach = period + smooth + signal - 3
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return talib.STOCH(
             bars.high,
             bars.low,
@@ -96,7 +96,7 @@ def cci(period: int = 20) -> Indicator:
     """Measure how far the typical price is from its mean, in mean deviations (Lambert)."""
     name = f"cci_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.CCI(bars.high, bars.low, bars.close, period),)
 
     return Indicator(
@@ -113,7 +113,7 @@ def mfi(period: int = 14) -> Indicator:
     """Compare the money of rising bars with that of falling ones."""
     name = f"mfi_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.MFI(bars.high, bars.low, bars.close, bars.volume, period),)
 
     return Indicator(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 from stock_platform.indicators.indicator import DAILY, MINUTE, Arrays, Column, Indicator
 from stock_platform.indicators.library import talib_functions as talib
 
@@ -10,7 +10,7 @@ from stock_platform.indicators.library import talib_functions as talib
 def rolling_average(period: int = 5) -> Indicator:
     """Average the last `period` closes under the name the daily table uses."""
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.SMA(bars.close, period),)
 
     return Indicator(
@@ -25,19 +25,19 @@ def rolling_average(period: int = 5) -> Indicator:
 
 
 def daily_change() -> Indicator:
-    """Give the change from the previous session's close in percent."""
+    """Return the change from the previous session's close in percent."""
     return _change("daily_pct_change", "Daily change", DAILY)
 
 
 def bar_change() -> Indicator:
-    """Give the change from the previous bar's close in percent."""
+    """Return the change from the previous bar's close in percent."""
     return _change("pct_change", "Change", MINUTE)
 
 
 def gap() -> Indicator:
-    """Give the open against the previous session's close in percent."""
+    """Return the open against the previous session's close in percent."""
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (_percent(bars.open, bars.close),)
 
     return Indicator(
@@ -52,7 +52,7 @@ def gap() -> Indicator:
 
 
 def _change(name: str, title: str, timeframes: frozenset) -> Indicator:
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (_percent(bars.close, bars.close),)
 
     return Indicator(

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Give a function of TA-Lib by its name, or MEAN, the plain average among its kinds."""
+    """Return a function of TA-Lib by its name, or MEAN, the plain average among its kinds."""
     if not name.isupper() or name.startswith("_"):
         raise AttributeError(name)
     import talib

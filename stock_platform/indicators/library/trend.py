@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 from stock_platform.indicators.indicator import (
     STATELESS_LOOKBACK,
     Arrays,
@@ -17,7 +17,7 @@ def sma(period: int = 20) -> Indicator:
     """Average the last `period` closes."""
     column = Column(f"sma_{period}", "price", f"mean of the last {period} closes")
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.SMA(bars.close, period),)
 
     return Indicator(
@@ -29,7 +29,7 @@ def wma(period: int = 20) -> Indicator:
     """Average the last `period` closes, the newest weighing `period` times the oldest."""
     column = Column(f"wma_{period}", "price", f"linearly weighted mean of the last {period} closes")
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.WMA(bars.close, period),)
 
     return Indicator(
@@ -42,10 +42,10 @@ def ema(period: int = 20) -> Indicator:
     column = Column(f"ema_{period}", "price", f"exponential mean of closes, span {period}")
     weight = 2.0 / (period + 1)
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.EMA(bars.close, period),)
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         after = (state[0] + (bar.close - state[0]) * weight,)
         return after, after
 
@@ -65,10 +65,10 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9) -> Indicator:
     name = f"macd_{fast}_{slow}_{signal}"
     weights = [2.0 / (period + 1) for period in (fast, slow, signal)]
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return talib.MACD(bars.close, fast, slow, signal)
 
-    def read(bars: Bars) -> Arrays:
+    def read(bars: BarArrays) -> Arrays:
         # TA-Lib starts the fast average late, so that both begin on the same bar.
         late = np.full(min(slow - fast, len(bars)), np.nan)
         rest = bars.close[slow - fast :]
@@ -77,7 +77,7 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9) -> Indicator:
         difference = quick - slowly
         return quick, slowly, talib.EMA(difference, signal)
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         quick = state[0] + (bar.close - state[0]) * weights[0]
         slowly = state[1] + (bar.close - state[1]) * weights[1]
         line = quick - slowly
@@ -108,19 +108,19 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9) -> Indicator:
     )
 
 
-def true_range(previous: Bars, bar: Bars) -> np.ndarray:
-    """Give the range of each bar, the previous close included."""
+def true_range(previous: BarArrays, bar: BarArrays) -> np.ndarray:
+    """Return the range of each bar, the previous close included."""
     return np.maximum(bar.high, previous.close) - np.minimum(bar.low, previous.close)
 
 
 def adx(period: int = 14) -> Indicator:
     """Measure how strongly, and in which direction, the price moves (Wilder)."""
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         prices = (bars.high, bars.low, bars.close, period)
         return talib.ADX(*prices), talib.PLUS_DI(*prices), talib.MINUS_DI(*prices)
 
-    def read(bars: Bars) -> Arrays:
+    def read(bars: BarArrays) -> Arrays:
         ranges = talib.TRANGE(bars.high, bars.low, bars.close)
         ranges[0] = 0.0
         # Wilder's sum of true ranges is not among TA-Lib's outputs, but the sum of upward
@@ -133,7 +133,7 @@ def adx(period: int = 14) -> Indicator:
             talib.ADX(bars.high, bars.low, bars.close, period),
         )
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         rise, fall = bar.high - previous.high, previous.low - bar.low
         up = np.where((rise > 0) & (rise > fall), rise, 0.0)
         down = np.where((fall > 0) & (fall > rise), fall, 0.0)

@@ -1,6 +1,6 @@
 """How widely prices are spread: bands, ranges and deviations."""
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 from stock_platform.indicators.indicator import (
     STATELESS_LOOKBACK,
     Arrays,
@@ -16,7 +16,7 @@ def bollinger(period: int = 20, width: float = 2.0) -> Indicator:
     """Put a band of `width` deviations around the moving average."""
     name = f"bollinger_{period}_{width:g}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return talib.BBANDS(bars.close, period, width, width, talib.MEAN)
 
     return Indicator(
@@ -34,10 +34,10 @@ def bollinger(period: int = 20, width: float = 2.0) -> Indicator:
 
 
 def rolling_std(period: int = 20) -> Indicator:
-    """Give the population standard deviation of the last `period` closes."""
+    """Return the population standard deviation of the last `period` closes."""
     name = f"rolling_std_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.STDDEV(bars.close, period),)
 
     return Indicator(
@@ -54,10 +54,10 @@ def atr(period: int = 14) -> Indicator:
     """Average the true range (Wilder)."""
     column = Column(f"atr_{period}", "price", "Wilder's average of the true range")
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.ATR(bars.high, bars.low, bars.close, period),)
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         after = ((state[0] * (period - 1) + true_range(previous, bar)) / period,)
         return after, after
 
@@ -73,9 +73,9 @@ def atr(period: int = 14) -> Indicator:
 
 
 def volatility() -> Indicator:
-    """Give each bar's spread from high to low as a share of its close."""
+    """Return each bar's spread from high to low as a share of its close."""
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         spread = bars.high - bars.low
         spread /= bars.close
         spread *= 100.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_platform.indicators.engine.arrays import Bars
+from stock_platform.indicators.engine.arrays import BarArrays
 from stock_platform.indicators.indicator import (
     DAILY,
     MINUTE,
@@ -22,10 +22,10 @@ def obv() -> Indicator:
     """
     column = Column("obv", "volume", "running total of signed volume since the first bar")
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         return (talib.OBV(bars.close, bars.volume),)
 
-    def step(state: Arrays, previous: Bars, bar: Bars) -> tuple[Arrays, Arrays]:
+    def step(state: Arrays, previous: BarArrays, bar: BarArrays) -> tuple[Arrays, Arrays]:
         after = (state[0] + np.sign(bar.close - previous.close) * bar.volume,)
         return after, after
 
@@ -41,9 +41,9 @@ def obv() -> Indicator:
 
 
 def session_vwap() -> Indicator:
-    """Give the volume-weighted typical price since the session's first bar."""
+    """Return the volume-weighted typical price since the session's first bar."""
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         first = np.flatnonzero(np.diff(bars.session, prepend=-1))
         money = _since(first, talib.TYPPRICE(bars.high, bars.low, bars.close) * bars.volume)
         volume = _since(first, bars.volume)
@@ -61,10 +61,10 @@ def session_vwap() -> Indicator:
 
 
 def vwap(period: int = 20) -> Indicator:
-    """Give the volume-weighted typical price of the last `period` sessions."""
+    """Return the volume-weighted typical price of the last `period` sessions."""
     name = f"vwap_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         money = talib.TYPPRICE(bars.high, bars.low, bars.close)
         money *= bars.volume
         money = talib.SMA(money, period)
@@ -85,7 +85,7 @@ def relative_volume(period: int = 20) -> Indicator:
     """Compare a bar's volume with the mean of the `period` bars before it."""
     name = f"relative_volume_{period}"
 
-    def compute(bars: Bars) -> Arrays:
+    def compute(bars: BarArrays) -> Arrays:
         usual = np.full(len(bars), np.nan)
         usual[1:] = _usual(bars.volume, period)[:-1]
         return (_ratio(bars.volume, usual),)
@@ -111,7 +111,7 @@ def _since(first: np.ndarray, amounts: np.ndarray) -> np.ndarray:
 
 
 def _usual(volume: np.ndarray, period: int) -> np.ndarray:
-    """Give the mean volume; exactly zero where nothing traded.
+    """Return the mean volume; exactly zero where nothing traded.
 
     A running mean leaves a residue of rounding behind, and dividing by it would
     make a price out of nothing.

@@ -14,18 +14,20 @@ import duckdb
 import polars as pl
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import DiskStore
-from stock_platform.lake.object_store import Conflict, Entry, Store
-from stock_platform.lake.sql.snapshot_fs import PROTOCOL, PinnedFiles
+from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
+from stock_platform.lake.sql.snapshot_fs import PROTOCOL, SnapshotFileSystem
 from stock_platform.lake.sql.views import views
 
 SWAPS_MAX = 8
 """Times a question is asked again because an object was replaced under it."""
 
-Held = dict[str, Entry]
+Listing = dict[str, ObjectMeta]
 
 
-def query(store: Store, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB") -> pl.DataFrame:
+def query(
+    store: ObjectStore, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB"
+) -> pl.DataFrame:
     """Answer one SELECT over the views of the lake.
 
     Raises `Permanent` for a statement that is wrong, does more than read, or
@@ -35,19 +37,19 @@ def query(store: Store, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB
     for _ in range(SWAPS_MAX):
         held = _listed(store)
         try:
-            answer = _ask(store, held, sql, timeout_s=timeout_s, memory=memory)
-        except (duckdb.Error, Conflict) as error:
+            response = _ask(store, held, sql, timeout_s=timeout_s, memory=memory)
+        except (duckdb.Error, VersionConflictError) as error:
             if _unchanged(store, held):
                 raise PermanentError(f"SQL failed: {_first_lines(error)}") from None
             continue
         if _unchanged(store, held):
-            return answer
+            return response
     raise TransientError(f"the lake changed under the query {SWAPS_MAX} times in a row")
 
 
 @contextmanager
 def connect(
-    store: Store, *, memory: str = "2GB", held: Held | None = None
+    store: ObjectStore, *, memory: str = "2GB", held: Listing | None = None
 ) -> Generator[duckdb.DuckDBPyConnection]:
     """Yield a connection with the views of the lake as it is now, closed to all else.
 
@@ -56,7 +58,7 @@ def connect(
     """
     held = _listed(store) if held is None else held
     connection = duckdb.connect(":memory:")
-    pinned = None if isinstance(store, DiskStore) else PinnedFiles(store, held)
+    pinned = None if isinstance(store, FileStore) else SnapshotFileSystem(store, held)
     root = store.root if pinned is None else pinned.root
     try:
         if pinned is not None:
@@ -79,7 +81,9 @@ def connect(
         connection.close()
 
 
-def _ask(store: Store, held: Held, sql: str, *, timeout_s: float, memory: str) -> pl.DataFrame:
+def _ask(
+    store: ObjectStore, held: Listing, sql: str, *, timeout_s: float, memory: str
+) -> pl.DataFrame:
     with connect(store, memory=memory, held=held) as connection:
         _require_reading(connection, sql)
         late = threading.Event()
@@ -120,11 +124,11 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
 
 
-def _listed(store: Store) -> Held:
+def _listed(store: ObjectStore) -> Listing:
     return {entry.path: entry for entry in store.list("")}
 
 
-def _unchanged(store: Store, held: Held) -> bool:
+def _unchanged(store: ObjectStore, held: Listing) -> bool:
     now = _listed(store)
     return all(path in now and now[path].version == was.version for path, was in held.items())
 

@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
-from stock_platform.lake.object_store import Entry, Store
+from stock_platform.lake.object_store import ObjectMeta, ObjectStore
 
 READ_AHEAD = 262_144
 """Bytes fetched beyond what was asked for: footers and small columns come in one request."""
@@ -21,20 +21,20 @@ READ_AHEAD = 262_144
 PROTOCOL = "lake"
 
 
-class PinnedFiles(fsspec.AbstractFileSystem):
+class SnapshotFileSystem(fsspec.AbstractFileSystem):
     """The objects of one listing, by their paths in the lake."""
 
     protocol = PROTOCOL
     root = "lake://objects"
     cachable = False
 
-    def __init__(self, store: Store, held: dict[str, Entry]) -> None:
+    def __init__(self, store: ObjectStore, held: dict[str, ObjectMeta]) -> None:
         super().__init__()
         self._store = store
         self._held = held
 
     def glob(self, path: str, maxdepth: int | None = None, **_: Any) -> list[str]:
-        """Give the pinned objects a pattern of `*` names, sorted."""
+        """Return the pinned objects a pattern of `*` names, sorted."""
         pattern = re.escape(self._inside(path)).replace(r"\*", "[^/]*")
         return [f"objects/{name}" for name in sorted(self._held) if re.fullmatch(pattern, name)]
 
@@ -46,7 +46,7 @@ class PinnedFiles(fsspec.AbstractFileSystem):
         return {"name": path, "size": entry.size, "type": "file"}
 
     def modified(self, path: str) -> datetime:
-        """Give the time of the pinned version."""
+        """Return the time of the pinned version."""
         return self._held[self._inside(path)].modified_at
 
     def _open(  # noqa: PLR0917 - as fsspec calls it
@@ -57,23 +57,23 @@ class PinnedFiles(fsspec.AbstractFileSystem):
         autocommit: bool = True,  # noqa: FBT001, FBT002 - as fsspec calls it
         cache_options: dict[str, Any] | None = None,
         **_: Any,
-    ) -> "_PinnedFile":
+    ) -> "_SnapshotFile":
         if mode != "rb":
             raise PermissionError("the lake is read-only here")
         options: dict[str, Any] = {"block_size": READ_AHEAD, "cache_type": "readahead"}
-        return _PinnedFile(self, path, mode, size=self.info(path)["size"], **options)
+        return _SnapshotFile(self, path, mode, size=self.info(path)["size"], **options)
 
     def fetch(self, path: str, start: int, end: int) -> bytes:
         """Read a range of the pinned version."""
         name = self._inside(path)
-        return self._store.piece(name, start, end - start, self._held[name].version)
+        return self._store.get_range(name, start, end - start, self._held[name].version)
 
     @staticmethod
     def _inside(path: str) -> str:
         return path.removeprefix("lake://").removeprefix("objects/")
 
 
-class _PinnedFile(AbstractBufferedFile):
+class _SnapshotFile(AbstractBufferedFile):
     def _fetch_range(self, start: int, end: int) -> bytes:
-        files: PinnedFiles = self.fs
+        files: SnapshotFileSystem = self.fs
         return files.fetch(self.path, start, end)

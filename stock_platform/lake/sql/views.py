@@ -78,7 +78,7 @@ FROM quarantine_parts
 GROUP BY ALL;
 """
 
-ANSWERS = """
+RESPONSES = """
 CREATE VIEW answers AS SELECT DISTINCT * FROM answers_parts;
 """
 
@@ -91,7 +91,7 @@ COVERAGE_EXAMPLE = """
 
 
 def views(root: str, paths: Iterable[str]) -> str:
-    """Give the text that creates every view over the objects `paths` below `root`.
+    """Return the text that creates every view over the objects `paths` below `root`.
 
     The text holds for the lake as it is: a session whose first live part
     arrives later needs a new one, so it is made anew for every question.
@@ -111,8 +111,8 @@ def views(root: str, paths: Iterable[str]) -> str:
         for name, table in tables.TABLES.items()
     ]
     strangers = sorted(present - set(tables.TABLES))
-    text += [_create(name, _stranger(root, name, held)) for name in strangers]
-    text += [_create("minute_bars", _best_minute_bars(live)), QUARANTINE, ANSWERS]
+    text += [_create(name, _external_table(root, name, held)) for name in strangers]
+    text += [_create("minute_bars", _best_minute_bars(live)), QUARANTINE, RESPONSES]
     text += [SPLIT_FACTORS, DIVIDEND_FACTORS]
     text += [_create("minute_bars_adjusted", _adjusted("minute_bars", "minute"))]
     text += [_create("daily_bars_adjusted", _adjusted_daily()), COVERAGE_EXAMPLE]
@@ -138,7 +138,7 @@ def _table(root: str, table: tables.Table, *, held: bool) -> str:
     return f"SELECT {names}\nFROM read_parquet({source}, {hive or 'hive_partitioning = false'})"
 
 
-def _stranger(root: str, name: str, held: list[str]) -> str:
+def _external_table(root: str, name: str, held: list[str]) -> str:
     split = next(path for path in held if path.startswith(f"{name}/")).split("/")[1:-1]
     pattern = "/".join(["*"] * len(split) + ["data.parquet"])
     kind = split[0].partition("=")[0] if split else ""

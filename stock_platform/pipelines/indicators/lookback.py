@@ -64,7 +64,7 @@ def newest_bars(
 
 
 def differing(old: pl.DataFrame, new: pl.DataFrame, key: Sequence[str]) -> set[str]:
-    """Give the symbols with a row that only one of the frames has, or with another number."""
+    """Return the symbols with a row that only one of the frames has, or with another number."""
     keys = list(key)
     if not old.height or not new.height:
         return {symbol for frame in (old, new) if frame.height for symbol in frame["symbol"]}

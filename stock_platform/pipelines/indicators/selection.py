@@ -17,7 +17,7 @@ TIMEFRAMES: tuple[Timeframe, ...] = ("daily", "minute")
 
 
 def chosen(timeframe: Timeframe) -> list[Indicator]:
-    """Give the installed indicators that the settings name; `Malformed` for a name of none.
+    """Return the installed indicators that the settings name; `Malformed` for a name of none.
 
     A name of the other timeframe alone is passed over here.
     """
@@ -35,7 +35,7 @@ def chosen(timeframe: Timeframe) -> list[Indicator]:
 
 
 def described(timeframe: Timeframe) -> tuple[pl.Schema, dict[str, str]]:
-    """Give the columns of a timeframe's values, each with what it holds.
+    """Return the columns of a timeframe's values, each with what it holds.
 
     An installed package that cannot be loaded fails the run that needs it, not the
     loading of every definition: its columns are then left out here.

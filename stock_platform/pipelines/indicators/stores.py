@@ -14,12 +14,12 @@ from typing import Protocol
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.indicators.engine.arrays import NUMBERS
 from stock_platform.indicators.engine.sessions import with_session
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read, write
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 
 VALUES: dict[Timeframe, str] = {"daily": "indicators_daily", "minute": "indicators_minute"}
@@ -32,30 +32,30 @@ ROWS_HELD_MAX = 1_000_000
 """Daily values held before their years are written: 250 MB."""
 
 
-class Shelf(Protocol):
+class IndicatorStore(Protocol):
     """One timeframe's bars, values and states in one lake."""
 
     @property
     def key(self) -> Sequence[str]: ...
 
     def bars(self, session: date) -> pl.DataFrame:
-        """Give a session's raw bars."""
+        """Return a session's raw bars."""
         ...
 
     def before(self, session: date) -> Iterator[pl.DataFrame]:
-        """Give the bars before a session in frames, the newest first."""
+        """Return the bars before a session in frames, the newest first."""
         ...
 
     def computed(self) -> list[date]:
-        """Give the sessions with a state, rising."""
+        """Return the sessions with a state, rising."""
         ...
 
     def state(self, session: date) -> pl.DataFrame:
-        """Give the newest state of every symbol as of a session."""
+        """Return the newest state of every symbol as of a session."""
         ...
 
     def values(self, session: date) -> pl.DataFrame:
-        """Give a session's stored values."""
+        """Return a session's stored values."""
         ...
 
     def keep(
@@ -65,15 +65,15 @@ class Shelf(Protocol):
         ...
 
     def flush(self) -> list[Published]:
-        """Write what is held back; give what was published since the last call."""
+        """Write what is held back; return what was published since the last call."""
         ...
 
 
 @dataclass(slots=True)
-class MinuteShelf:
+class MinuteIndicatorStore:
     """Minute bars; one object of values per session."""
 
-    store: Store
+    store: ObjectStore
     key: Sequence[str] = ("symbol", "minute")
     _published: list[Published] = field(default_factory=list[Published])
 
@@ -97,7 +97,7 @@ class MinuteShelf:
         return (
             stored
             if stored.width
-            else pl.DataFrame(schema={"symbol": pl.String, "minute": INSTANT})
+            else pl.DataFrame(schema={"symbol": pl.String, "minute": TIMESTAMP_US})
         )
 
     def keep(
@@ -117,10 +117,10 @@ class MinuteShelf:
 
 
 @dataclass(slots=True)
-class DailyShelf:
+class DailyIndicatorStore:
     """Daily bars; one object of values per year, written when the work is done."""
 
-    store: Store
+    store: ObjectStore
     key: Sequence[str] = ("symbol", "session")
     _bars: dict[int, pl.DataFrame] = field(default_factory=dict[int, pl.DataFrame])
     _values: dict[int, pl.DataFrame] = field(default_factory=dict[int, pl.DataFrame])
@@ -186,12 +186,12 @@ class DailyShelf:
         return self._bars[year]
 
 
-def shelf_of(store: Store, timeframe: Timeframe) -> Shelf:
-    """Give the shelf of a timeframe in a lake."""
-    return DailyShelf(store) if timeframe == "daily" else MinuteShelf(store)
+def indicator_store(store: ObjectStore, timeframe: Timeframe) -> IndicatorStore:
+    """Return the shelf of a timeframe in a lake."""
+    return DailyIndicatorStore(store) if timeframe == "daily" else MinuteIndicatorStore(store)
 
 
-def _keep_state(store: Store, table: str, session: date, states: pl.DataFrame) -> None:
+def _keep_state(store: ObjectStore, table: str, session: date, states: pl.DataFrame) -> None:
     # Its session is the date of `last`; beside the folder's name it would be ambiguous in SQL.
     rows = states.drop("session")
     write.publish_table(store, table, session, rows, key=["symbol"], mode="replace")

@@ -17,14 +17,14 @@ from stock_platform.indicators.engine.compute import Computed
 from stock_platform.indicators.engine.sessions import compute_sessions
 from stock_platform.indicators.indicator import Indicator
 from stock_platform.pipelines.indicators.lookback import differing, newest_bars, whole_states
-from stock_platform.pipelines.indicators.stores import Shelf
+from stock_platform.pipelines.indicators.stores import IndicatorStore
 
 RACES_MAX = 3
 """Times a session is computed again because the one before it changed meanwhile."""
 
 
 @dataclass(slots=True)
-class Extended:
+class UpdateResult:
     """What one extension of a chain did."""
 
     sessions: list[date] = field(default_factory=list[date])
@@ -41,7 +41,7 @@ class Extended:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class IndicatorUpdater:
     """The indicators of one timeframe in one lake.
 
     `first` is the first session the lake should hold. While sessions before the ones
@@ -49,19 +49,19 @@ class Chain:
     the history is followed through all of them, once instead of every time.
     """
 
-    shelf: Shelf
+    store: IndicatorStore
     indicators: Sequence[Indicator]
     splits: pl.DataFrame
     first: date
 
-    def extend(self, sessions: Iterable[date]) -> Extended:
+    def extend(self, sessions: Iterable[date]) -> UpdateResult:
         """Compute `sessions`, then the later ones that follow from them; safe to repeat.
 
         Another run may be at work on a session next to these. Whoever has written looks
         again at what lies before (computing once more when that changed meanwhile) and
         only then at what comes after, so that one of the two joins the chain.
         """
-        days, done = sorted(sessions), Extended()
+        days, done = sorted(sessions), UpdateResult()
         before, now = None, self._before(days[0])
         traded, after = set[str](), now
         for _ in range(RACES_MAX):
@@ -77,39 +77,41 @@ class Chain:
         return done
 
     def _before(self, session: date) -> pl.DataFrame | None:
-        known = [day for day in self.shelf.computed() if day < session]
-        return self.shelf.state(known[-1]) if known else None
+        known = [day for day in self.store.computed() if day < session]
+        return self.store.state(known[-1]) if known else None
 
     def _compute(
-        self, days: list[date], before: pl.DataFrame | None, done: Extended
+        self, days: list[date], before: pl.DataFrame | None, done: UpdateResult
     ) -> tuple[set[str], pl.DataFrame | None]:
-        """Compute sessions in a row; give the symbols in them and the state after them."""
+        """Compute sessions in a row; return the symbols in them and the state after them."""
         traded: set[str] = set()
         done.sessions.clear()
         for day in days:
-            bars = self.shelf.bars(day)
+            bars = self.store.bars(day)
             if not bars.height:
                 continue
             computed = self._step(day, bars, before)
             before = state.as_of(computed.states, day)
-            self.shelf.keep(day, computed.values, before, whole=True)
+            self.store.keep(day, computed.values, before, whole=True)
             done.sessions.append(day)
             traded |= set(bars["symbol"])
         done.symbols = len(traded)
         return traded, before
 
-    def _follow(self, last: date, before: pl.DataFrame, moving: set[str], done: Extended) -> None:
+    def _follow(
+        self, last: date, before: pl.DataFrame, moving: set[str], done: UpdateResult
+    ) -> None:
         """Go on through the later sessions with the symbols for which anything may change.
 
         A symbol is let go once it traded and nothing of it differed.
         """
-        for session in [day for day in self.shelf.computed() if day > last]:
+        for session in [day for day in self.store.computed() if day > last]:
             if not moving:
                 return
-            bars = self.shelf.bars(session).filter(pl.col("symbol").is_in(sorted(moving)))
+            bars = self.store.bars(session).filter(pl.col("symbol").is_in(sorted(moving)))
             values, before, changed = self._again(session, bars, before, moving)
             if changed:
-                self.shelf.keep(session, values, before, whole=False)
+                self.store.keep(session, values, before, whole=False)
                 done.followed.append(session)
             moving = changed | (moving - set(bars["symbol"]))
 
@@ -122,14 +124,14 @@ class Chain:
         session, and their names.
         """
         ours = pl.col("symbol").is_in(sorted(moving))
-        stored = self.shelf.state(session)
-        held = self.shelf.values(session).filter(ours)
+        stored = self.store.state(session)
+        held = self.store.values(session).filter(ours)
         values, after = held.clear(), before
         if bars.height:
             computed = self._step(session, bars, before)
             values, after = computed.values, state.as_of(computed.states, session)
         after = after.filter(ours)
-        changed = differing(held, values, self.shelf.key)
+        changed = differing(held, values, self.store.key)
         changed |= differing(stored.filter(ours), after, ["symbol"])
         states = pl.concat([stored.filter(~ours), after], how="diagonal").sort("symbol")
         return values.filter(pl.col("symbol").is_in(sorted(changed))), states, changed
@@ -137,7 +139,7 @@ class Chain:
     def _step(self, session: date, bars: pl.DataFrame, before: pl.DataFrame | None) -> Computed:
         windowed = [indicator.lookback for indicator in self.indicators if not indicator.recursion]
         history = newest_bars(
-            self.shelf.before(session),
+            self.store.before(session),
             bars["symbol"],
             whole_states(before, self.indicators),
             near=max([*windowed, 1]),
@@ -152,11 +154,11 @@ class Chain:
             states=before,
         )
         # A minute's session is its date, and in the lake the name of its folder.
-        extra = {"session"} - set(self.shelf.key)
+        extra = {"session"} - set(self.store.key)
         return replace(computed, values=computed.values.drop(extra))
 
-    def _flush(self, done: Extended) -> None:
-        for published in self.shelf.flush():
+    def _flush(self, done: UpdateResult) -> None:
+        for published in self.store.flush():
             done.rows += published.rows
             done.added += published.added
             done.changed += published.changed

@@ -13,16 +13,16 @@ from urllib.parse import quote
 import polars as pl
 
 from stock_platform.domain import bars
-from stock_platform.domain.rejections import midnight, refuse
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.rejections import midnight, reject
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import InvalidDataError, TransientError
 from stock_platform.providers.massive.paging import pages, results
-from stock_platform.providers.sources import DailyAnswer
+from stock_platform.providers.sources import DailyResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, utc_now
-from stock_platform.providers.transport.revision_policy import Settling
+from stock_platform.providers.transport.client import HttpClient, utc_now
+from stock_platform.providers.transport.revision_policy import RevisionPolicy
 
 NAME = "massive"
 LIMIT = 50_000
@@ -46,13 +46,15 @@ class MassiveBars:
     name = NAME
 
     def __init__(
-        self, http: Http, settling: Settling, *, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, settling: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
         self._settling = settling
         self._clock = clock
 
-    def minute_bars(self, symbol: str, session: date, first: datetime, last: datetime) -> Answer:
+    def minute_bars(
+        self, symbol: str, session: date, first: datetime, last: datetime
+    ) -> ProviderResponse:
         """Ask for the minutes `first` to `last`; those not over or not public yet are left out."""
         asked_at = self._clock()
         last = _not_after(last, asked_at - _MINUTE, first=first)
@@ -63,15 +65,15 @@ class MassiveBars:
         raw = _raw(rows, pl.lit(symbol), revision=revision, asked_at=asked_at).with_columns(
             json_values.instants(row.get("t") for row in rows).alias("minute")
         )
-        sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
+        sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
         inside = pl.col("minute").is_between(first, last)
-        strays = refuse(
+        strays = reject(
             sifted.bars.filter(~inside),
             "outside the minutes asked for",
             dataset="minute_bars",
             at=pl.col("minute"),
         )
-        return Answer(
+        return ProviderResponse(
             NAME,
             session,
             (symbol,),
@@ -83,7 +85,7 @@ class MassiveBars:
             rejected=pl.concat([sifted.rejected, strays]),
         )
 
-    def daily_bars(self, session: date) -> DailyAnswer:
+    def daily_bars(self, session: date) -> DailyResponse:
         """Ask for one session of all symbols; `Transient` before the session has closed."""
         asked_at = self._clock()
         self._refuse_running(session, asked_at)
@@ -93,7 +95,7 @@ class MassiveBars:
         symbols = pl.lit(json_values.texts(rows, "T"))
         return self._daily(rows, symbols, span=(session, session), asked_at=asked_at, of=None)
 
-    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
         """Ask for the sessions `first` to `last` of one symbol, up to the last one closed."""
         asked_at = self._clock()
         last = min(last, self._settling.latest_closed(asked_at))
@@ -102,7 +104,7 @@ class MassiveBars:
         rows, _ = self._range(symbol, f"1/day/{first}/{last}")
         return self._daily(rows, pl.lit(symbol), span=(first, last), asked_at=asked_at, of=symbol)
 
-    def previous_close(self, symbol: str) -> DailyAnswer:
+    def previous_close(self, symbol: str) -> DailyResponse:
         """Ask for the latest complete session of one symbol."""
         asked_at = self._clock()
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/prev"
@@ -140,21 +142,21 @@ class MassiveBars:
         span: tuple[date, date],
         asked_at: datetime,
         of: str | None,
-    ) -> DailyAnswer:
+    ) -> DailyResponse:
         first, last = span
         revision = self._settling.of_day(last, asked_at)
         raw = _raw(rows, symbols, revision=revision, asked_at=asked_at).with_columns(
             pl.Series("session", [_session_of(row) for row in rows], dtype=pl.Date)
         )
-        sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
+        sifted = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
         inside = pl.col("session").is_between(first, last)
-        strays = refuse(
+        strays = reject(
             sifted.bars.filter(~inside),
             "outside the sessions asked for",
             dataset="daily_bars",
             at=midnight(pl.col("session")),
         )
-        return DailyAnswer(
+        return DailyResponse(
             NAME,
             first,
             last,
@@ -192,7 +194,7 @@ def _session_of(row: dict[str, object]) -> date | None:
 
 
 def _not_after(last: datetime, newest: datetime, *, first: datetime) -> datetime:
-    """Give the earlier of `last` and the newest minute that can be known as a whole."""
+    """Return the earlier of `last` and the newest minute that can be known as a whole."""
     known = newest.replace(second=0, microsecond=0)
     if known < first:
         delay_s = (first - newest).total_seconds()

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_platform.domain import bars
-from stock_platform.domain.rejections import midnight, refuse
+from stock_platform.domain.rejections import midnight, reject
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
 from stock_platform.errors import InvalidDataError
@@ -24,7 +24,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MONEY = ("volume", "open", "close", "high", "low")
 _FAST: dict[str, pl.DataType] = {
     **dict.fromkeys(COLUMNS, pl.String()),
-    **dict.fromkeys(_MONEY, bars.MONEY),
+    **dict.fromkeys(_MONEY, bars.PRICE),
     "window_start": pl.Int64(),
     "transactions": pl.Int64(),
 }
@@ -33,44 +33,46 @@ _TEXT: dict[str, pl.DataType] = dict.fromkeys(COLUMNS, pl.String())
 
 def parse_minute_aggs(
     data: bytes, *, session: date, observed_at: datetime, grid: MinuteGrid | None = None
-) -> bars.Sifted:
+) -> bars.Validated:
     """Read a minute_aggs_v1 file (gzip or plain); with `grid` keep its expected minutes only.
 
     Minutes off the grid - extended hours - are passed over, not refused: they
     are right and nobody asked for them. Rows of another day are refused.
     """
     raw = _provenance(_read(data), observed_at).with_columns(
-        minute=pl.from_epoch("window_start", "ns").dt.replace_time_zone("UTC").cast(bars.INSTANT)
+        minute=pl.from_epoch("window_start", "ns")
+        .dt.replace_time_zone("UTC")
+        .cast(bars.TIMESTAMP_US)
     )
     if grid is not None:
         in_grid = (pl.col("minute") >= grid.opens_at) & (pl.col("minute") < grid.closes_at)
         other_day = _day_of("minute") != session
         raw = raw.filter((in_grid | other_day).fill_null(value=True))
-    sifted = bars.sift(raw, bars.MINUTE_BARS, dataset="minute_bars")
+    sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
     own = _day_of("minute") == session
-    strays = refuse(
+    strays = reject(
         sifted.bars.filter(~own), "of another session", dataset="minute_bars", at=pl.col("minute")
     )
-    return bars.Sifted(
+    return bars.Validated(
         bars.merge(bars.MINUTE_BARS, sifted.bars.filter(own)), pl.concat([sifted.rejected, strays])
     )
 
 
-def parse_day_aggs(data: bytes, *, session: date, observed_at: datetime) -> bars.Sifted:
+def parse_day_aggs(data: bytes, *, session: date, observed_at: datetime) -> bars.Validated:
     """Read a day_aggs_v1 file, whose window_start is 00:00 New York of the session."""
     raw = _provenance(_read(data), observed_at).with_columns(
         at=pl.from_epoch("window_start", "ns").dt.replace_time_zone("UTC")
     )
     raw = raw.with_columns(session=_day_of("at"))
-    sifted = bars.sift(raw, bars.DAILY_BARS, dataset="daily_bars")
+    sifted = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
     own = pl.col("session") == session
-    strays = refuse(
+    strays = reject(
         sifted.bars.filter(~own),
         "of another session",
         dataset="daily_bars",
         at=midnight(pl.col("session")),
     )
-    return bars.Sifted(
+    return bars.Validated(
         bars.merge(bars.DAILY_BARS, sifted.bars.filter(own)), pl.concat([sifted.rejected, strays])
     )
 

@@ -15,7 +15,7 @@ from obstore.store import S3Store
 from pydantic import SecretStr
 
 from stock_platform.domain import bars
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.errors import (
@@ -26,8 +26,8 @@ from stock_platform.errors import (
     TransientError,
 )
 from stock_platform.providers.massive.flat_file_rows import NAME, parse_day_aggs, parse_minute_aggs
-from stock_platform.providers.sources import DailyAnswer
-from stock_platform.providers.transport.client import Patience, utc_now
+from stock_platform.providers.sources import DailyResponse
+from stock_platform.providers.transport.client import RetryPolicy, utc_now
 
 MINUTE_AGGS = "minute_aggs_v1"
 DAY_AGGS = "day_aggs_v1"
@@ -53,10 +53,10 @@ def open_bucket(
     *,
     access_key: SecretStr,
     secret_key: SecretStr,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
 ) -> S3Store:
     """Open the bucket of the flat files; `url` is the S3 endpoint without the bucket."""
-    patience = patience or Patience()
+    patience = patience or RetryPolicy()
     return S3Store(
         bucket,
         endpoint=url,
@@ -98,7 +98,7 @@ class FlatFiles:
         self._clock = clock
 
     def fingerprint(self, session: date) -> str | None:
-        """Give the minute file's ETag, None before it is published."""
+        """Return the minute file's ETag, None before it is published."""
         key = to_key(MINUTE_AGGS, session)
         try:
             return str(obstore.head(self._bucket, key)["e_tag"])
@@ -108,12 +108,12 @@ class FlatFiles:
             problem = _problem(error, key)
         raise problem
 
-    def session_minute_bars(self, session: date, grid: MinuteGrid) -> Answer:
-        """Give every symbol's minutes of `grid`; `Transient` before the file is published."""
+    def session_minute_bars(self, session: date, grid: MinuteGrid) -> ProviderResponse:
+        """Return every symbol's minutes of `grid`; `Transient` before the file is published."""
         asked_at = self._clock()
         data = self._get(to_key(MINUTE_AGGS, session))
         sifted = parse_minute_aggs(data, session=session, observed_at=asked_at, grid=grid)
-        return Answer(
+        return ProviderResponse(
             NAME,
             session,
             None,
@@ -125,12 +125,12 @@ class FlatFiles:
             rejected=sifted.rejected,
         )
 
-    def daily_bars(self, session: date) -> DailyAnswer:
-        """Give every symbol's daily bar; `Transient` before the file is published."""
+    def daily_bars(self, session: date) -> DailyResponse:
+        """Return every symbol's daily bar; `Transient` before the file is published."""
         asked_at = self._clock()
         data = self._get(to_key(DAY_AGGS, session))
         sifted = parse_day_aggs(data, session=session, observed_at=asked_at)
-        return DailyAnswer(
+        return DailyResponse(
             NAME,
             session,
             session,
@@ -141,17 +141,17 @@ class FlatFiles:
             rejected=sifted.rejected,
         )
 
-    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyAnswer:
-        """Give one symbol's daily bars out of one file a session; all of them must be published."""
+    def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
+        """Return one symbol's daily bars from one file a session; all must be published."""
         asked_at = self._clock()
         sessions = self._calendar.sessions(first, last)
         if len(sessions) > SESSIONS_MAX:
             raise PermanentError(
                 f"{NAME}: at most {SESSIONS_MAX} sessions at once, not {len(sessions)}"
             )
-        answers = [self.daily_bars(session) for session in sessions]
+        responses = [self.daily_bars(session) for session in sessions]
         own = pl.col("symbol") == symbol
-        return DailyAnswer(
+        return DailyResponse(
             NAME,
             first,
             last,
@@ -159,12 +159,15 @@ class FlatFiles:
             asked_at,
             Revision.FINAL,
             bars=pl.concat(
-                [pl.DataFrame(schema=bars.DAILY_BARS), *(each.bars.filter(own) for each in answers)]
+                [
+                    pl.DataFrame(schema=bars.DAILY_BARS),
+                    *(each.bars.filter(own) for each in responses),
+                ]
             ),
             rejected=pl.concat(
                 [
                     pl.DataFrame(schema=bars.REJECTED),
-                    *(each.rejected.filter(own) for each in answers),
+                    *(each.rejected.filter(own) for each in responses),
                 ]
             ),
         )

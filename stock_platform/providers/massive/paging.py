@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from stock_platform.errors import InvalidDataError
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, Params
+from stock_platform.providers.transport.client import HttpClient, Params
 
 PAGES_MAX = 1_000
 GOOD = ("OK", "DELAYED")
@@ -20,8 +20,8 @@ _FAMILY = 3
 """`/v2/aggs/...` pages to `/v2/aggs/...`: the first two parts of the path stay."""
 
 
-def complaint(body: json_values.Json) -> str | None:
-    """Give the error text of an answer that came with HTTP 200 all the same."""
+def error_text(body: json_values.Json) -> str | None:
+    """Return the error text of an answer that came with HTTP 200 all the same."""
     if not isinstance(body, dict):
         return None
     status = body.get("status")
@@ -30,8 +30,8 @@ def complaint(body: json_values.Json) -> str | None:
     return str(body.get("error") or body.get("message") or status)
 
 
-def pages(http: Http, path: str, params: Params) -> Iterator[dict[str, object]]:
-    """Give the bodies of all pages; raise `Malformed` when paging loops or leads elsewhere."""
+def pages(http: HttpClient, path: str, params: Params) -> Iterator[dict[str, object]]:
+    """Return the bodies of all pages; raise `Malformed` when paging loops or leads elsewhere."""
     body = _page(http.get_json(path, params))
     seen: set[str] = set()
     for _ in range(PAGES_MAX):
@@ -48,7 +48,7 @@ def pages(http: Http, path: str, params: Params) -> Iterator[dict[str, object]]:
 
 
 def results(body: dict[str, object], key: str = "results") -> list[dict[str, object]]:
-    """Give the rows of a page; without the key there is no data, unless rows were announced."""
+    """Return the rows of a page; without the key there is no data, unless rows were announced."""
     announced = body.get("resultsCount")
     if body.get(key) is None and isinstance(announced, int) and announced > 0:
         raise InvalidDataError(f"expected {announced} {key}, found none")

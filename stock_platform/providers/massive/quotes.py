@@ -6,9 +6,9 @@ from datetime import datetime
 from stock_platform.providers.massive.bars import NAME
 from stock_platform.providers.massive.paging import pages, results
 from stock_platform.providers.quote_polling import Group, RawQuote, poll
-from stock_platform.providers.sources import QuoteAnswer
+from stock_platform.providers.sources import QuoteResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, utc_now
+from stock_platform.providers.transport.client import HttpClient, utc_now
 
 _PATH = "/v2/snapshot/locale/us/markets/stocks/tickers"
 BATCH = 200
@@ -23,13 +23,13 @@ class MassiveQuotes:
     name = NAME
 
     def __init__(
-        self, http: Http, *, at_once: int = 4, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, *, at_once: int = 4, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
         self._at_once = at_once
         self._clock = clock
 
-    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteAnswer:
+    def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         """Ask for the snapshot of `symbols` now and stamp it with `minute`."""
         everything = len(symbols) >= WHOLE_MARKET_FROM
         return poll(

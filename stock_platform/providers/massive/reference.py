@@ -13,7 +13,7 @@ from stock_platform.providers.massive.bars import NAME
 from stock_platform.providers.massive.paging import pages, results
 from stock_platform.providers.sources import Closure, MarketStatus
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import Http, NotThere, Params, utc_now
+from stock_platform.providers.transport.client import HttpClient, NotFoundError, Params, utc_now
 
 LIMIT_TICKERS = 1_000
 LIMIT_ACTIONS = 5_000
@@ -26,12 +26,12 @@ class MassiveReference:
 
     name = NAME
 
-    def __init__(self, http: Http, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, http: HttpClient, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._http = http
         self._clock = clock
 
     def symbols(self, on: date) -> pl.DataFrame:
-        """Give the stocks active on a day; names no symbol can have are left out."""
+        """Return the stocks active on a day; names no symbol can have are left out."""
         params: Params = {
             "market": "stocks",
             "active": "true",
@@ -54,7 +54,7 @@ class MassiveReference:
         return _keyed(frame, reference.SYMBOLS, ("symbol",))
 
     def splits(self, first: date, last: date) -> pl.DataFrame:
-        """Give the splits executed on `first` to `last`."""
+        """Return the splits executed on `first` to `last`."""
         rows = self._actions("splits", "execution_date", first, last)
         frame = pl.DataFrame(
             {
@@ -69,7 +69,7 @@ class MassiveReference:
         return _keyed(self._observed(frame), reference.SPLITS, reference.SPLITS_KEY)
 
     def dividends(self, first: date, last: date) -> pl.DataFrame:
-        """Give the dividends whose ex-date is on `first` to `last`."""
+        """Return the dividends whose ex-date is on `first` to `last`."""
         rows = self._actions("dividends", "ex_dividend_date", first, last)
         kinds = [row.get("dividend_type") or row.get("distribution_type") for row in rows]
         amounts = json_values.numbers(rows, "cash_amount")
@@ -89,7 +89,7 @@ class MassiveReference:
         return _keyed(self._observed(frame), reference.DIVIDENDS, reference.DIVIDENDS_KEY)
 
     def market_status(self) -> MarketStatus:
-        """Say whether the market trades now and which closures are announced."""
+        """Return whether the market trades now and which closures are announced."""
         now = json_values.record(self._http.get_json("/v1/marketstatus/now"), "the market's status")
         market, said_at = now.get("market"), _instant(now.get("serverTime"))
         if not isinstance(market, str) or said_at is None:
@@ -104,7 +104,7 @@ class MassiveReference:
         span = {f"{day}.gte": str(first), f"{day}.lte": str(last)}
         try:
             return self._rows(f"/stocks/v1/{kind}", {**span, "limit": LIMIT_ACTIONS})
-        except NotThere:
+        except NotFoundError:
             # The old Polygon host and some gateways only know the deprecated endpoint.
             return self._rows(f"/v3/reference/{kind}", {**span, "limit": LIMIT_ACTIONS_OLD})
 

@@ -22,26 +22,26 @@ _NOTABLE_WAIT_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class Budget(Protocol):
+class RateLimiter(Protocol):
     """Permission to ask a provider."""
 
-    def spend(self) -> None:
+    def acquire(self) -> None:
         """Take one request, waiting for it within bounds; else raise `Transient` with the delay."""
         ...
 
-    def hold(self, delay_s: float) -> None:
+    def pause(self, delay_s: float) -> None:
         """Let nobody ask for `delay_s`; never shortens a hold."""
         ...
 
 
-class Store(Protocol):
+class RateLimitStore(Protocol):
     """Where budgets are counted for all processes."""
 
-    def take(self, name: str, rates: Sequence[Rate]) -> float:
+    def acquire(self, name: str, rates: Sequence[Rate]) -> float:
         """Take one request of `name` and give 0, or give the seconds until one may be free."""
         ...
 
-    def hold(self, name: str, delay_s: float) -> None:
+    def pause(self, name: str, delay_s: float) -> None:
         """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
         ...
 
@@ -51,7 +51,7 @@ class Store(Protocol):
 
 
 def to_rates(*, per_minute: int = 0, per_second: int = 0) -> list[Rate]:
-    """Give the rates that bind, the shorter window first; 0 means no limit."""
+    """Return the rates that bind, the shorter window first; 0 means no limit."""
     minute = Rate(per_minute, int(60_000 * MARGIN)) if per_minute else None
     second = Rate(per_second, int(1_000 * MARGIN)) if per_second else None
     if minute is None or second is None:
@@ -62,14 +62,14 @@ def to_rates(*, per_minute: int = 0, per_second: int = 0) -> list[Rate]:
     return [second] if per_minute > per_second * 60 else [second, minute]
 
 
-class SharedBudget:
+class SharedRateLimiter:
     """The budget of one provider account, counted in a `Store`. Safe between threads."""
 
     def __init__(
         self,
         name: str,
         rates: Sequence[Rate],
-        store: Store,
+        store: RateLimitStore,
         *,
         wait_max_s: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
@@ -80,10 +80,10 @@ class SharedBudget:
         self._wait_max_s = wait_max_s
         self._sleep = sleep
 
-    def spend(self) -> None:
+    def acquire(self) -> None:
         """Take one request, waiting at most `wait_max_s`."""
         waited_s = 0.0
-        while (wait_s := self._store.take(self.name, self._rates)) > 0:
+        while (wait_s := self._store.acquire(self.name, self._rates)) > 0:
             if waited_s + wait_s > self._wait_max_s:
                 raise TransientError(
                     f"{self.name}: no request is free for {wait_s:.0f} s", delay_s=wait_s
@@ -93,6 +93,6 @@ class SharedBudget:
             self._sleep(wait_s)
             waited_s += wait_s
 
-    def hold(self, delay_s: float) -> None:
+    def pause(self, delay_s: float) -> None:
         _log.warning("budget_held", provider=self.name, delay_s=round(delay_s, 1))
-        self._store.hold(self.name, delay_s)
+        self._store.pause(self.name, delay_s)

@@ -21,7 +21,7 @@ from pyrate_limiter.buckets.redis_bucket import LuaScript
 from redis.exceptions import NoScriptError, RedisError
 
 from stock_platform.errors import TransientError
-from stock_platform.providers.rate_limit.limiter import Store
+from stock_platform.providers.rate_limit.limiter import RateLimitStore
 
 Given = TypeVar("Given")
 
@@ -33,7 +33,7 @@ _LEAK_EVERY = 64
 _SCRIPT_LOST_S = 0.05
 
 
-def open_store(where: str) -> Store:
+def open_store(where: str) -> RateLimitStore:
     """Open redis://..., rediss://... or a SQLite file that all processes share."""
     if where.startswith(("redis://", "rediss://", "unix://")):
         return RedisStore(where)
@@ -59,12 +59,12 @@ class SqliteStore:
             )
             self._db.commit()
 
-    def take(self, name: str, rates: Sequence[Rate]) -> float:
+    def acquire(self, name: str, rates: Sequence[Rate]) -> float:
         """Take one request of `name` and give 0, or give the seconds until one may be free."""
         with self._alone():
             return self._take(name, rates)
 
-    def hold(self, name: str, delay_s: float) -> None:
+    def pause(self, name: str, delay_s: float) -> None:
         """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
         until = _wall_ms() + int(delay_s * 1000)
         with self._alone():
@@ -86,7 +86,7 @@ class SqliteStore:
                 yield
         except (sqlite3.Error, filelock.Timeout, OSError) as error:
             reason = type(error).__name__
-            raise TransientError(f"the request budget's file can not be used: {reason}") from error
+            raise TransientError(f"the request budget's file cannot be used: {reason}") from error
 
     def _take(self, name: str, rates: Sequence[Rate]) -> float:
         now = _wall_ms()
@@ -106,7 +106,7 @@ class SqliteStore:
 
     def _bucket(self, name: str, rates: Sequence[Rate]) -> SQLiteBucket:
         if name not in self._buckets:
-            # The name of a table can not be a parameter; a digest is safe in one.
+            # The name of a table cannot be a parameter; a digest is safe in one.
             table = f"requests_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
             self._db.execute(SQLiteQueries.CREATE_BUCKET_TABLE.format(table=table))
             self._db.execute(
@@ -131,13 +131,13 @@ class RedisStore:
         self._buckets: dict[str, RedisBucket] = {}
         self._taken = 0
 
-    def take(self, name: str, rates: Sequence[Rate]) -> float:
+    def acquire(self, name: str, rates: Sequence[Rate]) -> float:
         """Take one request of `name` and give 0, or give the seconds until one may be free."""
         # A bucket remembers its last refusal, so its put and its waiting belong together.
         with self._threads:
             return _redis_answer(lambda: self._take_or_reload(name, rates))
 
-    def hold(self, name: str, delay_s: float) -> None:
+    def pause(self, name: str, delay_s: float) -> None:
         """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
         _redis_answer(lambda: self._hold(self._hold_key(name), max(1, int(delay_s * 1000))))
 
@@ -189,7 +189,7 @@ def _redis_answer(ask: Callable[[], Given]) -> Given:
     except (RedisError, OSError) as error:
         reason = type(error).__name__
     # Outside of the handler: the client's exceptions may name its address and password.
-    raise TransientError(f"the request budget's Redis can not be used: {reason}")
+    raise TransientError(f"the request budget's Redis cannot be used: {reason}")
 
 
 def _to_seconds(wait_ms: object) -> float:

@@ -15,14 +15,14 @@ import stamina
 from pydantic import SecretStr
 
 from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
-from stock_platform.providers.rate_limit.limiter import Budget
+from stock_platform.providers.rate_limit.limiter import RateLimiter
 from stock_platform.providers.transport import json_values
 from stock_platform.providers.transport.body import read_whole
 from stock_platform.providers.transport.http_errors import (
+    HttpResponse,
     Redaction,
-    Reply,
-    judge_complaint,
-    judge_status,
+    error_of_status,
+    error_of_text,
 )
 
 USER_AGENT = "stock-platform"
@@ -34,12 +34,12 @@ BODY_TIMEOUTS = 5
 Params = Mapping[str, str | int]
 
 
-class NotThere(PermanentError):
+class NotFoundError(PermanentError):
     """HTTP 404: this address has nothing, as an old or a new endpoint may not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a call may take before its problem becomes the caller's."""
 
     timeout_s: float = 20.0
@@ -58,31 +58,31 @@ class Endpoint:
     provider: str
     url: str
     keys: Mapping[str, SecretStr | str] = field(default_factory=dict)
-    complaint: Callable[[json_values.Json], str | None] = lambda _: None
+    error_text: Callable[[json_values.Json], str | None] = lambda _: None
     """Gives the text of an error object that came with status 200, or None."""
 
 
 def utc_now() -> datetime:
-    """Give the present instant; the clock of every source unless a test brings its own."""
+    """Return the present instant; the clock of every source unless a test brings its own."""
     return datetime.now(UTC)
 
 
-class Http:
+class HttpClient:
     """A pooled client of one provider; safe to use from several threads."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        budget: Budget,
+        budget: RateLimiter,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         connections: int = 8,
         body_bytes_max: int = BODY_BYTES_MAX,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.endpoint = endpoint
         self._budget = budget
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._body_bytes_max = body_bytes_max
         self._clock = clock
         self._redaction = Redaction.of(endpoint.keys.values())
@@ -120,7 +120,7 @@ class Http:
             wait_jitter=patience.backoff_s,
         ):
             # Outside of the attempt: a used-up budget is the caller's to wait for.
-            self._budget.spend()
+            self._budget.acquire()
             with attempt:
                 return self._ask_once(path, params)
         raise AssertionError("stamina gives an answer or raises")
@@ -144,26 +144,26 @@ class Http:
             raise TransientError(message, delay_s=found.delay_s)
         raise type(found)(message)
 
-    def _judge(self, reply: Reply) -> json_values.Json:
+    def _judge(self, reply: HttpResponse) -> json_values.Json:
         said = self._said(reply)
         if reply.status == 404:
-            raise NotThere(f"HTTP 404: {said or 'without a message'}")
-        problem = judge_status(reply, said, now=self._clock())
+            raise NotFoundError(f"HTTP 404: {said or 'without a message'}")
+        problem = error_of_status(reply, said, now=self._clock())
         if isinstance(problem, TransientError) and reply.status == 429 and problem.delay_s:
             # Whoever else shares this budget would only be told the same.
-            self._budget.hold(problem.delay_s)
+            self._budget.pause(problem.delay_s)
         if problem:
             raise problem
         body = json_values.decode(reply.body)
-        complaint = self.endpoint.complaint(body)
+        complaint = self.endpoint.error_text(body)
         if complaint is not None:
-            problem = judge_complaint(self._redaction.clean(complaint))
+            problem = error_of_text(self._redaction.clean(complaint))
             if isinstance(problem, TransientError) and problem.delay_s:
-                self._budget.hold(problem.delay_s)
+                self._budget.pause(problem.delay_s)
             raise problem
         return body
 
-    def _said(self, reply: Reply) -> str:
+    def _said(self, reply: HttpResponse) -> str:
         if reply.status == 200:
             return ""
         if reply.is_html:
@@ -175,7 +175,7 @@ class Http:
         said = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
         return self._redaction.clean(str(said or ""))
 
-    def _exchange(self, path: str, params: Params | None) -> Reply:
+    def _exchange(self, path: str, params: Params | None) -> HttpResponse:
         try:
             with self._client.stream("GET", path, params=params) as response:
                 body = read_whole(
@@ -185,7 +185,7 @@ class Http:
                     timeout_s=self._patience.timeout_s * BODY_TIMEOUTS,
                 )
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status_code, headers, body)
+                return HttpResponse(response.status_code, headers, body)
         except httpx2.TransportError as error:
             problem = TransientError(type(error).__name__)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

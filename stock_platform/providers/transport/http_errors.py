@@ -51,7 +51,7 @@ _TOMORROW = re.compile(r"before end of day", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """One HTTP answer, read to its end. Header names are lower-case."""
 
     status: int
@@ -87,8 +87,8 @@ class Redaction:
         return " ".join(printable.split())[:_SAID_MAX]
 
 
-def judge_status(reply: Reply, said: str, *, now: datetime) -> PlatformError | None:
-    """Give the problem of an answer by status and form; None means: read its body as JSON."""
+def error_of_status(reply: HttpResponse, said: str, *, now: datetime) -> PlatformError | None:
+    """Return the problem of an answer by status and form; None means: read its body as JSON."""
     if reply.status == 200:
         if reply.is_html:
             return TransientError("HTTP 200 with a page of HTML where JSON was expected")
@@ -103,8 +103,8 @@ def judge_status(reply: Reply, said: str, *, now: datetime) -> PlatformError | N
     return PermanentError(message)
 
 
-def judge_complaint(said: str) -> PlatformError:
-    """Give the problem of an error object that came with status 200."""
+def error_of_text(said: str) -> PlatformError:
+    """Return the problem of an error object that came with status 200."""
     message = f"HTTP 200 with an error: {said}"
     if _ENTITLEMENT.search(said) and not _QUOTA.search(said):
         return NotEntitledError(message)
@@ -113,7 +113,7 @@ def judge_complaint(said: str) -> PlatformError:
     return InvalidDataError(message)
 
 
-def _delay(reply: Reply, said: str, *, now: datetime) -> float | None:
+def _delay(reply: HttpResponse, said: str, *, now: datetime) -> float | None:
     named = _retry_after(reply.headers.get("retry-after", ""), now=now)
     if reply.status == 429 and named is None and _QUOTA.search(said):
         # Waiting a minute does not help: it is used up until the reset.

@@ -1,6 +1,6 @@
 """From foreign bytes to values: JSON whose numbers stay text, and instants of any unit.
 
-A binary float can not hold every DECIMAL(18,6), so numbers with a fraction stay
+A binary float cannot hold every DECIMAL(18,6), so numbers with a fraction stay
 the text the vendor sent until polars reads them. The standard library's reader
 is used because vendors written in Python send `NaN`, which is no JSON: one such
 number must cost its row, not the whole answer.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.errors import InvalidDataError
 
 Json = dict[str, object] | list[object] | str | int | bool | None
@@ -52,14 +52,14 @@ def records(value: object, what: str) -> list[dict[str, object]]:
 
 
 def text(value: object) -> str | None:
-    """Give a value as text that every library accepts; lone surrogates become `?`."""
+    """Return a value as text that every library accepts; lone surrogates become `?`."""
     if value is None or isinstance(value, (dict, list)):
         return None
     return str(value).encode("utf-8", "replace").decode()
 
 
 def number(value: object) -> str | None:
-    """Give a JSON number, or text that stands for one, as text; anything else reads as none."""
+    """Return a JSON number, or text that stands for one, as text; anything else reads as none."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -111,4 +111,4 @@ _UNITS = ((11, 1), (14, 1_000), (17, 1_000_000), (20, 1_000_000_000))
 
 def instants(values: Iterable[object]) -> pl.Series:
     """Read many Unix times; what is none is null."""
-    return pl.Series("instant", [instant(value) for value in values], dtype=INSTANT)
+    return pl.Series("instant", [instant(value) for value in values], dtype=TIMESTAMP_US)

@@ -8,7 +8,7 @@ from stock_platform.domain.sessions import Calendar
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class RevisionPolicy:
     """An answer is final when it was asked for `settle` after the session's last minute."""
 
     calendar: Calendar
@@ -25,7 +25,7 @@ class Settling:
         return self._with(extended=False).grid(session).closes_at
 
     def latest_closed(self, now: datetime) -> date:
-        """Give the newest session whose regular hours are over."""
+        """Return the newest session whose regular hours are over."""
         return self._with(extended=False).latest_closed(now)
 
     def _with(self, *, extended: bool) -> Calendar:

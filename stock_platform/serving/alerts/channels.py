@@ -10,7 +10,7 @@ import httpx2
 from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.serving.alerts.dispatch import Alert, Target
 from stock_platform.serving.aws import open_client, translated
-from stock_platform.serving.report.mailer import Courier, open_courier
+from stock_platform.serving.report.mailer import Mailer, open_mailer
 from stock_platform.settings import AlertSettings, MailSettings, ServingSettings
 
 TEXT_LENGTH_MAX = 3_000
@@ -23,7 +23,7 @@ def open_targets(alerts: AlertSettings, aws: ServingSettings, mail: MailSettings
     """Open the configured targets; `Permanent` when one is configured by half."""
     targets: list[Target] = []
     if alerts.alert_mail_to:
-        targets.append(MailTarget(open_courier(mail), mail.mail_from, alerts.alert_mail_to))
+        targets.append(MailTarget(open_mailer(mail), mail.mail_from, alerts.alert_mail_to))
     if alerts.alert_sns_topic:
         targets.append(SnsTarget(open_client(aws, "sns"), alerts.alert_sns_topic))
     if url := alerts.alert_webhook.get_secret_value():
@@ -35,7 +35,7 @@ def open_targets(alerts: AlertSettings, aws: ServingSettings, mail: MailSettings
 class MailTarget:
     """One plain mail to everybody."""
 
-    courier: Courier
+    courier: Mailer
     sender: str
     to: Sequence[str]
     name: str = "mail"

@@ -19,7 +19,7 @@ import stamina
 import structlog
 
 from stock_platform.errors import InvalidDataError, PlatformError, TransientError
-from stock_platform.lake.object_store import Conflict, Store, Version
+from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryResult:
     """What became of one alert, by target name."""
 
     sent: tuple[str, ...] = ()
@@ -98,11 +98,11 @@ class _Record(msgspec.Struct, frozen=True):
 def send_alert(
     alert: Alert,
     targets: Sequence[Target],
-    store: Store,
+    store: ObjectStore,
     *,
     clock: Callable[[], datetime],
     window: timedelta,
-) -> Told:
+) -> DeliveryResult:
     """Tell every target that was not told of the same kind and key within `window`.
 
     Safe to repeat and to run in several processes at once. A target that fails is
@@ -110,14 +110,19 @@ def send_alert(
     `resend_failed`.
     """
     outcomes = {
-        target.name: _tell(alert, target, store, clock=clock, window=window) for target in targets
+        target.name: _deliver_once(alert, target, store, clock=clock, window=window)
+        for target in targets
     }
-    return Told(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
+    return DeliveryResult(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
 
 
 def resend_failed(
-    targets: Sequence[Target], store: Store, *, clock: Callable[[], datetime], window: timedelta
-) -> Told:
+    targets: Sequence[Target],
+    store: ObjectStore,
+    *,
+    clock: Callable[[], datetime],
+    window: timedelta,
+) -> DeliveryResult:
     """Try again what did not arrive within the last day, and forget what is long past.
 
     For a tick of its own: an alert that is raised only once, such as a failed
@@ -135,15 +140,15 @@ def resend_failed(
             continue
         target = by_name.get(entry.path.rsplit("/", 1)[-1].removesuffix(".json"))
         if target and _unfinished(record, now) and now - record.first_at < GIVE_UP_AFTER:
-            outcome = _tell(record.alert, target, store, clock=clock, window=window)
+            outcome = _deliver_once(record.alert, target, store, clock=clock, window=window)
             outcomes[f"{target.name} {record.alert.kind} {record.alert.key}"] = outcome
-    return Told(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
+    return DeliveryResult(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
 
 
-def _tell(
+def _deliver_once(
     alert: Alert,
     target: Target,
-    store: Store,
+    store: ObjectStore,
     *,
     clock: Callable[[], datetime],
     window: timedelta,
@@ -161,14 +166,14 @@ def _tell(
     state, detail = _deliver(alert, target)
     settled = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
     try:
-        store.replace(path, msgspec.json.encode(settled), version)
+        store.put_if_match(path, msgspec.json.encode(settled), version)
     except PlatformError as problem:
         log.warning("alert_not_settled", kind=alert.kind, target=target.name, problem=str(problem))
     return state
 
 
 def _claim(
-    store: Store, path: str, alert: Alert, *, now: datetime, window: timedelta
+    store: ObjectStore, path: str, alert: Alert, *, now: datetime, window: timedelta
 ) -> tuple[_Record, Version] | None:
     """Take the right to tell; None when it was told or is being told."""
     found = _read(store, path)
@@ -182,8 +187,8 @@ def _claim(
         first_at = held.first_at if held.state != "sent" else now
     record = _Record("sending", uuid4().hex, alert, first_at, now)
     try:
-        version = store.replace(path, msgspec.json.encode(record), found[1] if found else None)
-    except Conflict:
+        version = store.put_if_match(path, msgspec.json.encode(record), found[1] if found else None)
+    except VersionConflictError:
         # On S3 the conflict may be with our own first copy, whose answer was lost.
         found = _read(store, path)
         return found if found and found[0].token == record.token else None
@@ -219,7 +224,7 @@ def _unfinished(record: _Record, now: datetime) -> bool:
     return died or record.state == "failed"
 
 
-def _read(store: Store, path: str) -> tuple[_Record, Version] | None:
+def _read(store: ObjectStore, path: str) -> tuple[_Record, Version] | None:
     found = store.get(path)
     if found is None:
         return None

@@ -9,7 +9,7 @@ SYMBOLS_NAMED_MAX = 20
 
 
 def run_link(dagster_url: str, run_id: str) -> str:
-    """Give the page of a run."""
+    """Return the page of a run."""
     return f"{dagster_url.rstrip('/')}/runs/{run_id}"
 
 

@@ -77,7 +77,7 @@ class PostgresStockData:
         raise AssertionError("retry_context returns or raises")
 
     def read(self, symbols: list[str] | None = None) -> pl.DataFrame:
-        """Give the stored rows of `symbols` (None: of all), sorted by key."""
+        """Return the stored rows of `symbols` (None: of all), sorted by key."""
         with self._transaction() as connection:
             if symbols is None:
                 rows = connection.execute(_READ_ALL).fetchall()
@@ -86,7 +86,7 @@ class PostgresStockData:
         return pl.DataFrame(rows, schema=STOCK_DATA, orient="row")
 
     def close(self) -> None:
-        """Give every connection back to the server."""
+        """Return every connection back to the server."""
         self._pool.close()
 
     @contextmanager
@@ -120,7 +120,7 @@ def _csv_chunks(rows: pl.DataFrame) -> Iterator[str]:
 
 
 def _problem(error: Exception) -> PlatformError:
-    """Say which kind of trouble it is, without the address or the rows in the message."""
+    """Return which kind of trouble it is, without the address or the rows in the message."""
     if isinstance(error, PoolTimeout):
         return TransientError("Postgres gave no connection in time")
     state = getattr(error, "sqlstate", None) or "no answer"

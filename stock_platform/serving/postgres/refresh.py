@@ -5,14 +5,16 @@ from datetime import date
 import polars as pl
 
 from stock_platform.lake import read
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.serving.postgres.rows import AVERAGE_DAYS, Upserted, stock_data_rows
 from stock_platform.serving.postgres.store import StockData
 
 _NEEDED = ("symbol", "session", "open", "high", "low", "close", "volume")
 
 
-def refresh_stock_data(lake: Store, stock_data: StockData, first: date, last: date) -> Upserted:
+def refresh_stock_data(
+    lake: ObjectStore, stock_data: StockData, first: date, last: date
+) -> Upserted:
     """Upsert the sessions `first` to `last`, and the four bars of each symbol after them.
 
     Those four look back on a bar that may just have been healed. Only rows that

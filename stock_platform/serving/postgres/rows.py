@@ -10,7 +10,7 @@ from datetime import date
 
 import polars as pl
 
-from stock_platform.domain.bars import MONEY
+from stock_platform.domain.bars import PRICE
 from stock_platform.errors import InvalidDataError
 
 FIGURE = pl.Decimal(38, 6)
@@ -20,11 +20,11 @@ STOCK_DATA = pl.Schema(
     {
         "date": pl.Date(),
         "symbol": pl.String(),
-        "open": MONEY,
-        "high": MONEY,
-        "low": MONEY,
-        "close": MONEY,
-        "volume": MONEY,
+        "open": PRICE,
+        "high": PRICE,
+        "low": PRICE,
+        "close": PRICE,
+        "volume": PRICE,
         "volatility": FIGURE,
         "rolling_avg": FIGURE,
         "daily_pct_change": FIGURE,
@@ -66,7 +66,7 @@ def to_stock_data(frame: pl.DataFrame) -> pl.DataFrame:
 def stock_data_rows(
     bars: pl.DataFrame, *, splits: pl.DataFrame | None = None, first: date | None = None
 ) -> pl.DataFrame:
-    """Give the rows of `STOCK_DATA` for daily bars, sorted by (symbol, date).
+    """Return the rows of `STOCK_DATA` for daily bars, sorted by (symbol, date).
 
     volatility = (high - low) / close * 100; rolling_avg = mean of this and the
     four earlier closes, null until there are five; daily_pct_change = against
@@ -119,7 +119,7 @@ def _with_share_factor(bars: pl.DataFrame, splits: pl.DataFrame | None) -> pl.Da
 
 
 def _earlier_close(lag: int) -> pl.Expr:
-    """Give the close `lag` rows ago in the shares of this row, in millionths."""
+    """Return the close `lag` rows ago in the shares of this row, in millionths."""
     before = pl.col("close").to_physical().cast(pl.Int128).shift(lag).over("symbol")
     factor = pl.col("factor").shift(lag).over("symbol")
     # A price of at most 10^8 dollars has 14 digits in millionths: exact in a float.

@@ -58,7 +58,7 @@ class SqliteStockData:
         return Upserted(inserted, updated, rows.height - inserted - updated)
 
     def read(self, symbols: list[str] | None = None) -> pl.DataFrame:
-        """Give the stored rows of `symbols` (None: of all), sorted by key."""
+        """Return the stored rows of `symbols` (None: of all), sorted by key."""
         where = ""
         if symbols is not None:
             where = f" WHERE symbol IN ({', '.join('?' * len(symbols))})"

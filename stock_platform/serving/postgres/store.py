@@ -28,7 +28,7 @@ class StockData(Protocol):
         ...
 
     def read(self, symbols: list[str] | None = None) -> pl.DataFrame:
-        """Give the stored rows of `symbols` (None: of all), sorted by (symbol, date)."""
+        """Return the stored rows of `symbols` (None: of all), sorted by (symbol, date)."""
         ...
 
     def close(self) -> None:

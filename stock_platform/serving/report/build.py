@@ -142,7 +142,7 @@ def preview(report: WeeklyReport, out_path: Path) -> Path:
 
 
 def self_contained(report: WeeklyReport) -> str:
-    """Give the report's HTML with the charts inside it."""
+    """Return the report's HTML with the charts inside it."""
 
     def inline(symbol: str) -> str:
         return "data:image/png;base64," + base64.b64encode(report.charts[symbol]).decode()
@@ -159,7 +159,7 @@ def percent(value: float | None, *, sign: str = "+") -> str:
 
 
 def _rows(performance: pl.DataFrame) -> list[dict[str, object]]:
-    """Give the table: best first, symbols without data last."""
+    """Return the table: best first, symbols without data last."""
     ordered = performance.sort(["return_pct", "symbol"], descending=[True, False], nulls_last=True)
     return [
         {**row, "volume_text": short(row["volume"]) if row["volume"] is not None else "-"}

@@ -22,7 +22,7 @@ _COLOURS = 24
 
 
 def candlesticks(bars: pl.DataFrame, symbol: str) -> bytes:
-    """Draw the last 30 sessions of adjusted daily bars with their volume; give a PNG.
+    """Draw the last 30 sessions of adjusted daily bars with their volume; return a PNG.
 
     `bars` has session, open, high, low, close and volume of one symbol, in any
     order; without any the picture says so.

@@ -28,12 +28,12 @@ import stamina
 
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.indicators.weekly import Week
-from stock_platform.lake.object_store import Conflict, Store, Version
+from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
 from stock_platform.serving.report.build import WeeklyReport, render
-from stock_platform.serving.report.mailer import Courier, Doubtful
+from stock_platform.serving.report.mailer import DeliveryUnknownError, Mailer
 
 
-class Sending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MailRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The record of a week's mail."""
 
     state: str
@@ -47,7 +47,7 @@ class Sending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Delivery:
     """What `deliver_report` did. `sent_now` is false when the week had been mailed before."""
 
-    record: Sending
+    record: MailRecord
     sent_now: bool
 
 
@@ -58,8 +58,8 @@ def record_path(week: Week) -> str:
 
 def deliver_report(
     report: WeeklyReport,
-    courier: Courier,
-    store: Store,
+    courier: Mailer,
+    store: ObjectStore,
     *,
     sender: str,
     to: Sequence[str],
@@ -91,7 +91,7 @@ def deliver_report(
     raise AssertionError("stamina either returns or raises")
 
 
-def forget(store: Store, week: Week) -> None:
+def reset_delivery(store: ObjectStore, week: Week) -> None:
     """Let a week be mailed again: for a person who knows that its mail did not arrive."""
     store.delete([record_path(week)])
 
@@ -100,26 +100,26 @@ class _Claim:
     """One sender's hold on the record of a week."""
 
     def __init__(
-        self, store: Store, path: str, message_id: str, clock: Callable[[], datetime]
+        self, store: ObjectStore, path: str, message_id: str, clock: Callable[[], datetime]
     ) -> None:
         self._store, self._path, self._message_id, self._clock = store, path, message_id, clock
         self._version: Version | None = None
-        self._held: Sending | None = None
+        self._held: MailRecord | None = None
         self._mine = False
 
-    def read(self) -> Sending | None:
+    def read(self) -> MailRecord | None:
         found = self._store.get(self._path)
         if found is None:
             self._held, self._version = None, None
         else:
-            self._held, self._version = msgspec.json.decode(found[0], type=Sending), found[1]
+            self._held, self._version = msgspec.json.decode(found[0], type=MailRecord), found[1]
         return self._held
 
     def require_free(self) -> None:
         """Raise `Doubtful` unless nothing was sent or the last try surely failed."""
         held = self.read()
         if held is not None and held.state != "failed":
-            raise Doubtful(
+            raise DeliveryUnknownError(
                 f"the mail of this week is {held.state!r} since {held.changed_at:%Y-%m-%d %H:%M} "
                 f"UTC (attempt {held.attempt}): it may have arrived and is not sent again"
             )
@@ -129,8 +129,10 @@ class _Claim:
         attempt = self._held.attempt + 1 if self._held else 1
         try:
             self._write("sending", attempt, [])
-        except Conflict:
-            raise Doubtful("another sender has just taken the mail of this week") from None
+        except VersionConflictError:
+            raise DeliveryUnknownError(
+                "another sender has just taken the mail of this week"
+            ) from None
         self._mine = True
 
     def give_back(self) -> None:
@@ -138,13 +140,15 @@ class _Claim:
         if self._mine:
             self.settle("failed", [])
 
-    def settle(self, state: str, refused: list[str]) -> Sending:
+    def settle(self, state: str, refused: list[str]) -> MailRecord:
         self._mine = False
         return self._write(state, self._held.attempt if self._held else 1, refused)
 
-    def _write(self, state: str, attempt: int, refused: list[str]) -> Sending:
-        record = Sending(state, self._message_id, attempt, self._clock(), refused)
-        self._version = self._store.replace(self._path, msgspec.json.encode(record), self._version)
+    def _write(self, state: str, attempt: int, refused: list[str]) -> MailRecord:
+        record = MailRecord(state, self._message_id, attempt, self._clock(), refused)
+        self._version = self._store.put_if_match(
+            self._path, msgspec.json.encode(record), self._version
+        )
         self._held = record
         return record
 

@@ -28,15 +28,15 @@ from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.settings import MailSettings
 
 
-class Doubtful(PlatformError):
+class DeliveryUnknownError(PlatformError):
     """The mail may have been accepted and may not: sending it again could send it twice."""
 
 
-class Courier(Protocol):
+class Mailer(Protocol):
     """Delivers one message to everybody in its To header."""
 
     def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
-        """Hand the message over; give the addresses that were refused while others were not.
+        """Hand the message over; return the addresses that were refused while others were not.
 
         `last_call` runs when everything that can fail beforehand has succeeded, right
         before the message itself is sent; when it raises, nothing is sent. Raises
@@ -45,32 +45,32 @@ class Courier(Protocol):
         """
         ...
 
-    def knock(self) -> None:
+    def check_connection(self) -> None:
         """Connect and log in without sending anything; raises as `deliver` does before it."""
         ...
 
 
-def open_courier(settings: MailSettings) -> Courier:
-    """Give the courier of the settings; raise `Permanent` when none is configured."""
+def open_mailer(settings: MailSettings) -> Mailer:
+    """Return the courier of the settings; raise `Permanent` when none is configured."""
     if settings.mail_transport == "none":
         raise PermanentError("no mail is sent: set STOCKS_MAIL_TRANSPORT to smtp or ses")
     if not settings.mail_from:
         raise PermanentError("mail needs a sender: set STOCKS_MAIL_FROM")
     if settings.mail_transport == "ses":
-        return SesCourier(settings)
+        return SesMailer(settings)
     if settings.smtp_user and not settings.smtp_starttls:
         raise PermanentError(
             "a password is not sent in the clear: STOCKS_SMTP_STARTTLS must be true"
         )
-    return SmtpCourier(settings)
+    return SmtpMailer(settings)
 
 
 def recipients(message: EmailMessage) -> list[str]:
-    """Give the plain addresses a message is for."""
+    """Return the plain addresses a message is for."""
     return [address for _, address in getaddresses(message.get_all("To", [])) if address]
 
 
-class SmtpCourier:
+class SmtpMailer:
     """An SMTP server; STARTTLS with a verified certificate, login if there is a user."""
 
     def __init__(self, settings: MailSettings) -> None:
@@ -84,7 +84,7 @@ class SmtpCourier:
             _hand_over(server, message.as_bytes(policy=policy.SMTP))
             return refused
 
-    def knock(self) -> None:
+    def check_connection(self) -> None:
         """See `Courier`."""
         with _before_acceptance(), self._connected() as server:
             _expect(server.noop(), "to talk to us")
@@ -124,7 +124,7 @@ def _hand_over(server: smtplib.SMTP, message: bytes) -> None:
         # The server refused to begin: not a byte of the message was sent.
         raise _problem(error.smtp_code, "the message") from None
     except (OSError, smtplib.SMTPException) as error:
-        raise Doubtful(
+        raise DeliveryUnknownError(
             f"the mail server did not answer for the message: {type(error).__name__}"
         ) from None
     _expect(answer, "the message")
@@ -156,7 +156,7 @@ def _before_acceptance() -> Generator[None]:
         raise TransientError(f"the mail server is not reached: {type(error).__name__}") from None
 
 
-class SesCourier:
+class SesMailer:
     """Amazon SES; one call per message."""
 
     def __init__(self, settings: MailSettings) -> None:
@@ -184,7 +184,7 @@ class SesCourier:
             code = error.response.get("Error", {}).get("Code", "unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status >= 500:
-                raise Doubtful(f"SES failed with {status} {code}") from None
+                raise DeliveryUnknownError(f"SES failed with {status} {code}") from None
             kind = TransientError if code in _SES_LATER else PermanentError
             raise kind(f"SES refused the message: {code}") from None
         except (EndpointConnectionError, ConnectTimeoutError) as error:
@@ -192,10 +192,10 @@ class SesCourier:
         except BotoCoreError as error:
             if type(error).__name__ in _SES_UNSENT:
                 raise PermanentError(f"SES cannot be asked: {type(error).__name__}") from None
-            raise Doubtful(f"SES did not answer: {type(error).__name__}") from None
+            raise DeliveryUnknownError(f"SES did not answer: {type(error).__name__}") from None
         return []
 
-    def knock(self) -> None:
+    def check_connection(self) -> None:
         """See `Courier`."""
         try:
             self._client.get_account()

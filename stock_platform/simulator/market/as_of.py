@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import DAY_COLUMNS, TRUTH, Market, Split, daily_of
 
@@ -16,7 +16,7 @@ _LOOK_BACK = 10
 """Sessions. A symbol that did not trade for longer is told as one without a quote."""
 
 
-class Book:
+class PointInTimeMarket:
     """Reads the market as of the clock. Splits adjust prices the way vendors do."""
 
     def __init__(self, market: Market, clock: Clock) -> None:
@@ -24,37 +24,37 @@ class Book:
         self.clock = clock
 
     def sessions(self, first: date, last: date) -> list[date]:
-        """Give the sessions between two days that have begun."""
+        """Return the sessions between two days that have begun."""
         last = min(last, self.clock.today())
         return [day for day in self.market.sessions if first <= day <= last]
 
     def minute_bars(self, symbol: str, session: date) -> pl.DataFrame:
-        """Give one symbol's bars of a session that can be known by now (`TRUTH`)."""
+        """Return one symbol's bars of a session that can be known by now (`TRUTH`)."""
         if self.clock.is_settled(session):
             return self.market.bars_of(symbol, session)
         return self._so_far(self.market.live_bars(session).filter(pl.col("symbol") == symbol))
 
     def session_bars(self, session: date) -> pl.DataFrame:
-        """Give all bars of a session that can be known by now (`TRUTH`)."""
+        """Return all bars of a session that can be known by now (`TRUTH`)."""
         if self.clock.is_settled(session):
             return self.market.minute_bars(session)
         return self._so_far(self.market.live_bars(session))
 
     def daily_bars(self, session: date) -> pl.DataFrame:
-        """Give the daily bars of a session, so far if it has not ended."""
+        """Return the daily bars of a session, so far if it has not ended."""
         if self.clock.is_settled(session):
             return self.market.daily_bars(session)
         return daily_of(self.session_bars(session), session, self.market.calendar)
 
     def daily_of(self, symbol: str, first: date, last: date) -> pl.DataFrame:
-        """Give one symbol's daily bars between two days."""
+        """Return one symbol's daily bars between two days."""
         days = [self.daily_bars(day) for day in self.sessions(first, last)]
         if not days:
             return pl.DataFrame(schema={n: TRUTH.get(n, pl.Date()) for n in DAY_COLUMNS})
         return pl.concat(day.filter(pl.col("symbol") == symbol) for day in days)
 
     def latest(self, symbol: str) -> tuple[date, pl.DataFrame] | None:
-        """Give the newest of the last sessions in which a symbol has traded, with its bars."""
+        """Return the newest of the last sessions in which a symbol has traded, with its bars."""
         if not self.market.listings()["symbol"].is_in([symbol]).any():
             return None
         for session in self.sessions(date.min, date.max)[-_LOOK_BACK:][::-1]:
@@ -100,7 +100,9 @@ class Book:
 
 
 def known_between(bars: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
-    """Give the bars whose minute starts within [first, last]."""
+    """Return the bars whose minute starts within [first, last]."""
     return bars.filter(
-        pl.col("minute").is_between(pl.lit(first, dtype=INSTANT), pl.lit(last, dtype=INSTANT))
+        pl.col("minute").is_between(
+            pl.lit(first, dtype=TIMESTAMP_US), pl.lit(last, dtype=TIMESTAMP_US)
+        )
     )

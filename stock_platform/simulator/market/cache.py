@@ -11,7 +11,7 @@ import polars as pl
 Value = TypeVar("Value", bound=Sized)
 
 
-class Remembered(Generic[Value]):
+class SessionCache(Generic[Value]):
     """A function of a session that remembers its newest results, `rows_max` rows in all.
 
     Several threads may call it; a session is made by one of them while those who

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.simulator.market.market import Market, at_new_york, regular_hours
-from stock_platform.simulator.scenario import MarketScript, instant_of
+from stock_platform.simulator.scenario import MarketScenario, instant_of
 
 SETTLED_AFTER = timedelta(minutes=20)
 """After the close the record is rebuilt; from then on REST tells the final bars."""
@@ -16,7 +16,7 @@ _MODES = ("end", "replay", "wall")
 class Clock:
     """The simulation's time. The replay moves `replayed` on; `now` follows the script."""
 
-    def __init__(self, script: MarketScript, market: Market) -> None:
+    def __init__(self, script: MarketScenario, market: Market) -> None:
         self._mode = script.now
         self._fixed = None if script.now in _MODES else instant_of(script.now)
         self._market = market

@@ -13,10 +13,10 @@ from stock_platform.simulator.market.market import SENT
 _RESENT_WITHIN_S = (5.0, 880.0)
 
 
-def as_sent(
+def to_messages(
     truth: pl.DataFrame, *, rng: np.random.Generator, late: float, rebuilt: float, unsent: float
 ) -> pl.DataFrame:
-    """Give the bar messages (`SENT`) that a feed without losses sends for `truth`."""
+    """Return the bar messages (`SENT`) that a feed without losses sends for `truth`."""
     size = truth.height
     chance = rng.random(size)
     is_late = chance < late
@@ -36,7 +36,7 @@ def as_sent(
 
 
 def _early(bars: pl.DataFrame, touched: np.ndarray, part: np.ndarray) -> pl.DataFrame:
-    """Give what was known before the late trades: less volume, a narrower range."""
+    """Return what was known before the late trades: less volume, a narrower range."""
     whole = pl.col("volume") == pl.col("volume").floor()
     less = pl.col("volume") * pl.lit(pl.Series(part))
     less = pl.when(whole).then(less.floor().clip(1.0)).otherwise(less.round(6))

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import polars as pl
 
-from stock_platform.domain.bars import INSTANT
+from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 
 TRUTH = pl.Schema(
     {
         "symbol": pl.String(),
-        "minute": INSTANT,
+        "minute": TIMESTAMP_US,
         "open": pl.Float64(),
         "high": pl.Float64(),
         "low": pl.Float64(),
@@ -26,7 +26,7 @@ TRUTH = pl.Schema(
 Nullable: vwap, transactions (recorded files do not have them)."""
 
 SENT = pl.Schema(
-    {**TRUTH, "accumulated": pl.Float64(), "day_vwap": pl.Float64(), "sent_at": INSTANT}
+    {**TRUTH, "accumulated": pl.Float64(), "day_vwap": pl.Float64(), "sent_at": TIMESTAMP_US}
 )
 """One row per bar message of the live feed, in the order sent. A (symbol, minute) occurs
 twice when the bar was sent again; `accumulated` and `day_vwap` are the day so far."""
@@ -79,23 +79,23 @@ class Market(Protocol):
     def sessions(self) -> tuple[date, ...]: ...
 
     def listings(self) -> pl.DataFrame:
-        """Give every security that ever was, as `LISTINGS`, by symbol."""
+        """Return every security that ever was, as `LISTINGS`, by symbol."""
         ...
 
     def minute_bars(self, session: date) -> pl.DataFrame:
-        """Give the final bars of a session as `TRUTH`; empty for a session it does not have."""
+        """Return the final bars of a session as `TRUTH`; empty for a session it does not have."""
         ...
 
     def live_bars(self, session: date) -> pl.DataFrame:
-        """Give the bar messages of a session as `SENT`, before any scripted loss."""
+        """Return the bar messages of a session as `SENT`, before any scripted loss."""
         ...
 
     def daily_bars(self, session: date) -> pl.DataFrame:
-        """Give one row per symbol that traded in regular hours, as `DAY_COLUMNS`."""
+        """Return one row per symbol that traded in regular hours, as `DAY_COLUMNS`."""
         ...
 
     def bars_of(self, symbol: str, session: date) -> pl.DataFrame:
-        """Give one symbol's rows of `minute_bars`."""
+        """Return one symbol's rows of `minute_bars`."""
         ...
 
     def splits(self) -> tuple[Split, ...]: ...
@@ -104,7 +104,7 @@ class Market(Protocol):
 
 
 def listed(market: Market, on: date) -> list[str]:
-    """Give the symbols listed on a day, sorted."""
+    """Return the symbols listed on a day, sorted."""
     rows = market.listings().filter(
         (pl.col("listed_on").is_null() | (pl.col("listed_on") <= on))
         & (pl.col("delisted_on").is_null() | (pl.col("delisted_on") > on))
@@ -113,7 +113,7 @@ def listed(market: Market, on: date) -> list[str]:
 
 
 def regular_hours(calendar: Calendar, session: date) -> tuple[datetime, datetime]:
-    """Give the instants the regular session opens and closes, whatever the calendar's grid."""
+    """Return the instants the regular session opens and closes, whatever the calendar's grid."""
     grid = Calendar(extended=False, overrides=calendar.overrides).grid(session)
     return grid.opens_at, grid.closes_at
 
@@ -137,5 +137,5 @@ def daily_of(bars: pl.DataFrame, session: date, calendar: Calendar) -> pl.DataFr
 
 
 def at_new_york(day: date, clock: time) -> datetime:
-    """Give the instant of a New York wall-clock time, in UTC."""
+    """Return the instant of a New York wall-clock time, in UTC."""
     return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)

@@ -9,8 +9,8 @@ import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.errors import InvalidDataError
-from stock_platform.simulator.market.cache import Remembered, slices
-from stock_platform.simulator.market.feed_messages import as_sent
+from stock_platform.simulator.market.cache import SessionCache, slices
+from stock_platform.simulator.market.feed_messages import to_messages
 from stock_platform.simulator.market.market import (
     DAY_COLUMNS,
     LISTINGS,
@@ -19,7 +19,7 @@ from stock_platform.simulator.market.market import (
     Split,
     daily_of,
 )
-from stock_platform.simulator.scenario import ReplayScript
+from stock_platform.simulator.scenario import ReplayScenario
 
 _ROWS_MAX = 6_000_000
 
@@ -30,13 +30,13 @@ class ReplayedMarket:
     Nothing is repaired: holes stay holes, impossible rows are told as they are.
     """
 
-    def __init__(self, script: ReplayScript) -> None:
+    def __init__(self, script: ReplayScenario) -> None:
         self._script = script
         self._calendar = Calendar(extended=True)
         self._minutes = _read_minutes(_files(script.minute))
         self._days = _read_days(_files(script.daily))
-        self._sent = Remembered(self._send, rows_max=_ROWS_MAX)
-        self._daily = Remembered(self._day, rows_max=_ROWS_MAX)
+        self._sent = SessionCache(self._send, rows_max=_ROWS_MAX)
+        self._daily = SessionCache(self._day, rows_max=_ROWS_MAX)
 
     @property
     def calendar(self) -> Calendar:
@@ -97,7 +97,7 @@ class ReplayedMarket:
 
     def _send(self, session: date) -> pl.DataFrame:
         script = self._script
-        return as_sent(
+        return to_messages(
             self.minute_bars(session),
             rng=np.random.default_rng([script.seed, session.toordinal()]),
             late=script.late,

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.sessions import Calendar, MinuteGrid
-from stock_platform.simulator.market.cache import Remembered, slices
-from stock_platform.simulator.market.feed_messages import as_sent
+from stock_platform.simulator.market.cache import SessionCache, slices
+from stock_platform.simulator.market.feed_messages import to_messages
 from stock_platform.simulator.market.market import (
     LISTINGS,
     TRUTH,
@@ -22,7 +22,7 @@ from stock_platform.simulator.market.market import (
     regular_hours,
 )
 from stock_platform.simulator.market.universe import Universe, make_universe
-from stock_platform.simulator.scenario import SyntheticScript
+from stock_platform.simulator.scenario import SyntheticScenario
 
 FRACTIONAL_SINCE = date(2026, 2, 23)
 _EXCHANGES = ("XNAS", "XNYS", "ARCX")
@@ -33,15 +33,15 @@ _QUIET = 0.02
 class SyntheticMarket:
     """The seeded market of a script; see `Market`. Safe to use from several threads."""
 
-    def __init__(self, script: SyntheticScript, *, rows_max: int = 6_000_000) -> None:
+    def __init__(self, script: SyntheticScenario, *, rows_max: int = 6_000_000) -> None:
         self._script = script
         self._calendar = Calendar(extended=script.extended)
         self._sessions = tuple(self._calendar.sessions(script.first, script.last))
         self._universe = make_universe(script.seed, script.symbols)
-        self._truth = Remembered(self._generate, rows_max=rows_max)
-        self._sent = Remembered(self._send, rows_max=rows_max // 2)
-        self._daily = Remembered(self._day, rows_max=rows_max)
-        self._slices = Remembered(self._slice, rows_max=rows_max)
+        self._truth = SessionCache(self._generate, rows_max=rows_max)
+        self._sent = SessionCache(self._send, rows_max=rows_max // 2)
+        self._daily = SessionCache(self._day, rows_max=rows_max)
+        self._slices = SessionCache(self._slice, rows_max=rows_max)
 
     @property
     def calendar(self) -> Calendar:
@@ -144,7 +144,7 @@ class SyntheticMarket:
 
     def _send(self, session: date) -> pl.DataFrame:
         script = self._script
-        return as_sent(
+        return to_messages(
             self._truth(session),
             rng=np.random.default_rng([script.seed, session.toordinal(), 1]),
             late=script.late,
@@ -162,7 +162,7 @@ class SyntheticMarket:
 
 
 def activity(grid: MinuteGrid, calendar: Calendar, session: date) -> np.ndarray:
-    """Give the relative activity of the expected minutes: a U over regular hours, mean 1."""
+    """Return the relative activity of the expected minutes: a U over regular hours, mean 1."""
     opens, closes = regular_hours(calendar, session)
     first, end = ((instant - grid.starts_at) // timedelta(minutes=1) for instant in (opens, closes))
     x = (np.arange(end - first) + 0.5) / (end - first)

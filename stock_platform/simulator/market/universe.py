@@ -36,7 +36,7 @@ class Universe:
     """Three phases of the slow waves its price level rides on."""
 
     def level(self, session: date) -> np.ndarray:
-        """Give each symbol's price level on a day: a function of the date alone."""
+        """Return each symbol's price level on a day: a function of the date alone."""
         day = session.toordinal()
         waves = sum(
             size * np.sin(2 * np.pi * day / period + self.phase[:, n])

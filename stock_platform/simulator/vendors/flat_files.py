@@ -17,8 +17,8 @@ from xml.sax.saxutils import escape
 
 import polars as pl
 
-from stock_platform.simulator.http import Ask, Reply, Route, route
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.http import Request, Response, Route, route
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.market import at_new_york
 from stock_platform.simulator.scenario import FlatFile, instant_of
 
@@ -34,7 +34,7 @@ _BYTES_PER_BAR = 22
 class Bucket:
     """Files of every session whose time of publication has come."""
 
-    book: Book
+    book: PointInTimeMarket
     changes: Sequence[FlatFile] = ()
     keys: tuple[str, ...] = ()
     _made: dict[tuple[str, date, int], bytes] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Bucket:
             route(f"/{BUCKET}/{{key}}", self.get),
         ]
 
-    def listing(self, ask: Ask) -> Reply:
+    def listing(self, ask: Request) -> Response:
         """Answer ListObjectsV2: prefix, delimiter, max-keys, continuation-token, start-after."""
         prefix, delimiter = ask.query.get("prefix", ""), ask.query.get("delimiter", "")
         after = ask.query.get("continuation-token") or ask.query.get("start-after", "")
@@ -75,7 +75,7 @@ class Bucket:
         ]
         return _xml("ListBucketResult", "".join(parts))
 
-    def get(self, ask: Ask, key: str) -> Reply:
+    def get(self, ask: Request, key: str) -> Response:
         """Answer GET (with Range and If-None-Match) and HEAD of one file."""
         found = _KEY.fullmatch(key)
         if not found or key not in set(self._keys()):
@@ -92,7 +92,7 @@ class Bucket:
             "x-amz-meta-entitlement-data-type": "delayed",
         }
         if ask.headers.get("if-none-match") == etag:
-            return Reply(b"", 304, headers=headers, compressible=False)
+            return Response(b"", 304, headers=headers, compressible=False)
         body = self._content(dataset, session, change.version)
         if change.truncated:
             body = body[: len(body) // 2]
@@ -106,7 +106,7 @@ class Bucket:
                 return _error(416, "InvalidRange", "The requested range is not satisfiable")
             headers["content-range"] = f"bytes {start}-{end}/{size}"
             body, status = body[start : end + 1], 206
-        return Reply(body, status, "application/gzip", headers, compressible=False)
+        return Response(body, status, "application/gzip", headers, compressible=False)
 
     def _keys(self) -> list[str]:
         sessions = [day for day in self.book.market.sessions if self._is_out(day)]
@@ -120,7 +120,7 @@ class Bucket:
         return published != "no" and clock.is_published(session)
 
     def _change(self, session: date) -> FlatFile:
-        """Give the last change that holds for a session by now, or a plain file."""
+        """Return the last change that holds for a session by now, or a plain file."""
         now = self.book.clock.now()
         holding = [
             change
@@ -164,7 +164,7 @@ class Bucket:
             return self._made[name]
 
 
-def flat_file(book: Book, dataset: str, session: date, version: int = 1) -> bytes:
+def flat_file(book: PointInTimeMarket, dataset: str, session: date, version: int = 1) -> bytes:
     """Write one session's file: the vendor's column order, nanoseconds, gzip without a date.
 
     A later version corrects the volume of every thousandth row.
@@ -201,7 +201,7 @@ def _price(name: str, *, padded: bool) -> pl.Expr:
     return pl.col(name).cast(pl.Decimal(18, 6)).cast(pl.String) if padded else pl.col(name)
 
 
-def accepted(ask: Ask, keys: tuple[str, ...]) -> Reply | None:
+def accepted(ask: Request, keys: tuple[str, ...]) -> Response | None:
     """Give S3's 403 for an unknown access key; the signature itself is taken on trust."""
     signed = ask.headers.get("authorization", "") + ask.query.get("X-Amz-Credential", "")
     named = re.search(r"(?:Credential=|^)([^/,\s]+)/", signed)
@@ -215,12 +215,12 @@ def _key(dataset: str, session: date) -> str:
     return f"us_stocks_sip/{dataset}/{session:%Y/%m}/{session}.csv.gz"
 
 
-def _error(status: int, code: str, text: str) -> Reply:
+def _error(status: int, code: str, text: str) -> Response:
     body = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
     return _xml("Error", body, status)
 
 
-def _xml(name: str, body: str, status: int = 200) -> Reply:
+def _xml(name: str, body: str, status: int = 200) -> Response:
     namespace = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' if name != "Error" else ""
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}{namespace}>{body}</{name}>'
-    return Reply(text.encode(), status, "application/xml", compressible=False)
+    return Response(text.encode(), status, "application/xml", compressible=False)

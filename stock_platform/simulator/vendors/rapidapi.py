@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from stock_platform.simulator.http import Ask, Reply, Route, route, to_json
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.http import Request, Response, Route, route, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 
 PREFIX = "/rapidapi"
 NOT_SUBSCRIBED = {"message": "You are not subscribed to this API."}
@@ -23,7 +23,7 @@ _RESET_S = 1_814_400
 class RapidApi:
     """The quote endpoint over one book; counts what is left of a month's quota."""
 
-    book: Book
+    book: PointInTimeMarket
     asked: int = 0
 
     def routes(self) -> list[Route]:
@@ -32,11 +32,11 @@ class RapidApi:
             route(f"{PREFIX}/quotes", self.quotes),
         ]
 
-    def quote(self, ask: Ask, symbol: str) -> Reply:
+    def quote(self, ask: Request, symbol: str) -> Response:
         """Answer one object; an unknown symbol is an error object with status 200."""
         return self._counted(to_json(self._quote(symbol)))
 
-    def quotes(self, ask: Ask) -> Reply:
+    def quotes(self, ask: Request) -> Response:
         """Answer an array for `symbols=A,B`."""
         names = [name for name in ask.query.get("symbols", "").split(",") if name]
         return self._counted(to_json([self._quote(name) for name in names]))
@@ -56,7 +56,7 @@ class RapidApi:
             "timestamp": int(last["minute"].timestamp()) + 59,
         }
 
-    def _counted(self, reply: Reply) -> Reply:
+    def _counted(self, reply: Response) -> Response:
         self.asked += 1
         return reply.with_headers(
             x_ratelimit_requests_limit=str(_QUOTA),
@@ -65,8 +65,8 @@ class RapidApi:
         )
 
 
-def over_quota() -> Reply:
-    """Give the 429 that waiting a minute does not heal."""
+def over_quota() -> Response:
+    """Return the 429 that waiting a minute does not heal."""
     return to_json(QUOTA, status=429).with_headers(
         x_ratelimit_requests_limit=str(_QUOTA),
         x_ratelimit_requests_remaining="0",
@@ -74,7 +74,7 @@ def over_quota() -> Reply:
     )
 
 
-def authorized(ask: Ask, keys: tuple[str, ...]) -> Reply | None:
-    """Give the 403 of a key that is not subscribed, or None."""
+def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+    """Return the 403 of a key that is not subscribed, or None."""
     known = ask.headers.get("x-rapidapi-key", "") in keys
     return None if known else to_json(NOT_SUBSCRIBED, status=403)

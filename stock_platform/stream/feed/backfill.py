@@ -17,24 +17,24 @@ import structlog
 
 from stock_platform.errors import NotEntitledError, PermanentError, PlatformError, TransientError
 from stock_platform.providers.massive import paging
-from stock_platform.providers.rate_limit.limiter import SharedBudget, to_rates
+from stock_platform.providers.rate_limit.limiter import SharedRateLimiter, to_rates
 from stock_platform.providers.rate_limit.stores import open_store
 from stock_platform.providers.registry import ProviderSettings
-from stock_platform.providers.transport.client import Endpoint, Http
+from stock_platform.providers.transport.client import Endpoint, HttpClient
 from stock_platform.stream import status
 from stock_platform.stream.feed import gaps
-from stock_platform.stream.feed.gaps import Gap
+from stock_platform.stream.feed.gaps import FeedOutage
 from stock_platform.stream.journal import checkpoints
-from stock_platform.stream.processes import until_told
+from stock_platform.stream.processes import run_until_stopped
 from stock_platform.stream.sinks.archive.state import Naming
-from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions, Taken
+from stock_platform.stream.sinks.archive.store import ArchiveStore, KeyExistsError, StoreOptions
 from stock_platform.stream.sinks.redis_values import number
 
 log = structlog.get_logger(__name__)
 NAME = "backfill"
 LOOK_S = 10.0
 MARGIN_MS = 1_000
-GAP_MS_MAX = 8 * 3_600_000
+OUTAGE_MS_MAX = 8 * 3_600_000
 """A longer outage is a matter for flat files, not for thousands of calls."""
 OBJECT_BYTES_MAX = 1 << 30
 PAGE_ROWS = 50_000
@@ -59,7 +59,7 @@ class Backfill:
     """Works off the manifest from where the last run ended."""
 
     options: BackfillOptions
-    http: Http
+    http: HttpClient
     store: ArchiveStore
     healed: int = 0
     refused: int = 0
@@ -95,12 +95,12 @@ class Backfill:
         }
         status.save(self.options.journal, NAME, facts)
 
-    def _heal(self, gap: Gap) -> None:
+    def _heal(self, gap: FeedOutage) -> None:
         channels = [channel for channel in gap.channels if channel in _PATHS]
         if not channels:
             return
         first, last = span_ms(gap)
-        if self.options.symbols is None or last - first > GAP_MS_MAX:
+        if self.options.symbols is None or last - first > OUTAGE_MS_MAX:
             self.passed_over += 1
             log.warning("gap_passed_over", feed=gap.feed, ms=last - first)
             return
@@ -118,7 +118,7 @@ class Backfill:
         return self.options.journal / "spool" / "backfill.ndjson"
 
     def _fetch(self, channel: str, first: int, last: int) -> int:
-        """Bring a channel's events to local disk, never into memory; give how many."""
+        """Bring a channel's events to local disk, never into memory; return how many."""
         self._fetched.parent.mkdir(parents=True, exist_ok=True)
         count = size = 0
         with self._fetched.open("wb") as file:
@@ -153,11 +153,11 @@ class Backfill:
     def _put(self, key: str) -> None:
         try:
             self.store.put(key, self._fetched, NAME)
-        except Taken:
+        except KeyExistsError:
             # An earlier run was cut off after this: the same gap has the same name.
             log.info("backfill_was_there", key=key)
 
-    def _key(self, channel: str, gap: Gap, span: tuple[int, int]) -> str:
+    def _key(self, channel: str, gap: FeedOutage, span: tuple[int, int]) -> str:
         # Beside the live parts, which lie by the time of receipt; named by the events' own.
         naming = self.options.naming
         folder = naming.folder(channel, naming.window_of(gap.heard_until)).rpartition("/")[0]
@@ -165,8 +165,8 @@ class Backfill:
         return f"{folder}/{label}/{naming.hostname}-seq=000001.ndjson"
 
 
-def span_ms(gap: Gap) -> tuple[int, int]:
-    """Give the time of the events to ask for, a second wider than the gap on both sides.
+def span_ms(gap: FeedOutage) -> tuple[int, int]:
+    """Return the time of the events to ask for, a second wider than the gap on both sides.
 
     The time in the events counts, not ours: a delayed feed brings what happened
     15 minutes ago.
@@ -177,7 +177,7 @@ def span_ms(gap: Gap) -> tuple[int, int]:
 
 
 def to_trade(symbol: str, row: Row) -> Row:
-    """Give a REST trade under the names of the feed."""
+    """Return a REST trade under the names of the feed."""
     event = {
         "ev": "T",
         "sym": symbol,
@@ -197,7 +197,7 @@ def to_trade(symbol: str, row: Row) -> Row:
 
 
 def to_quote(symbol: str, row: Row) -> Row:
-    """Give a REST quote under the names of the feed."""
+    """Return a REST quote under the names of the feed."""
     conditions = row.get("conditions")
     event = {
         "ev": "Q",
@@ -218,7 +218,7 @@ def to_quote(symbol: str, row: Row) -> Row:
 
 
 def _number(value: object) -> object:
-    """Give a number as the feed has it; REST's fractions come as text, to keep every digit."""
+    """Return a number as the feed has it; REST's fractions come as text, to keep every digit."""
     return (number(value, None) or value) if isinstance(value, str) else value
 
 
@@ -230,16 +230,16 @@ def _stamp(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y%m%d_%H%M%S")
 
 
-def open_http(providers: ProviderSettings) -> tuple[Http, Callable[[], None]]:
+def open_http(providers: ProviderSettings) -> tuple[HttpClient, Callable[[], None]]:
     """Open Massive's REST side on the budget all processes share."""
     massive = providers.massive
     store = open_store(providers.budget)
-    budget = SharedBudget(
+    budget = SharedRateLimiter(
         "massive", to_rates(per_minute=massive.requests_per_minute), store, wait_max_s=120.0
     )
     key = f"Bearer {massive.api_key.get_secret_value()}"
-    endpoint = Endpoint("massive", massive.rest_url, {"Authorization": key}, paging.complaint)
-    return Http(endpoint, budget), store.close
+    endpoint = Endpoint("massive", massive.rest_url, {"Authorization": key}, paging.error_text)
+    return HttpClient(endpoint, budget), store.close
 
 
 def run_backfill(options: BackfillOptions) -> None:
@@ -249,7 +249,7 @@ def run_backfill(options: BackfillOptions) -> None:
     backfill = Backfill(options, http, ArchiveStore(options.store))
     stop = threading.Event()
     with http:
-        for _ in until_told(stop, LOOK_S):
+        for _ in run_until_stopped(stop, LOOK_S):
             backfill.work()
             backfill.report(stopped=False)
     backfill.report(stopped=True)

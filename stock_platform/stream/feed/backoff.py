@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Backoff:
+class ReconnectBackoff:
     """Waits grow by `factor` up to `max_ms`; a good connection starts over."""
 
     initial_ms: int
@@ -13,7 +13,7 @@ class Backoff:
     attempts: int = 0
 
     def next_s(self, chance: float, *, terminal: bool = False) -> float:
-        """Give the next wait; `chance` in [0, 1) shortens it by up to a quarter.
+        """Return the next wait; `chance` in [0, 1) shortens it by up to a quarter.
 
         A terminal refusal (wrong key, too many connections) waits the maximum at
         once: asking faster only makes the account's trouble worse.

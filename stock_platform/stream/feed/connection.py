@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from stock_platform.stream.feed import gaps
-from stock_platform.stream.feed.handshake import Conversation, Notice, Phase
-from stock_platform.stream.feed.websocket import Ears, Socket
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.feed.handshake import Handshake, Notice, Phase
+from stock_platform.stream.feed.websocket import FrameHandler, Socket
+from stock_platform.stream.journal.writer import JournalWriter
 
 log = structlog.get_logger(__name__)
 STATUS = b'"status"'
@@ -21,7 +21,7 @@ DEBUG_BYTES = 300
 
 
 @dataclass(slots=True)
-class LineCounts:
+class ConnectionCounts:
     """What one feed has brought since the reader started."""
 
     frames: int = 0
@@ -33,7 +33,7 @@ class LineCounts:
 
 
 @dataclass(slots=True)
-class LineOptions:
+class ConnectionOptions:
     """Who we are on this line."""
 
     feed: int
@@ -41,11 +41,15 @@ class LineOptions:
     debug: bool = False
 
 
-class Line:
+class FeedConnection:
     """Lives as long as one connection."""
 
     def __init__(
-        self, journal: Journal, talk: Conversation, counts: LineCounts, options: LineOptions
+        self,
+        journal: JournalWriter,
+        talk: Handshake,
+        counts: ConnectionCounts,
+        options: ConnectionOptions,
     ) -> None:
         self.notice: Notice | None = None
         """The last thing the vendor said that explains an end."""
@@ -69,8 +73,8 @@ class Line:
         self._loop = asyncio.get_running_loop()
 
     @property
-    def ears(self) -> Ears:
-        return Ears(self._frames, self._wake, self.live)
+    def ears(self) -> FrameHandler:
+        return FrameHandler(self._frames, self._wake, self.live)
 
     @property
     def streaming(self) -> bool:
@@ -184,17 +188,17 @@ class Line:
 
 
 @dataclass(slots=True)
-class Outage:
+class OpenOutage:
     """The end of one connection, kept until the feed is heard again."""
 
     heard_until: float
     last_event: int
     reason: str
 
-    def to_gap(self, feed: str, channels: list[str], again: Line) -> gaps.Gap:
-        """Give the manifest's line once the feed is heard again."""
+    def to_gap(self, feed: str, channels: list[str], again: FeedConnection) -> gaps.FeedOutage:
+        """Return the manifest's line once the feed is heard again."""
         times = gaps.event_times_ms(again.first_frame)
-        return gaps.Gap(
+        return gaps.FeedOutage(
             feed,
             channels,
             int(self.heard_until * 1000),

@@ -15,7 +15,7 @@ MS_END = 100_000_000_000_000
 """A time in milliseconds has at most 14 digits until the year 5138."""
 
 
-class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+class FeedOutage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One outage of one feed; times are milliseconds since the epoch, 0 when unknown."""
 
     feed: str
@@ -28,10 +28,10 @@ class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
     first_event: int = 0
 
 
-UNREADABLE = Gap("", [], 0, 0, "this line of the manifest is torn")
+UNREADABLE = FeedOutage("", [], 0, 0, "this line of the manifest is torn")
 
 
-def record(journal: Path, gap: Gap) -> None:
+def record(journal: Path, gap: FeedOutage) -> None:
     """Append one gap, durably; `OSError` when the disk does not take it."""
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(journal / FILE, flags, 0o644)
@@ -46,8 +46,8 @@ def record(journal: Path, gap: Gap) -> None:
         os.close(fd)
 
 
-def read(journal: Path, start: int = 0) -> list[Gap]:
-    """Give the gaps recorded so far, oldest first, from the `start`-th on.
+def read(journal: Path, start: int = 0) -> list[FeedOutage]:
+    """Return the gaps recorded so far, oldest first, from the `start`-th on.
 
     A torn line is `UNREADABLE`, so that the count of lines stays a position.
     """
@@ -58,9 +58,9 @@ def read(journal: Path, start: int = 0) -> list[Gap]:
     return [_gap(line) for line in lines[start:]]
 
 
-def _gap(line: bytes) -> Gap:
+def _gap(line: bytes) -> FeedOutage:
     try:
-        return msgspec.json.decode(line, type=Gap)
+        return msgspec.json.decode(line, type=FeedOutage)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return UNREADABLE
 
@@ -74,7 +74,7 @@ _TIMED = msgspec.json.Decoder(list[_Timed])
 
 
 def event_times_ms(frame: bytes) -> list[int]:
-    """Give the times in a frame's events, in ms; none when it cannot be read."""
+    """Return the times in a frame's events, in ms; none when it cannot be read."""
     try:
         events = _TIMED.decode(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -62,7 +62,7 @@ class Notice:
 
 
 @dataclass
-class Conversation:
+class Handshake:
     """One connection's dialogue. `channels` are `AM`, `T`, ...; `symbols` None means all.
 
     `to_send` collects what must be sent; the caller empties it.
@@ -76,7 +76,7 @@ class Conversation:
     confirmed: set[str] = field(default_factory=set)
     """Channels of which every subscription was answered with success."""
     refused: int = 0
-    heard_yes: bool = False
+    any_confirmed: bool = False
     """Whether any subscription was answered with success."""
     to_send: list[bytes] = field(default_factory=list)
     _waiting: dict[str, set[str]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Conversation:
             # `error`/`not authorized` names no channel: it only counts as an answer.
             self.refused += 1
             self._answer()
-            if self.phase is Phase.STREAMING and not self.heard_yes:
+            if self.phase is Phase.STREAMING and not self.any_confirmed:
                 why = f"every subscription was refused: {status.message}"
                 return [Notice(ALL_REFUSED, why)]
             return [Notice(status.status, status.message)]
@@ -116,14 +116,14 @@ class Conversation:
         """The channels of which some subscription was refused or never answered."""
         return [channel for channel in self.channels if channel not in self.confirmed]
 
-    def make_do(self) -> bool:
+    def accept_partial(self) -> bool:
         """Wait no longer for answers; False when nothing at all was subscribed.
 
         The vendor passes over a channel it does not know without a word.
         """
-        if self.heard_yes:
+        if self.any_confirmed:
             self.phase = Phase.STREAMING
-        return self.heard_yes
+        return self.any_confirmed
 
     def _subscribe(self) -> None:
         names = [
@@ -143,7 +143,7 @@ class Conversation:
         if waiting is None or name not in waiting:
             return
         waiting.discard(name)
-        self.heard_yes = True
+        self.any_confirmed = True
         self._answer()
         if not waiting:
             self.confirmed.add(channel)
@@ -154,8 +154,8 @@ class Conversation:
             self.phase = Phase.STREAMING
 
 
-def last_words(frame: bytes) -> Notice | None:
-    """Give the status in a connection's last frame that explains its end, if there is one.
+def closing_status(frame: bytes) -> Notice | None:
+    """Return the status in a connection's last frame that explains its end, if there is one.
 
     While data streams a status is looked for where frames begin; one behind data is found here.
     """
@@ -164,7 +164,7 @@ def last_words(frame: bytes) -> Notice | None:
 
 
 def statuses(frame: bytes) -> list[_Status]:
-    """Give the status events of a frame; none when it is no JSON array of objects."""
+    """Return the status events of a frame; none when it is no JSON array of objects."""
     if b"status" not in frame:
         return []
     try:

@@ -17,15 +17,15 @@ import structlog
 
 from stock_platform.stream import status
 from stock_platform.stream.feed import gaps
-from stock_platform.stream.feed.connection import Outage
+from stock_platform.stream.feed.connection import OpenOutage
 from stock_platform.stream.feed.session import SECOND, Feed
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Kind
-from stock_platform.stream.journal.reader import Tail
+from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.segments import segments
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.options import ReaderOptions
-from stock_platform.stream.runtime import settle_memory
+from stock_platform.stream.runtime import tune_gc_and_malloc
 
 log = structlog.get_logger(__name__)
 NAME = "reader"
@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, options: ReaderOptions) -> None:
         self.options = options
         self._last_frames = _last_frames(options.journal)
-        self.journal = Journal(
+        self.journal = JournalWriter(
             options.journal,
             segment_bytes=options.segment_bytes,
             bytes_max=options.journal_bytes_max,
@@ -53,10 +53,10 @@ class Reader:
         """How many messages were received so far."""
         return sum(feed.counts.frames for feed in self._feeds)
 
-    def last_known(self, feed: int) -> Outage | None:
-        """Give the outage that began when an earlier reader of this journal died."""
+    def last_known(self, feed: int) -> OpenOutage | None:
+        """Return the outage that began when an earlier reader of this journal died."""
         found = self._last_frames.get(feed)
-        return Outage(found[0], found[1], "the reader was stopped") if found else None
+        return OpenOutage(found[0], found[1], "the reader was stopped") if found else None
 
     def market_open(self, now: float, margin_s: float) -> bool:
         """Whether the market has been open for `margin_s` and still is."""
@@ -133,7 +133,7 @@ def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
     found = segments(folder)[-2:]
     if not found:
         return {}
-    tail = Tail(folder, found[0].base)
+    tail = JournalReader(folder, found[0].base)
     last: dict[int, tuple[float, int]] = {}
     for records in iter(tail.read, []):
         for record in records:
@@ -159,7 +159,7 @@ def run_reader(options: ReaderOptions) -> None:
     """Be the reader process until SIGTERM or the death of the supervisor."""
     status.configure_logs(debug=options.debug)
     reader = Reader(options)
-    settle_memory()
+    tune_gc_and_malloc()
 
     async def main() -> None:
         stop = asyncio.Event()

@@ -12,9 +12,14 @@ import structlog
 
 from stock_platform.errors import TransientError
 from stock_platform.stream.feed import gaps
-from stock_platform.stream.feed.backoff import Backoff
-from stock_platform.stream.feed.connection import Line, LineCounts, LineOptions, Outage
-from stock_platform.stream.feed.handshake import Conversation, Notice, last_words
+from stock_platform.stream.feed.backoff import ReconnectBackoff
+from stock_platform.stream.feed.connection import (
+    ConnectionCounts,
+    ConnectionOptions,
+    FeedConnection,
+    OpenOutage,
+)
+from stock_platform.stream.feed.handshake import Handshake, Notice, closing_status
 from stock_platform.stream.feed.websocket import Ended, connect
 from stock_platform.stream.options import FeedOptions
 
@@ -38,7 +43,7 @@ class Feed:
         feed: FeedOptions,
         reader: Reader,
     ) -> None:
-        self.counts = LineCounts()
+        self.counts = ConnectionCounts()
         self.name = feed.name
         self.state = "starting"
         self.trouble = ""
@@ -47,9 +52,9 @@ class Feed:
         self._feed = feed
         self._reader = reader
         self._connection = 0
-        self._outage: Outage | None = reader.last_known(index)
+        self._outage: OpenOutage | None = reader.last_known(index)
         initial, factor, longest = reader.options.backoff
-        self._backoff = Backoff(initial, factor, longest)
+        self._backoff = ReconnectBackoff(initial, factor, longest)
         self._patience = reader.options.channel_silence_s
         self._spoke: set[str] = set()
 
@@ -69,15 +74,15 @@ class Feed:
 
     async def _live_once(self) -> Notice | None:
         options = self._reader.options
-        talk = Conversation(
+        talk = Handshake(
             options.api_key, self._feed.channels, options.symbols, options.subscribe_batch
         )
         self._connection = max(self._connection + 1, int(time.time()))
-        line = Line(
+        line = FeedConnection(
             self._reader.journal,
             talk,
             self.counts,
-            LineOptions(self._index, self._connection, options.debug),
+            ConnectionOptions(self._index, self._connection, options.debug),
         )
         try:
             socket = await connect(
@@ -107,7 +112,7 @@ class Feed:
             self._close(line, ended)
         return line.notice
 
-    async def _watch(self, line: Line, talk: Conversation, ping: Callable[[], None]) -> None:
+    async def _watch(self, line: FeedConnection, talk: Handshake, ping: Callable[[], None]) -> None:
         options = self._reader.options
         opened = pinged = time.time()
         noted = 0.0
@@ -119,10 +124,10 @@ class Feed:
                 noted = line.heard_at
             if line.streaming:
                 self._note_gap(line)
-                self._say_streaming(talk)
+                self._mark_streaming(talk)
                 if line.streaming_at and now - line.streaming_at > STEADY_S:
                     self._backoff.reset()
-            elif now - opened > options.handshake_s and not talk.make_do():
+            elif now - opened > options.handshake_s and not talk.accept_partial():
                 self._give_up(line, "no answer to the key or the subscriptions")
             if now - pinged >= options.ping_s:
                 pinged = now
@@ -131,7 +136,7 @@ class Feed:
                 self._give_up(line, "nothing heard, not even an answer to a ping")
             self._watch_channels(line, now)
 
-    def _say_streaming(self, talk: Conversation) -> None:
+    def _mark_streaming(self, talk: Handshake) -> None:
         if self.state == "streaming":
             return
         self.state = "streaming"
@@ -141,7 +146,7 @@ class Feed:
             # The others go on: perhaps the plan has never included it. But somebody must know.
             log.error("channels_refused", feed=self.name, channels=talk.unconfirmed)
 
-    def _watch_channels(self, line: Line, now: float) -> None:
+    def _watch_channels(self, line: FeedConnection, now: float) -> None:
         self._spoke |= line.spoke
         line.await_channels()
         if not line.streaming or not self._reader.market_open(now, self._patience):
@@ -156,19 +161,19 @@ class Feed:
             )
             self._give_up(line, f"no data on {', '.join(silent)}")
 
-    def _give_up(self, line: Line, why: str) -> None:
+    def _give_up(self, line: FeedConnection, why: str) -> None:
         log.error("feed_silent", feed=self.name, reason=why)
         self.trouble = why
         line.notice = Notice("silent", why)
         line.end()
 
-    def _note_gap(self, line: Line) -> None:
+    def _note_gap(self, line: FeedConnection) -> None:
         # From the confirmation on we listen; an event tells the gap's end in the feed's own time.
         if not line.first_frame and time.time() - line.streaming_at < FIRST_EVENT_S:
             return
-        self._told(line)
+        self._record_outage(line)
 
-    def _told(self, line: Line) -> None:
+    def _record_outage(self, line: FeedConnection) -> None:
         if self._outage:
             gap = self._outage.to_gap(self.name, list(self._feed.channels), line)
             try:
@@ -180,23 +185,23 @@ class Feed:
             self._outage = None
         self.trouble = ""
 
-    def _close(self, line: Line, ended: Ended) -> None:
-        line.notice = line.notice or last_words(line.last_frame)
+    def _close(self, line: FeedConnection, ended: Ended) -> None:
+        line.notice = line.notice or closing_status(line.last_frame)
         reason = line.notice.explanation if line.notice else ended.reason or f"code {ended.code}"
         if line.refused_by_journal:
             reason = "the journal is full"
         line.note({"event": "closed", "code": ended.code, "reason": reason[:200]})
         if line.streaming:
-            self._told(line)
+            self._record_outage(line)
             if self._outage:
                 return  # not recorded yet: the outage goes on, from where it began
             times = gaps.event_times_ms(line.last_frame)
-            self._outage = Outage(line.heard_at, max(times, default=0), reason)
+            self._outage = OpenOutage(line.heard_at, max(times, default=0), reason)
         self.trouble = reason[:200]
         log.warning("feed_closed", feed=self.name, code=ended.code, reason=reason[:200])
 
     def status(self) -> dict[str, object]:
-        """Say how this feed is, for the status file."""
+        """Return how this feed is, for the status file."""
         counts = self.counts
         return {
             "state": self.state,

@@ -47,7 +47,7 @@ class Socket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class FrameHandler:
     """Who hears what. Messages are put into `frames`; `wake` is called for the first of them.
 
     A list and not a callback per message: at one event a message the call is
@@ -65,7 +65,7 @@ class Ears:
 
 
 class _PicowsSocket(picows.WSListener):
-    def __init__(self, ears: Ears, bytes_max: int) -> None:
+    def __init__(self, ears: FrameHandler, bytes_max: int) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._message = ears.message
         self._frames = ears.frames
@@ -132,7 +132,9 @@ class _PicowsSocket(picows.WSListener):
 
 
 class _WebsocketsSocket:
-    def __init__(self, connection: websockets.asyncio.client.ClientConnection, ears: Ears) -> None:
+    def __init__(
+        self, connection: websockets.asyncio.client.ClientConnection, ears: FrameHandler
+    ) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._connection = connection
         self._ears = ears
@@ -176,7 +178,12 @@ class _WebsocketsSocket:
 
 
 async def connect(
-    url: str, ears: Ears, *, engine: str, bytes_max: int, trust: ssl.SSLContext | None = None
+    url: str,
+    ears: FrameHandler,
+    *,
+    engine: str,
+    bytes_max: int,
+    trust: ssl.SSLContext | None = None,
 ) -> Socket:
     """Open a connection; raise `Transient` when it cannot be had."""
     try:

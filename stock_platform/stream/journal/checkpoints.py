@@ -59,7 +59,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def released_offsets(journal: Path, tailers: Iterable[str] | None = None) -> dict[str, int]:
-    """Give each tailer's offset; one of `tailers` without a checkpoint is at 0."""
+    """Return each tailer's offset; one of `tailers` without a checkpoint is at 0."""
     if tailers is None:
         tailers = [path.stem for path in (journal / FOLDER).glob("[!.]*.json")]
     found = {name: load(journal, name) for name in tailers}
@@ -79,7 +79,7 @@ def only_one(journal: Path, tailer: str) -> int:
     return fd
 
 
-class Saver:
+class CheckpointWriter:
     """Saves a tailer's newest checkpoint from a thread of its own.
 
     An fsync waits for the disk, sometimes for a tenth of a second; the tailer does not.

@@ -17,8 +17,8 @@ from stock_platform.errors import TransientError
 from stock_platform.stream import status
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Record
-from stock_platform.stream.journal.reader import Tail
-from stock_platform.stream.runtime import settle_memory
+from stock_platform.stream.journal.reader import JournalReader
+from stock_platform.stream.runtime import tune_gc_and_malloc
 
 log = structlog.get_logger(__name__)
 REPORT_S = 1.0
@@ -28,13 +28,13 @@ STOP_S = 20.0
 COLLECT_EVERY = 60
 
 
-class Work(Protocol):
+class Sink(Protocol):
     """What one tailer does with records."""
 
     name: str
     tick_s: float
 
-    def take(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Take records in order; must not fail for what they hold."""
         ...
 
@@ -42,14 +42,14 @@ class Work(Protocol):
         """Hand on what was taken; `Transient` means the same again a little later."""
         ...
 
-    def settled(self, taken: int) -> checkpoints.Checkpoint | None:
-        """Give the checkpoint that holds now, or None when it has not moved.
+    def checkpoint(self, taken: int) -> checkpoints.Checkpoint | None:
+        """Return the checkpoint that holds now, or None when it has not moved.
 
         `taken` is the offset behind the last record taken.
         """
         ...
 
-    def finish(self) -> bool:
+    def drain(self) -> bool:
         """Prepare to stop; False while something still has to be handed on."""
         ...
 
@@ -57,7 +57,7 @@ class Work(Protocol):
 
 
 @runtime_checkable
-class Durable(Protocol):
+class DurableSink(Protocol):
     """What a tailer with files of its own adds."""
 
     @property
@@ -69,22 +69,22 @@ class Durable(Protocol):
         """Bring everything the offered checkpoint speaks of to the disk; runs in a thread."""
         ...
 
-    def remembered(self, checkpoint: checkpoints.Checkpoint) -> None:
+    def on_checkpoint_saved(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Learn that a checkpoint survives a loss of power."""
         ...
 
 
-class Tailer:
+class JournalConsumer:
     """Runs one `Work` over one journal."""
 
-    def __init__(self, journal: Path, work: Work) -> None:
+    def __init__(self, journal: Path, work: Sink) -> None:
         self._journal = journal
         self._work = work
         found = checkpoints.load(journal, work.name)
-        self._tail = Tail(journal, found.offset if found else 0)
-        self._durable = work if isinstance(work, Durable) else None
+        self._tail = JournalReader(journal, found.offset if found else 0)
+        self._durable = work if isinstance(work, DurableSink) else None
         prepare = self._durable.sync if self._durable else lambda: None
-        self._saver = checkpoints.Saver(journal, work.name, prepare)
+        self._saver = checkpoints.CheckpointWriter(journal, work.name, prepare)
         self._saved = found.offset if found else 0
         self._trouble = ""
         self._patience_s = STOP_S
@@ -115,7 +115,7 @@ class Tailer:
             busy = self._durable is not None and self._durable.busy
             records = [] if busy else self._tail.read()
             if records:
-                self._work.take(records)
+                self._work.add(records)
             self._tell()
             now = time.monotonic()
             if now >= flush_at:
@@ -139,7 +139,7 @@ class Tailer:
         self._tail.close()
 
     def _finished(self, *, give_up: bool) -> bool:
-        done = self._flush() and self._work.finish()
+        done = self._flush() and self._work.drain()
         self._checkpoint()
         return done or give_up
 
@@ -156,7 +156,7 @@ class Tailer:
         return True
 
     def _checkpoint(self) -> None:
-        checkpoint = self._work.settled(self._tail.offset)
+        checkpoint = self._work.checkpoint(self._tail.offset)
         if checkpoint is not None:
             self._saver.save(checkpoint)
             self._saved = checkpoint.offset
@@ -165,7 +165,7 @@ class Tailer:
         saved = self._saver.saved
         if self._durable and saved and saved is not self._told:
             self._told = saved
-            self._durable.remembered(saved)
+            self._durable.on_checkpoint_saved(saved)
 
     def _report(self, *, stopped: bool) -> None:
         if not stopped:
@@ -191,12 +191,12 @@ class Tailer:
         )
 
 
-def run_tailer(journal: Path, work: Work) -> None:
+def run_consumer(journal: Path, work: Sink) -> None:
     """Be one tailer process until SIGTERM or the death of the supervisor."""
     lock = checkpoints.only_one(journal, work.name)
-    tailer = Tailer(journal, work)
+    tailer = JournalConsumer(journal, work)
     signal.signal(signal.SIGTERM, tailer.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle_memory()
+    tune_gc_and_malloc()
     tailer.run(status.parent_lives)
     checkpoints.release(lock)

@@ -46,7 +46,7 @@ class Record:
         return self.received_at_us // 1000
 
     def frames(self) -> list[bytes]:
-        """Give the frames of a DATA record, byte for byte as the feed sent them."""
+        """Return the frames of a DATA record, byte for byte as the feed sent them."""
         payload = self.payload
         (count,) = _COUNT.unpack_from(payload)
         lengths = struct.unpack_from(f"<{count}I", payload, 4)
@@ -55,16 +55,16 @@ class Record:
         return [payload[a:b] for a, b in pairwise(ends)]
 
 
-class Torn(Exception):
+class IncompleteRecordError(Exception):
     """The bytes end before the record does."""
 
 
-class Damaged(Exception):
+class CorruptRecordError(Exception):
     """The bytes are no record, or not the one that was written."""
 
 
 def pack_frames(frames: Sequence[bytes]) -> list[bytes]:
-    """Give the payload of a DATA record, in two pieces."""
+    """Return the payload of a DATA record, in two pieces."""
     lengths = struct.pack(f"<{len(frames) + 1}I", len(frames), *map(len, frames))
     return [lengths, b"".join(frames)]
 
@@ -72,7 +72,7 @@ def pack_frames(frames: Sequence[bytes]) -> list[bytes]:
 def pack(
     kind: int, feed: int, payload: Sequence[bytes], *, connection: int, received_at_us: int
 ) -> list[bytes]:
-    """Give a record as its header and the pieces of its payload, ready for one writev()."""
+    """Return a record as its header and the pieces of its payload, ready for one writev()."""
     length = sum(map(len, payload))
     check = crc = zlib.crc32(_HEAD.pack(length, kind, feed, connection, received_at_us))
     for piece in payload:
@@ -87,16 +87,16 @@ def parse(buffer: bytes, at: int, base: int) -> Record:
     Raises `Torn` when more bytes are needed and `Damaged` when no bytes can help.
     """
     if len(buffer) - at < HEADER.size:
-        raise Torn
+        raise IncompleteRecordError
     fields = HEADER.unpack_from(buffer, at)
     magic, length, crc, kind, feed, header_check, connection, received = fields
     check = zlib.crc32(_HEAD.pack(length, kind, feed, connection, received))
     if magic != MAGIC or check & 0xFFFF != header_check or length > PAYLOAD_BYTES_MAX:
-        raise Damaged
+        raise CorruptRecordError
     end = at + HEADER.size + length
     if end > len(buffer):
-        raise Torn
+        raise IncompleteRecordError
     payload = buffer[at + HEADER.size : end]
     if zlib.crc32(payload, check) != crc:
-        raise Damaged
+        raise CorruptRecordError
     return Record(base, base + end - at, kind, feed, connection, received, payload)

@@ -3,14 +3,21 @@
 import os
 from pathlib import Path
 
-from stock_platform.stream.journal.format import HEADER, MAGIC, Damaged, Record, Torn, parse
+from stock_platform.stream.journal.format import (
+    HEADER,
+    MAGIC,
+    CorruptRecordError,
+    IncompleteRecordError,
+    Record,
+    parse,
+)
 from stock_platform.stream.journal.segments import Segment, next_magic, path_of, segments
 
 CHUNK_BYTES = 1_048_576
 LISTING_EVERY = 64
 
 
-class Tail:
+class JournalReader:
     """A position in the journal. `offset` is behind the last record given out."""
 
     def __init__(self, folder: Path, offset: int = 0) -> None:
@@ -24,7 +31,7 @@ class Tail:
         self._waits = -1
 
     def read(self, bytes_max: int = CHUNK_BYTES) -> list[Record]:
-        """Give the next records, about `bytes_max` of them; empty at the journal's end."""
+        """Return the next records, about `bytes_max` of them; empty at the journal's end."""
         while True:
             if self._fd < 0 and not self._open():
                 return []
@@ -33,7 +40,7 @@ class Tail:
                 return records
 
     def lag(self) -> int:
-        """Give how many bytes are written and not yet read."""
+        """Return how many bytes are written and not yet read."""
         found = segments(self._folder)
         return max(0, found[-1].end - self.offset) if found else 0
 
@@ -73,12 +80,12 @@ class Tail:
         while at < len(data):
             try:
                 record = parse(data, at, self.offset)
-            except Torn:
+            except IncompleteRecordError:
                 if records or self._size() <= at_file + len(data):
                     return records
                 # One record larger than the chunk, or damage that ends inside it.
                 return self._parse(bytes_max * 4)
-            except Damaged:
+            except CorruptRecordError:
                 skip = self._resync(data, at)
                 if not skip:
                     return records
@@ -94,7 +101,7 @@ class Tail:
         return os.fstat(self._fd).st_size
 
     def _resync(self, data: bytes, at: int) -> int:
-        """Give how many bytes to skip; 0 while the record may still be being written."""
+        """Return how many bytes to skip; 0 while the record may still be being written."""
         step = next_magic(data, at + 1) - at
         behind = self._size() - (self.offset - self._base + step)
         if behind < HEADER.size and not self._following():

@@ -4,7 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from stock_platform.stream.journal.format import MAGIC, Damaged, Torn, parse
+from stock_platform.stream.journal.format import (
+    MAGIC,
+    CorruptRecordError,
+    IncompleteRecordError,
+    parse,
+)
 
 SUFFIX = ".seg"
 
@@ -27,7 +32,7 @@ def path_of(folder: Path, base: int) -> Path:
 
 
 def segments(folder: Path) -> list[Segment]:
-    """Give the segments in order; one that vanishes meanwhile is passed over."""
+    """Return the segments in order; one that vanishes meanwhile is passed over."""
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
@@ -61,7 +66,7 @@ def recover(folder: Path) -> Recovered:
     while at < len(data):
         try:
             record = parse(data, at, last.base + at)
-        except (Damaged, Torn):
+        except (CorruptRecordError, IncompleteRecordError):
             at = next_magic(data, at + 1)
             continue
         at += record.end - record.start
@@ -74,7 +79,7 @@ def recover(folder: Path) -> Recovered:
 
 
 def next_magic(data: bytes, start: int) -> int:
-    """Give where the next record may begin; a magic cut by the end of `data` counts."""
+    """Return where the next record may begin; a magic cut by the end of `data` counts."""
     found = data.find(MAGIC, start)
     return found if found >= 0 else max(start, len(data) - len(MAGIC) + 1)
 

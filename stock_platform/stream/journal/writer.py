@@ -34,7 +34,7 @@ class JournalCounts:
     bytes_dropped: int = 0
 
 
-class Journal:
+class JournalWriter:
     """The writer's side. Appending is for one thread; what may run beside it says so.
 
     Whatever could keep the appending waiting (syncing, deleting what is done with) is
@@ -91,7 +91,7 @@ class Journal:
         return self._append(payload, Kind.EVENT, (feed, connection), received_at_us)
 
     def release(self, before: int) -> int:
-        """Delete segments every tailer has passed; give how many. The newest stays.
+        """Delete segments every tailer has passed; return how many. The newest stays.
 
         May run in a thread beside `append`.
         """

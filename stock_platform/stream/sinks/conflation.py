@@ -83,7 +83,7 @@ class _Table:
                 self.changed.append(place)
 
 
-class Newest:
+class Conflator:
     """Takes events in order of arrival; `drain` gives the changed keys once."""
 
     def __init__(self, lifetimes: Lifetimes) -> None:
@@ -98,7 +98,7 @@ class Newest:
     def waiting(self) -> int:
         return sum(len(table.changed) for table in self._tables.values())
 
-    def take(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Event]) -> None:
         """Keep each event that is not older than what its key already has."""
         quotes, trades = self._tables[Quote], self._tables[Trade]
         to_quote, to_trade, encode = TO_VALUE[Quote], TO_VALUE[Trade], _encode
@@ -128,15 +128,15 @@ class Newest:
                 table.changed.append(place)
             table.bodies[place] = encode(to_value(event))
 
-    def unseen(self) -> list[bytes]:
-        """Give the keys changed for the first time in this process's life.
+    def unverified_keys(self) -> list[bytes]:
+        """Return the keys changed for the first time in this process's life.
 
         What Redis holds for them may be newer (a restart re-reads a little of
         the journal): ask, and `learn`.
         """
         return [table.keys[place] for table, place in self._unseen]
 
-    def learn(self, stored: Sequence[bytes | None]) -> None:
+    def seed(self, stored: Sequence[bytes | None]) -> None:
         """Take the values Redis holds for the `unseen` keys, in their order; a newer one stays."""
         for (table, place), value in zip(self._unseen, stored, strict=True):
             time, known = _time_in(value) if value else None, table.times[place]
@@ -151,7 +151,7 @@ class Newest:
         self._unseen = []
 
     def drain(self, now: datetime) -> list[Update]:
-        """Give every changed key's newest value once; `restore` undoes it."""
+        """Return every changed key's newest value once; `restore` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         # In place of a value's last brace.
         end = b',"updatedAt":"%b"}' % stamp.encode()
@@ -170,7 +170,7 @@ class Newest:
             self._handed.append((table, places, bodies))
         return updates
 
-    def restore(self) -> None:
+    def requeue(self) -> None:
         """Take back what the last `drain` gave, because it could not be set."""
         for table, places, bodies in self._handed:
             table.restore(places, bodies)
@@ -180,7 +180,7 @@ class Newest:
         """Let go of what the last `drain` gave: it is set."""
         self._handed = []
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Forget what is known of Redis: another sidecar may have written meanwhile."""
         self._unseen = [
             (table, place) for table in self._tables.values() for place in range(len(table.keys))
@@ -190,7 +190,7 @@ class Newest:
         table = self._tables[type(event)]
         place = table.places.get(event.sym)
         if place is None:
-            place = self._admit(type(event), event.sym)
+            place = self._register(type(event), event.sym)
         if place is None:
             return
         if (time, sequence) < (table.times[place], table.sequences[place]):
@@ -201,7 +201,7 @@ class Newest:
             table.changed.append(place)
         table.bodies[place] = _encode(TO_VALUE[type(event)](event))
 
-    def _admit(self, kind: type, symbol: str) -> int | None:
+    def _register(self, kind: type, symbol: str) -> int | None:
         table = self._tables[kind]
         try:
             parse_symbol(symbol)

@@ -73,7 +73,7 @@ class ConnectionLog:
                 self._set(replace(interval, disconnected_at=at))
 
     def take_changed(self) -> Iterator[tuple[date, pl.DataFrame]]:
-        """Give each session's intervals that changed since the last call.
+        """Return each session's intervals that changed since the last call.
 
         A connection held over midnight is given to every New York date it touches.
         """

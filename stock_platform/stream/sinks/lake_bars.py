@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from stock_platform.errors import PlatformError, TransientError
-from stock_platform.lake.object_store import Store, open_store
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings, MarketSettings
 from stock_platform.stream import status
 from stock_platform.stream.events import Bar, decode
@@ -49,13 +49,13 @@ class _Heard(msgspec.Struct):
     channel: str = ""
 
 
-class Bars:
+class LakeBarsSink:
     """Collects AM events and writes their minutes when these are over."""
 
     name = NAME
     tick_s = 1.0
 
-    def __init__(self, options: BarsOptions, store: Store) -> None:
+    def __init__(self, options: BarsOptions, store: ObjectStore) -> None:
         self._options = options
         self._writer = MinuteWriter(store, options.market.calendar(), options.writer)
         self._held_from: dict[int, int] = {}
@@ -64,7 +64,7 @@ class Bars:
         self._last_minute: datetime | None = None
         self._remember(checkpoints.load(options.journal, NAME))
 
-    def take(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.kind == Kind.EVENT:
                 self._hear(record)
@@ -84,14 +84,14 @@ class Bars:
             self._close_at = self._connections_at = 0.0
             raise TransientError(f"the lake does not take bars: {error}") from error
 
-    def settled(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, taken: int) -> Checkpoint | None:
         # What is held is only in the journal: begin again at its first record.
         offset = min(self._held_from.values(), default=taken)
         return Checkpoint(
             offset, msgspec.Raw(msgspec.json.encode(self._writer.connections.lasting))
         )
 
-    def finish(self) -> bool:
+    def drain(self) -> bool:
         self._close_at = self._connections_at = 0.0
         self.flush()
         try:
@@ -166,4 +166,4 @@ class Bars:
 def run_bars(options: BarsOptions) -> None:
     """Be the bars tailer's process."""
     status.configure_logs(debug=options.debug)
-    consumer.run_tailer(options.journal, Bars(options, open_store(options.lake)))
+    consumer.run_consumer(options.journal, LakeBarsSink(options, open_store(options.lake)))

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain.bars import MINUTE_BARS, REJECTED, sift
+from stock_platform.domain.bars import MINUTE_BARS, REJECTED, validate_bars
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.lake.object_store import Store
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import write_connections, write_live_minute
 from stock_platform.lake.write import quarantine
 from stock_platform.stream.sinks.connections import ConnectionLog
@@ -52,7 +52,7 @@ class MinuteWriter:
     `write_connections`. Everything is safe to repeat.
     """
 
-    def __init__(self, store: Store, calendar: Calendar, writer: str) -> None:
+    def __init__(self, store: ObjectStore, calendar: Calendar, writer: str) -> None:
         self.connections = ConnectionLog(writer)
         self.rejected = 0
         self._store = store
@@ -98,7 +98,7 @@ class MinuteWriter:
         groups = self._grouped(closed, waits=instant < self._newest + resends_wait)
         part_of = {minute: part for part, minutes in enumerate(groups) for minute in minutes}
         # All at once: a replay closes many minutes, and a frame costs more than its rows.
-        bars = self._sift([bar for minute in part_of for bar in self._open[minute].values()])
+        bars = self._validated([bar for minute in part_of for bar in self._open[minute].values()])
         part = pl.col("minute").replace_strict(part_of, return_dtype=pl.Int64)
         parts = bars.with_columns(part.alias("part")).partition_by("part", as_dict=True)
         written: list[WrittenMinute] = []
@@ -109,7 +109,7 @@ class MinuteWriter:
                 del self._open[minute]
             self._newest = max(self._newest, minutes[-1])
         if self._unplaced:
-            self._refuse(self._unplaced)
+            self._reject(self._unplaced)
             self._unplaced = []
         return written
 
@@ -150,15 +150,15 @@ class MinuteWriter:
         uri = write_live_minute(self._store, session, label, self._writer, bars)
         return WrittenMinute(session, minute, bars.height, uri)
 
-    def _sift(self, rows: list[dict[str, object]]) -> pl.DataFrame:
-        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+    def _validated(self, rows: list[dict[str, object]]) -> pl.DataFrame:
+        sifted = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
         if sifted.rejected.height:
             self._quarantine(sifted.rejected)
         return sifted.bars
 
-    def _refuse(self, rows: list[dict[str, object]]) -> None:
+    def _reject(self, rows: list[dict[str, object]]) -> None:
         # A well-formed bar of a day without a session passes `sift`: name that reason here.
-        sifted = sift(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+        sifted = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
         closed = sifted.bars.select(
             pl.lit(DATASET).alias("dataset"),
             "provider",

@@ -15,14 +15,14 @@ from stock_platform.errors import PermanentError, TransientError
 TIMEOUT_S = 5.0
 REPLY_BYTES_MAX = 64 * 1024 * 1024
 
-Reply = bytes | int | list["Reply"] | None
+RedisReply = bytes | int | list["RedisReply"] | None
 
 
-class CommandFailed(PermanentError):
+class RedisCommandError(PermanentError):
     """Redis answered with an error; the text begins with Redis's own code."""
 
 
-class RedisLink:
+class RedisClient:
     """One connection, opened when first needed and again after any trouble."""
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -37,8 +37,8 @@ class RedisLink:
         self._buffer = bytearray()
         self._at = 0
 
-    def command(self, *arguments: bytes | str | int) -> Reply:
-        """Send one command and give its reply; raise `CommandFailed` for an error reply."""
+    def command(self, *arguments: bytes | str | int) -> RedisReply:
+        """Send one command and return its reply; raise `CommandFailed` for an error reply."""
         self.send([packed(*arguments)])
         return self.receive()
 
@@ -48,11 +48,11 @@ class RedisLink:
         with self._told_as_transient():
             connection.sendall(b"".join(pieces))
 
-    def receive(self) -> Reply:
-        """Give the next reply."""
+    def receive(self) -> RedisReply:
+        """Return the next reply."""
         with self._told_as_transient():
             reply = self._reply()
-        if isinstance(reply, CommandFailed):
+        if isinstance(reply, RedisCommandError):
             raise reply
         return reply
 
@@ -76,7 +76,7 @@ class RedisLink:
             for greeting in self._greetings():
                 self._socket.sendall(greeting)
                 reply = self._reply()
-                if isinstance(reply, CommandFailed):
+                if isinstance(reply, RedisCommandError):
                     self.close()
                     raise reply
         return self._socket
@@ -98,7 +98,7 @@ class RedisLink:
             self.close()
             raise TransientError(f"Redis does not answer: {type(error).__name__}") from error
 
-    def _reply(self) -> "Reply | CommandFailed":
+    def _reply(self) -> "RedisReply | RedisCommandError":
         line = self._line()
         kind, rest = line[:1], line[1:]
         if kind == b"+":
@@ -106,13 +106,15 @@ class RedisLink:
         if kind == b":":
             return int(rest)
         if kind == b"-":
-            return CommandFailed(rest.decode(errors="replace")[:300])
+            return RedisCommandError(rest.decode(errors="replace")[:300])
         if kind == b"$":
             return None if rest == b"-1" else self._exactly(int(rest) + 2)[:-2]
         if kind == b"*":
             replies = [self._reply() for _ in range(int(rest))]
-            failed = next((reply for reply in replies if isinstance(reply, CommandFailed)), None)
-            return failed or [r for r in replies if not isinstance(r, CommandFailed)]
+            failed = next(
+                (reply for reply in replies if isinstance(reply, RedisCommandError)), None
+            )
+            return failed or [r for r in replies if not isinstance(r, RedisCommandError)]
         raise EOFError
 
     def _line(self) -> bytes:
@@ -142,7 +144,7 @@ class RedisLink:
 
 
 def packed(*arguments: bytes | str | int) -> bytes:
-    """Give one command in RESP."""
+    """Return one command in RESP."""
     pieces = [b"*%d\r\n" % len(arguments)]
     for argument in arguments:
         data = argument if isinstance(argument, bytes) else str(argument).encode()

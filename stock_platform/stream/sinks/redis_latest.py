@@ -18,8 +18,8 @@ from stock_platform.stream.journal import consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint, write_atomically
 from stock_platform.stream.journal.format import Kind, Record
 from stock_platform.stream.journal.segments import segments
-from stock_platform.stream.sinks.conflation import Lifetimes, Newest, Update
-from stock_platform.stream.sinks.redis_store import FenceLost, Sink, open_sink
+from stock_platform.stream.sinks.conflation import Conflator, Lifetimes, Update
+from stock_platform.stream.sinks.redis_store import LeaseLostError, ValueStore, open_value_store
 
 log = structlog.get_logger(__name__)
 NAME = "latest"
@@ -64,7 +64,7 @@ def load_fence(journal: Path) -> Fence:
         return Fence()
 
 
-class Latest:
+class LatestSink:
     """Conflates events and sets the changed keys, once per flush.
 
     While Redis takes one flush the next one gathers: a slow Redis, or a feed with more
@@ -73,11 +73,11 @@ class Latest:
 
     name = NAME
 
-    def __init__(self, options: LatestOptions, sink: Sink) -> None:
+    def __init__(self, options: LatestOptions, sink: ValueStore) -> None:
         self.tick_s = options.flush_s / LOOKS_A_FLUSH
         self._options = options
         self._sink = sink
-        self._newest = Newest(options.lifetimes)
+        self._newest = Conflator(options.lifetimes)
         self._fence = load_fence(options.journal)
         self._setting: _Setting | None = None
         self._talker = ThreadPoolExecutor(1, "redis")
@@ -93,7 +93,7 @@ class Latest:
         self._delay_ms = 0.0
         self._flush_ms = 0.0
 
-    def take(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.kind == Kind.DATA:
                 for frame in record.frames():
@@ -101,14 +101,14 @@ class Latest:
                     self._events += len(decoded.events)
                     self._unknown += decoded.unknown
                     self._malformed += len(decoded.malformed)
-                    self._newest.take(decoded.events)
+                    self._newest.add(decoded.events)
         self._taken = records[-1].end
         self._received_at_us = records[-1].received_at_us
 
     def flush(self) -> None:
         if self._setting and not self._setting.result.done():
             return
-        self._settle()
+        self._collect_result()
         if self._taken < self._repeats_until and time.monotonic() < self._catch_up_by:
             return
         waiting, now = self._newest.waiting, time.monotonic()
@@ -121,14 +121,14 @@ class Latest:
             self._set(self._newest.drain(datetime.now(UTC)))
             if self._failing:
                 # Until it works again: at once, so that the trouble stands until it is over.
-                self._settle()
+                self._collect_result()
         else:
             self._done = self._taken
 
-    def settled(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, taken: int) -> Checkpoint | None:
         return Checkpoint(self._done) if self._done else None
 
-    def finish(self) -> bool:
+    def drain(self) -> bool:
         return not self._newest.waiting and not self._setting
 
     def status(self) -> dict[str, object]:
@@ -144,14 +144,14 @@ class Latest:
         }
 
     def _ask_for_unseen(self) -> None:
-        unseen = self._newest.unseen()
+        unseen = self._newest.unverified_keys()
         if not unseen:
             return
         try:
             stored = self._sink.get(unseen)
         except PlatformError as error:
             raise TransientError(str(error)) from error
-        self._newest.learn(stored)
+        self._newest.seed(stored)
 
     def _set(self, updates: list[Update]) -> None:
         lease = (self._fence.key, self._fence.fence)
@@ -164,7 +164,7 @@ class Latest:
         result = self._talker.submit(put)
         self._setting = _Setting(updates, self._taken, self._received_at_us, started, result)
 
-    def _settle(self) -> None:
+    def _collect_result(self) -> None:
         """Learn how the last flush went; `Transient` when its values are still to be set."""
         setting, self._setting = self._setting, None
         if not setting:
@@ -172,16 +172,16 @@ class Latest:
         self._failing = True
         try:
             ended = setting.result.result()
-        except FenceLost as error:
-            self._newest.restore()
+        except LeaseLostError as error:
+            self._newest.requeue()
             known = load_fence(self._options.journal)
             if known != self._fence:
                 self._fence = known
-                self._newest.doubt()
+                self._newest.invalidate()
             raise TransientError("the lease belongs to another sidecar: nothing is set") from error
         except PlatformError as error:
             # A wrong token or an error of Redis is mended outside; the journal waits for it.
-            self._newest.restore()
+            self._newest.requeue()
             raise TransientError(str(error)) from error
         self._failing = False
         self._newest.confirm()
@@ -210,6 +210,6 @@ def run_latest(options: LatestOptions) -> None:
     """Be the latest tailer's process."""
     status.configure_logs(debug=options.debug)
     sys.setswitchinterval(SWITCH_S)
-    sink = open_sink(options.redis_url, options.redis_token, publish=options.publish)
-    consumer.run_tailer(options.journal, Latest(options, sink))
+    sink = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
+    consumer.run_consumer(options.journal, LatestSink(options, sink))
     sink.close()

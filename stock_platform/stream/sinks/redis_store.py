@@ -13,7 +13,7 @@ import msgspec
 
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.stream.sinks.conflation import Update
-from stock_platform.stream.sinks.redis_client import CommandFailed, RedisLink, Reply
+from stock_platform.stream.sinks.redis_client import RedisClient, RedisCommandError, RedisReply
 
 CHUNK_KEYS = 500
 """Keys of one script call: below a millisecond in which Redis serves nobody else."""
@@ -29,14 +29,14 @@ SET_ALL = _STEP + "end return 1"
 SET_AND_PUBLISH = _STEP + "call('PUBLISH', KEYS[i], ARGV[i + 1]) end return 1"
 
 
-class FenceLost(PermanentError):
+class LeaseLostError(PermanentError):
     """Another sidecar holds the lease now; this one must not write."""
 
 
-class Sink(Protocol):
+class ValueStore(Protocol):
     """A Redis, however reached."""
 
-    def command(self, *arguments: bytes | str | int) -> Reply: ...
+    def command(self, *arguments: bytes | str | int) -> RedisReply: ...
 
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
         """Set all values while the lease key holds the fence; raise `FenceLost` otherwise.
@@ -50,23 +50,23 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-def open_sink(url: str, token: str = "", *, publish: bool = False) -> Sink:
+def open_value_store(url: str, token: str = "", *, publish: bool = False) -> ValueStore:
     """Choose by the URL's scheme."""
     script = SET_AND_PUBLISH if publish else SET_ALL
     if url.startswith(("http://", "https://")):
-        return UpstashSink(url, token, script)
-    return RedisSink(RedisLink(url), script)
+        return UpstashStore(url, token, script)
+    return RedisStore(RedisClient(url), script)
 
 
-class RedisSink:
+class RedisStore:
     """Over one raw connection; the replies of one flush are read before the next."""
 
-    def __init__(self, link: RedisLink, script: str) -> None:
+    def __init__(self, link: RedisClient, script: str) -> None:
         self._link = link
         self._script = script
         self._sha = b""
 
-    def command(self, *arguments: bytes | str | int) -> Reply:
+    def command(self, *arguments: bytes | str | int) -> RedisReply:
         return self._link.command(*arguments)
 
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
@@ -77,11 +77,11 @@ class RedisSink:
         # Every reply is taken before anything is raised, or the next flush would read ours.
         replies = [self._receive() for _ in chunks]
         for reply in replies:
-            if isinstance(reply, CommandFailed):
+            if isinstance(reply, RedisCommandError):
                 self._sha = b""
                 raise TransientError(f"Redis refused to set values: {reply}") from reply
             if reply == 0:
-                raise FenceLost("the lease belongs to another sidecar")
+                raise LeaseLostError("the lease belongs to another sidecar")
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         found: list[bytes | None] = []
@@ -97,10 +97,10 @@ class RedisSink:
         reply = self._link.command("SCRIPT", "LOAD", self._script)
         self._sha = reply if isinstance(reply, bytes) else b""
 
-    def _receive(self) -> Reply | CommandFailed:
+    def _receive(self) -> RedisReply | RedisCommandError:
         try:
             return self._link.receive()
-        except CommandFailed as error:
+        except RedisCommandError as error:
             return error
 
     def _call(self, chunk: Update, lease: tuple[str, str]) -> bytes:
@@ -113,7 +113,7 @@ class RedisSink:
         return b"".join(pieces)
 
 
-class UpstashSink:
+class UpstashStore:
     """Upstash's REST protocol: commands as JSON arrays, the token in a header."""
 
     def __init__(self, url: str, token: str, script: str) -> None:
@@ -124,7 +124,7 @@ class UpstashSink:
             timeout=UPSTASH_TIMEOUT_S,
         )
 
-    def command(self, *arguments: bytes | str | int) -> Reply:
+    def command(self, *arguments: bytes | str | int) -> RedisReply:
         return self._ask("/", [_text(argument) for argument in arguments])
 
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
@@ -134,7 +134,7 @@ class UpstashSink:
             arguments = [lease[1], str(chunk.ttl_s), *(value.decode() for value in chunk.values)]
             calls.append(["EVAL", self._script, str(len(keys)), *keys, *arguments])
         if 0 in _many(self._ask("/pipeline", calls)):
-            raise FenceLost("the lease belongs to another sidecar")
+            raise LeaseLostError("the lease belongs to another sidecar")
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         found: list[bytes | None] = []
@@ -146,7 +146,7 @@ class UpstashSink:
     def close(self) -> None:
         self._http.close()
 
-    def _ask(self, path: str, body: object) -> Reply:
+    def _ask(self, path: str, body: object) -> RedisReply:
         try:
             response = self._http.post(path, content=msgspec.json.encode(body))
         except httpx2.HTTPError as error:
@@ -169,22 +169,22 @@ def _chunks(updates: Sequence[Update], keys_max: int) -> Iterator[Update]:
             yield Update(update.ttl_s, update.keys[at:end], update.values[at:end])
 
 
-def _result(answer: object) -> Reply:
+def _result(answer: object) -> RedisReply:
     if isinstance(answer, list):
         return [_result(item) for item in answer]
     if not isinstance(answer, dict) or "error" in answer:
         text = answer.get("error") if isinstance(answer, dict) else "no result"
-        raise CommandFailed(str(text)[:300])
+        raise RedisCommandError(str(text)[:300])
     return _value(answer.get("result"))
 
 
-def _value(value: object) -> Reply:
+def _value(value: object) -> RedisReply:
     if isinstance(value, list):
         return [_value(item) for item in value]
     return value.encode() if isinstance(value, str) else value if isinstance(value, int) else None
 
 
-def _many(reply: Reply) -> list[Reply]:
+def _many(reply: RedisReply) -> list[RedisReply]:
     return reply if isinstance(reply, list) else [reply]
 
 

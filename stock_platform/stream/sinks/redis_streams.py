@@ -17,7 +17,7 @@ from stock_platform.stream import status
 from stock_platform.stream.journal import consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
 from stock_platform.stream.journal.format import Kind, Record
-from stock_platform.stream.sinks.redis_client import CommandFailed, RedisLink, packed
+from stock_platform.stream.sinks.redis_client import RedisClient, RedisCommandError, packed
 from stock_platform.stream.sinks.redis_latest import load_fence
 
 NAME = "queue"
@@ -52,13 +52,13 @@ def stream_name(shard: int) -> str:
     return f"stock:events:{shard}"
 
 
-class Queue:
+class QueueSink:
     """Packs XADDs and sends them a tick at a time."""
 
     name = NAME
     tick_s = TICK_S
 
-    def __init__(self, options: QueueOptions, link: RedisLink) -> None:
+    def __init__(self, options: QueueOptions, link: RedisClient) -> None:
         self._options = options
         self._link = link
         self._shard_of: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Queue:
     def busy(self) -> bool:
         return len(self._waiting) > WAITING_MAX
 
-    def take(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.kind == Kind.DATA:
                 self._take(record)
@@ -94,13 +94,13 @@ class Queue:
     def sync(self) -> None:
         """Nothing lies on local disk."""
 
-    def remembered(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint_saved(self, checkpoint: Checkpoint) -> None:
         """Nothing waits for a checkpoint."""
 
-    def settled(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, taken: int) -> Checkpoint | None:
         return Checkpoint(self._done) if self._done else None
 
-    def finish(self) -> bool:
+    def drain(self) -> bool:
         return not self._waiting
 
     def status(self) -> dict[str, object]:
@@ -153,7 +153,7 @@ class Queue:
     def _reply(self) -> str:
         try:
             self._link.receive()
-        except CommandFailed as error:
+        except RedisCommandError as error:
             return str(error)
         return ""
 
@@ -166,6 +166,6 @@ class Queue:
 def run_queue(options: QueueOptions) -> None:
     """Be the queue tailer's process."""
     status.configure_logs(debug=options.debug)
-    link = RedisLink(options.redis_url)
-    consumer.run_tailer(options.journal, Queue(options, link))
+    link = RedisClient(options.redis_url)
+    consumer.run_consumer(options.journal, QueueSink(options, link))
     link.close()

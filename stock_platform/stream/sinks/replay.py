@@ -19,13 +19,13 @@ import zstandard
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
-from stock_platform.stream.journal.consumer import Tailer, Work
-from stock_platform.stream.journal.writer import Journal
+from stock_platform.stream.journal.consumer import JournalConsumer, Sink
+from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.plan import latest_options, writer
 from stock_platform.stream.sinks.archive.lines import without_ingest_time
-from stock_platform.stream.sinks.lake_bars import Bars, BarsOptions
-from stock_platform.stream.sinks.redis_latest import Latest
-from stock_platform.stream.sinks.redis_store import open_sink
+from stock_platform.stream.sinks.lake_bars import BarsOptions, LakeBarsSink
+from stock_platform.stream.sinks.redis_latest import LatestSink
+from stock_platform.stream.sinks.redis_store import open_value_store
 
 BATCH_LINES = 500
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -34,7 +34,7 @@ SUFFIXES = (".ndjson", ".ndjson.zst")
 
 
 @dataclass(slots=True)
-class Replayed:
+class ReplayResult:
     """What was fed back."""
 
     objects: int = 0
@@ -48,10 +48,10 @@ class _Stamped(msgspec.Struct):
     ev: str = ""
 
 
-def replay(source: str, settings: StreamSettings | None = None) -> Replayed:
+def replay(source: str, settings: StreamSettings | None = None) -> ReplayResult:
     """Feed a file, a folder or `s3://bucket/prefix` back, object by object."""
     settings = settings or load(StreamSettings)
-    done = Replayed()
+    done = ReplayResult()
     for stream in _objects(source, settings):
         with TemporaryDirectory(prefix="stocks-replay-") as folder, stream:
             journal = Path(folder)
@@ -97,7 +97,7 @@ def _plain(stream: BinaryIO, name: str) -> BinaryIO:
 
 
 def _to_journal(stream: BinaryIO, folder: Path) -> int:
-    journal = Journal(folder, segment_bytes=SEGMENT_BYTES, bytes_max=1 << 50, policy="pause")
+    journal = JournalWriter(folder, segment_bytes=SEGMENT_BYTES, bytes_max=1 << 50, policy="pause")
     count = 0
     batch: list[bytes] = []
     for line in stream:
@@ -114,7 +114,7 @@ def _to_journal(stream: BinaryIO, folder: Path) -> int:
     return count
 
 
-def _append(journal: Journal, lines: list[bytes]) -> None:
+def _append(journal: JournalWriter, lines: list[bytes]) -> None:
     try:
         first = msgspec.json.decode(lines[0], type=_Stamped)
     except msgspec.MsgspecError:
@@ -125,10 +125,10 @@ def _append(journal: Journal, lines: list[bytes]) -> None:
         raise PermanentError("the disk has no room for the replay")
 
 
-def _through_tailers(journal: Path, settings: StreamSettings, done: Replayed) -> None:
+def _through_tailers(journal: Path, settings: StreamSettings, done: ReplayResult) -> None:
     options = latest_options(settings, journal)
-    sink = open_sink(options.redis_url, options.redis_token, publish=options.publish)
-    latest = Latest(options, sink)
+    sink = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
+    latest = LatestSink(options, sink)
     _drain(journal, latest)
     sink.close()
     done.written += int(str(latest.status()["written"]))
@@ -136,12 +136,12 @@ def _through_tailers(journal: Path, settings: StreamSettings, done: Replayed) ->
         lake = load(LakeSettings)
         market = load(MarketSettings)
         told = BarsOptions(journal, lake, market, writer("replay"), ("realtime", "delayed"), False)
-        bars = Bars(told, open_store(lake))
+        bars = LakeBarsSink(told, open_store(lake))
         _drain(journal, bars)
         done.bars += int(str(bars.status()["bars"]))
 
 
-def _drain(journal: Path, work: Work) -> None:
-    tailer = Tailer(journal, work)
+def _drain(journal: Path, work: Sink) -> None:
+    tailer = JournalConsumer(journal, work)
     tailer.stop()
     tailer.run(lambda: True)

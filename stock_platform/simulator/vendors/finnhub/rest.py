@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.simulator.http import Ask, Reply, Route, route, to_json
-from stock_platform.simulator.market.as_of import Book, known_between
+from stock_platform.simulator.http import Request, Response, Route, route, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket, known_between
 from stock_platform.simulator.market.market import regular_hours
 from stock_platform.simulator.scenario import Plan
 from stock_platform.simulator.vendors.massive.reference import market_state
@@ -25,7 +25,7 @@ _SLOW = {"D": "1d", "W": "1w", "M": "1mo"}
 class Finnhub:
     """Finnhub over one book."""
 
-    book: Book
+    book: PointInTimeMarket
     plan: Plan
 
     def routes(self) -> list[Route]:
@@ -39,7 +39,7 @@ class Finnhub:
             route(f"{PREFIX}/stock/dividend", self.dividends),
         ]
 
-    def quote(self, ask: Ask) -> Reply:
+    def quote(self, ask: Request) -> Response:
         """Answer the last trade of the day; an unknown symbol is zeros with status 200."""
         found = self.book.latest(ask.query.get("symbol", ""))
         if found is None:
@@ -63,7 +63,7 @@ class Finnhub:
             }
         )
 
-    def candle(self, ask: Ask) -> Reply:
+    def candle(self, ask: Request) -> Response:
         """Answer bars as columns; daily ones are split-adjusted, intraday ones as traded."""
         if not self.plan.finnhub_candles:
             return to_json(NO_ACCESS, status=403)
@@ -89,7 +89,7 @@ class Finnhub:
             return to_json({"error": "Wrong resolution"}, status=422)
         return _columns(bars, every)
 
-    def symbols(self, ask: Ask) -> Reply:
+    def symbols(self, ask: Request) -> Response:
         rows = self.book.market.listings().iter_rows(named=True)
         return to_json(
             [
@@ -106,7 +106,7 @@ class Finnhub:
             ]
         )
 
-    def market_status(self, ask: Ask) -> Reply:
+    def market_status(self, ask: Request) -> Response:
         now = self.book.clock.now()
         state, early, after = market_state(self.book.market.calendar, now)
         session = {"open": "regular", "closed": None}.get(state, "pre-market")
@@ -122,7 +122,7 @@ class Finnhub:
             }
         )
 
-    def holidays(self, ask: Ask) -> Reply:
+    def holidays(self, ask: Request) -> Response:
         """Answer the coming closures; `tradingHour` is filled on half-days."""
         calendar = Calendar(overrides=self.book.market.calendar.overrides)
         today = self.book.clock.today()
@@ -139,7 +139,7 @@ class Finnhub:
         rows.sort(key=lambda row: row["atDate"], reverse=True)
         return to_json({"data": rows, "exchange": "US", "timezone": str(NEW_YORK)})
 
-    def splits(self, ask: Ask) -> Reply:
+    def splits(self, ask: Request) -> Response:
         return to_json(
             [
                 {
@@ -153,7 +153,7 @@ class Finnhub:
             ]
         )
 
-    def dividends(self, ask: Ask) -> Reply:
+    def dividends(self, ask: Request) -> Response:
         return to_json(
             [
                 {
@@ -170,7 +170,7 @@ class Finnhub:
         )
 
 
-def _columns(bars: pl.DataFrame, every: str) -> Reply:
+def _columns(bars: pl.DataFrame, every: str) -> Response:
     if not bars.height:
         return to_json(NO_DATA)
     if every not in {"1m", "1d"}:
@@ -190,8 +190,8 @@ def _columns(bars: pl.DataFrame, every: str) -> Reply:
     return to_json(answer | {"t": bars["minute"].dt.epoch("s").to_list(), "s": "ok"})
 
 
-def authorized(ask: Ask, keys: tuple[str, ...]) -> Reply | None:
-    """Give the vendor's 401, or None for a key it knows (query or header)."""
+def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+    """Return the vendor's 401, or None for a key it knows (query or header)."""
     key = ask.query.get("token") or ask.headers.get("x-finnhub-token", "")
     if key in keys:
         return None

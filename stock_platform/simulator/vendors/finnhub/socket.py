@@ -20,7 +20,7 @@ _PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./:^=+*#$_-]{0,31}")
 
 
-class FinnhubReader(WSListener):
+class FinnhubClientSession(WSListener):
     """One connection to Finnhub's socket. Lives in the simulator's event loop."""
 
     delayed = False

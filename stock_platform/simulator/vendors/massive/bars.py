@@ -13,8 +13,8 @@ from urllib.parse import quote
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.simulator.http import Ask, Reply, from_cursor, to_cursor, to_json
-from stock_platform.simulator.market.as_of import Book, known_between
+from stock_platform.simulator.http import Request, Response, from_cursor, to_cursor, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket, known_between
 from stock_platform.simulator.market.market import at_new_york, regular_hours
 from stock_platform.simulator.vendors.massive.responses import bad_request, dated, envelope
 
@@ -27,12 +27,12 @@ _MINUTES = {"minute", "hour"}
 class Bars:
     """The aggregate endpoints over one book."""
 
-    book: Book
+    book: PointInTimeMarket
     status: str = "OK"
 
     def range(
-        self, ask: Ask, *, symbol: str, multiplier: str, timespan: str, first: str, last: str
-    ) -> Reply:
+        self, ask: Request, *, symbol: str, multiplier: str, timespan: str, first: str, last: str
+    ) -> Response:
         """Answer `/v2/aggs/ticker/../range/..`; `limit` counts base bars, not results."""
         ask = from_cursor(ask)
         every = {**_EVERY, "second": "s", "year": "y"}.get(timespan)
@@ -72,7 +72,7 @@ class Bars:
             queryCount=used.height,
         )
 
-    def grouped(self, ask: Ask, day: str) -> Reply:
+    def grouped(self, ask: Request, day: str) -> Response:
         """Answer the grouped day: one bar of every symbol, stamped 16:00 New York."""
         session = dated(day)
         if session is None:
@@ -86,7 +86,7 @@ class Bars:
             results = _results(bars.with_columns(at=pl.lit(_stamp(session, time(16)))), "T")
         return envelope(results, status=self.status, adjusted=adjusted, queryCount=results.height)
 
-    def previous(self, ask: Ask, symbol: str) -> Reply:
+    def previous(self, ask: Request, symbol: str) -> Response:
         """Answer the last session that has ended, stamped 16:00 New York."""
         now = self.book.clock.now()
         adjusted = ask.flag("adjusted", default=True)
@@ -107,7 +107,7 @@ class Bars:
             queryCount=results.height,
         )
 
-    def open_close(self, ask: Ask, symbol: str, day: str) -> Reply:
+    def open_close(self, ask: Request, symbol: str, day: str) -> Response:
         """Answer the flat object of `/v1/open-close`, with pre-market and after-hours prices."""
         session = dated(day)
         if session is None:
@@ -132,7 +132,7 @@ class Bars:
     def _base_bars(
         self, symbol: str, window: tuple[datetime, datetime], timespan: str, *, adjusted: bool
     ) -> pl.DataFrame:
-        """Give the minute or day bars a range is made of, with `at` in Unix milliseconds."""
+        """Return the minute or day bars a range is made of, with `at` in Unix milliseconds."""
         first, last = (instant.astimezone(NEW_YORK).date() for instant in window)
         if timespan == "second":
             bars = self.book.market.minute_bars(date.min).with_columns(session=pl.lit(first))
@@ -220,7 +220,7 @@ def _window_start(multiplier: int, timespan: str, every: str) -> pl.Expr:
 
 
 def _whole_windows(base: pl.DataFrame, limit: int, start: pl.Expr) -> pl.DataFrame:
-    """Give the first `limit` base bars without a window that the limit would cut in two."""
+    """Return the first `limit` base bars without a window that the limit would cut in two."""
     used = base.head(limit)
     if base.height <= limit:
         return used

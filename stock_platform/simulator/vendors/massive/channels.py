@@ -37,7 +37,7 @@ class Block:
     def between(
         self, first: datetime, end: datetime, symbols: Sequence[str] | None
     ) -> pl.DataFrame:
-        """Give the fields of the events of [first, end); `symbols` None is every symbol."""
+        """Return the fields of the events of [first, end); `symbols` None is every symbol."""
         start, stop = np.searchsorted(self.at, (_us(first), _us(end)))
         rows = self.fields.slice(int(start), int(stop - start))
         return rows if symbols is None else rows.filter(pl.col("sym").is_in(symbols))
@@ -74,7 +74,7 @@ class Channels:
         span: tuple[datetime, datetime],
         symbols: Sequence[str] | None,
     ) -> pl.DataFrame:
-        """Give the events of a channel in a span [first, end) that crosses no quarter hour."""
+        """Return the events of a channel in a span [first, end) that crosses no quarter hour."""
         first, end = span
         begins = first.astimezone(UTC)
         begins = begins.replace(minute=begins.minute // 15 * 15, second=0, microsecond=0)

@@ -10,10 +10,10 @@ from picows import WSCloseCode
 from stock_platform.simulator.data_loss import Window, windows
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import Market, at_new_york
-from stock_platform.simulator.scenario import Script, minute_of_day
-from stock_platform.simulator.vendors.finnhub.socket import FinnhubReader
+from stock_platform.simulator.scenario import Scenario, minute_of_day
+from stock_platform.simulator.vendors.finnhub.socket import FinnhubClientSession
 from stock_platform.simulator.vendors.massive.channels import EVERY_SYMBOL, Channels, to_texts
-from stock_platform.simulator.vendors.massive.socket import TOO_MANY, Reader
+from stock_platform.simulator.vendors.massive.socket import TOO_MANY, ClientSession
 
 RESENDS_WITHIN = timedelta(minutes=16)
 _MINUTE = timedelta(minutes=1)
@@ -27,10 +27,10 @@ _CATCH_UP_S = 5.0
 class LiveFeed:
     """Replays sessions to whoever is subscribed. Lives in one event loop."""
 
-    def __init__(self, market: Market, script: Script, clock: Clock, seed: int) -> None:
+    def __init__(self, market: Market, script: Scenario, clock: Clock, seed: int) -> None:
         self.script = script
-        self.readers: list[Reader] = []
-        self.finnhub_readers: list[FinnhubReader] = []
+        self.readers: list[ClientSession] = []
+        self.finnhub_readers: list[FinnhubClientSession] = []
         self.changed = asyncio.Event()
         self.told = asyncio.Event()
         self.finished = asyncio.Event()
@@ -56,7 +56,7 @@ class LiveFeed:
         await self._catch_up()
         self.finished.set()
 
-    def admit(self, newcomer: Reader) -> None:
+    def admit(self, newcomer: ClientSession) -> None:
         """Count a subscribed reader in; dismiss one when the account has too many."""
         same = [reader for reader in self.readers if reader.key == newcomer.key]
         if len(same) > self.script.plan.connections_max:
@@ -71,7 +71,7 @@ class LiveFeed:
         """Decide by the seed whether the next frame is lost on its way."""
         return self._random.random() < self.script.feed.frames_dropped
 
-    def strike_once(self, reader: Reader) -> None:
+    def strike_once(self, reader: ClientSession) -> None:
         """Cut a reader off as scripted, unless that has happened often enough."""
         if self._strikes < self.script.feed.close_count:
             self._strikes += 1
@@ -86,7 +86,7 @@ class LiveFeed:
             if kind != "silent":
                 self.readers.remove(reader)
 
-    def _everyone(self) -> list[Reader | FinnhubReader]:
+    def _everyone(self) -> list[ClientSession | FinnhubClientSession]:
         return [*self.readers, *self.finnhub_readers]
 
     async def _begin(self) -> None:

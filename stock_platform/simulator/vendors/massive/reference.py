@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
-from stock_platform.simulator.http import Ask, Reply, from_cursor, to_cursor, to_json
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.http import Request, Response, from_cursor, to_cursor, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.market import Dividend, Split, at_new_york
 from stock_platform.simulator.vendors.massive.responses import (
     bad_request,
@@ -48,10 +48,10 @@ _COMPARISONS: dict[str, Callable[[str, str], bool]] = {
 class Reference:
     """The reference endpoints over one book."""
 
-    book: Book
+    book: PointInTimeMarket
     status: str = "OK"
 
-    def tickers(self, ask: Ask) -> Reply:
+    def tickers(self, ask: Request) -> Response:
         """Answer one page of the securities that are (or are no longer) listed on `date`."""
         ask = from_cursor(ask)
         on = dated(ask.query.get("date", "")) or self.book.clock.today()
@@ -66,7 +66,7 @@ class Reference:
         ]
         return self._page(ask, items, key="ticker", default=100, most=1000)
 
-    def details(self, ask: Ask, symbol: str) -> Reply:
+    def details(self, ask: Request, symbol: str) -> Response:
         on = dated(ask.query.get("date", "")) or self.book.clock.today()
         rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
         if not rows:
@@ -81,7 +81,7 @@ class Reference:
         answer = {"results": details, "status": self.status, "request_id": request_id(symbol)}
         return to_json(answer)
 
-    def events(self, ask: Ask, symbol: str) -> Reply:
+    def events(self, ask: Request, symbol: str) -> Response:
         """Answer the changes of name; the simulated ones never change theirs."""
         rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
         if not rows:
@@ -93,7 +93,7 @@ class Reference:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def types(self, ask: Ask) -> Reply:
+    def types(self, ask: Request) -> Response:
         kinds = (("CS", "Common Stock"), ("ETF", "Exchange Traded Fund"))
         return listing(
             [
@@ -102,7 +102,7 @@ class Reference:
             ]
         )
 
-    def exchanges(self, ask: Ask) -> Reply:
+    def exchanges(self, ask: Request) -> Response:
         named = ((10, "New York Stock Exchange", "XNYS"), (12, "Nasdaq", "XNAS"))
         return listing(
             [
@@ -119,11 +119,11 @@ class Reference:
             ]
         )
 
-    def conditions(self, ask: Ask) -> Reply:
+    def conditions(self, ask: Request) -> Response:
         """Answer which fields of a bar a trade of each condition may change."""
         return listing([_condition(*rule) for rule in CONDITIONS])
 
-    def splits(self, ask: Ask) -> Reply:
+    def splits(self, ask: Request) -> Response:
         """Answer `/v3/reference/splits` and, with the type named, `/stocks/v1/splits`."""
         ask = from_cursor(ask)
         modern = ask.path.startswith("/stocks/")
@@ -132,7 +132,7 @@ class Reference:
         most = 5000 if modern else 1000
         return self._page(ask, matching, key="execution_date", default=100, most=most)
 
-    def dividends(self, ask: Ask) -> Reply:
+    def dividends(self, ask: Request) -> Response:
         ask = from_cursor(ask)
         modern = ask.path.startswith("/stocks/")
         items = [_dividend(dividend, modern=modern) for dividend in self.book.market.dividends()]
@@ -141,7 +141,7 @@ class Reference:
         most = 5000 if modern else 1000
         return self._page(ask, matching, key="ex_dividend_date", default=100, most=most)
 
-    def status_now(self, ask: Ask) -> Reply:
+    def status_now(self, ask: Request) -> Response:
         """Answer whether the market is open at the simulation's time."""
         now = self.book.clock.now()
         local = now.astimezone(NEW_YORK)
@@ -158,7 +158,7 @@ class Reference:
             }
         )
 
-    def status_upcoming(self, ask: Ask) -> Reply:
+    def status_upcoming(self, ask: Request) -> Response:
         """Answer the bare array of coming holidays and early closes, one row per exchange."""
         calendar = self.book.market.calendar
         today = self.book.clock.today()
@@ -179,7 +179,7 @@ class Reference:
             rows += [{"exchange": exchange, **row} for exchange in ("NYSE", "NASDAQ")]
         return to_json(rows)
 
-    def _wanted(self, ask: Ask, row: dict[str, object]) -> bool:
+    def _wanted(self, ask: Request, row: dict[str, object]) -> bool:
         symbol = str(row["symbol"])
         search = ask.query.get("search", "").lower()
         return (
@@ -191,8 +191,8 @@ class Reference:
         )
 
     def _page(
-        self, ask: Ask, items: list[dict[str, object]], *, key: str, default: int, most: int
-    ) -> Reply:
+        self, ask: Request, items: list[dict[str, object]], *, key: str, default: int, most: int
+    ) -> Response:
         limit = ask.query.get("limit", str(default))
         if not limit.isdigit() or not 0 < int(limit) <= most:
             return bad_request(f"limit must be 1 to {most}")
@@ -224,7 +224,7 @@ def market_state(calendar: Calendar, now: datetime) -> tuple[str, bool, bool]:
     return "extended-hours", now < regular.opens_at, now >= regular.closes_at
 
 
-def _matches(ask: Ask, item: dict[str, object], fields: tuple[str, ...]) -> bool:
+def _matches(ask: Request, item: dict[str, object], fields: tuple[str, ...]) -> bool:
     return all(
         compare(str(item.get(field)), ask.query[field + suffix])
         for field in fields

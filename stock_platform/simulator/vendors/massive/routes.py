@@ -1,16 +1,16 @@
 """Massive's REST API: which path is answered by whom, and who may ask."""
 
-from stock_platform.simulator.http import Ask, Reply, Route, route
-from stock_platform.simulator.market.as_of import Book
-from stock_platform.simulator.scenario import Script
+from stock_platform.simulator.http import Request, Response, Route, route
+from stock_platform.simulator.market.as_of import PointInTimeMarket
+from stock_platform.simulator.scenario import Scenario
 from stock_platform.simulator.vendors.massive.bars import Bars
 from stock_platform.simulator.vendors.massive.reference import Reference
 from stock_platform.simulator.vendors.massive.responses import unauthorized
 from stock_platform.simulator.vendors.massive.ticks import Ticks
 
 
-def massive_routes(book: Book, script: Script) -> list[Route]:
-    """Give the routes of Massive's REST API; the first that matches answers."""
+def massive_routes(book: PointInTimeMarket, script: Scenario) -> list[Route]:
+    """Return the routes of Massive's REST API; the first that matches answers."""
     status = script.plan.status
     bars, reference = Bars(book, status), Reference(book, status)
     ticks = Ticks(book, script.feed, status)
@@ -43,8 +43,8 @@ def massive_routes(book: Book, script: Script) -> list[Route]:
     ]
 
 
-def authorized(ask: Ask, keys: tuple[str, ...]) -> Reply | None:
-    """Give the vendor's 401, or None for a key it knows (header or query)."""
+def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+    """Return the vendor's 401, or None for a key it knows (header or query)."""
     bearer = ask.headers.get("authorization", "")
     key = bearer.removeprefix("Bearer ").strip() or ask.query.get("apiKey", "")
     return None if key in keys else unauthorized(key_given=bool(key))

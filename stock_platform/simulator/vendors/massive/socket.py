@@ -35,7 +35,7 @@ _UNKNOWN = '{"ev":"XX","sym":"?","payload":{"new":true}}'
 _STATUS = '{"ev":"status","status":"success","message":"still here"}'
 
 
-class Reader(WSListener):
+class ClientSession(WSListener):
     """A connection to one host of the feed. Lives in the simulator's event loop."""
 
     def __init__(self, feed: "LiveFeed", *, delayed: bool) -> None:
@@ -179,7 +179,7 @@ class Reader(WSListener):
             self.transport.send(WSMsgType.TEXT, _NOT_UTF8)
 
     def dismiss(self, status: tuple[str, str], code: WSCloseCode) -> None:
-        """Say why, close with a code, and hang up."""
+        """Return why, close with a code, and hang up."""
         self._say([status])
         self._close(code)
 

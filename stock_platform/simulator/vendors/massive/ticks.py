@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.simulator.http import Ask, Reply, from_cursor, to_cursor, to_json
-from stock_platform.simulator.market.as_of import Book
+from stock_platform.simulator.http import Request, Response, from_cursor, to_cursor, to_json
+from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.market import at_new_york, listed
 from stock_platform.simulator.market.ticks import quotes_of, trades_of
 from stock_platform.simulator.scenario import Feed
@@ -28,24 +28,24 @@ _DAY_NS = 86_400_000_000_000
 class Ticks:
     """The endpoints below the minute, over one book."""
 
-    book: Book
+    book: PointInTimeMarket
     feed: Feed
     status: str = "OK"
 
-    def snapshots(self, ask: Ask) -> Reply:
+    def snapshots(self, ask: Request) -> Response:
         """Answer the snapshot of the symbols in `tickers`, or of all."""
         wanted = [name for name in ask.query.get("tickers", "").split(",") if name]
         rows = self._snapshots(wanted or None)
         return to_json({"count": len(rows), "status": self.status, "tickers": rows})
 
-    def snapshot(self, ask: Ask, symbol: str) -> Reply:
+    def snapshot(self, ask: Request, symbol: str) -> Response:
         rows = self._snapshots([symbol])
         if not rows:
             return not_found()
         answer = {"request_id": request_id(symbol), "status": self.status, "ticker": rows[0]}
         return to_json(answer)
 
-    def movers(self, ask: Ask, direction: str) -> Reply:
+    def movers(self, ask: Request, direction: str) -> Response:
         if direction not in {"gainers", "losers"}:
             return not_found("Not found.")
         rows = sorted(
@@ -55,7 +55,7 @@ class Ticks:
         )
         return to_json({"status": self.status, "tickers": rows[:_MOVERS]})
 
-    def universal(self, ask: Ask) -> Reply:
+    def universal(self, ask: Request) -> Response:
         """Answer `/v3/snapshot`: at most 250 symbols, an error in the row of an unknown one."""
         names = [name for name in ask.query.get("ticker.any_of", "").split(",") if name]
         if len(names) > 250:
@@ -64,7 +64,7 @@ class Ticks:
         rows = [_universal(name, known.get(name)) for name in names or list(known)[:10]]
         return listing(rows, status=self.status)
 
-    def last_trade(self, ask: Ask, symbol: str) -> Reply:
+    def last_trade(self, ask: Request, symbol: str) -> Response:
         trades = self._last_minute(symbol, trades_of, self.feed.trades_per_minute_max)
         if not trades.height:
             return not_found()
@@ -86,7 +86,7 @@ class Ticks:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def last_quote(self, ask: Ask, symbol: str) -> Reply:
+    def last_quote(self, ask: Request, symbol: str) -> Response:
         quotes = self._last_minute(symbol, quotes_of, self.feed.quotes_per_minute_max)
         if not quotes.height:
             return not_found()
@@ -108,7 +108,7 @@ class Ticks:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def trades(self, ask: Ask, symbol: str) -> Reply:
+    def trades(self, ask: Request, symbol: str) -> Response:
         """Answer the history of trades, newest first unless asked otherwise."""
         columns = {
             "conditions": pl.lit(pl.Series([[14, 41]])).first(),
@@ -125,7 +125,7 @@ class Ticks:
         bars = self._ticks(ask, symbol, trades_of, self.feed.trades_per_minute_max)
         return self._history(ask, symbol, bars, columns)
 
-    def quotes(self, ask: Ask, symbol: str) -> Reply:
+    def quotes(self, ask: Request, symbol: str) -> Response:
         columns = {
             "ask_exchange": pl.lit(11),
             "ask_price": pl.col("ask"),
@@ -142,8 +142,8 @@ class Ticks:
         return self._history(ask, symbol, bars, columns)
 
     def _history(
-        self, ask: Ask, symbol: str, ticks: pl.DataFrame | None, columns: dict[str, pl.Expr]
-    ) -> Reply:
+        self, ask: Request, symbol: str, ticks: pl.DataFrame | None, columns: dict[str, pl.Expr]
+    ) -> Response:
         ask = from_cursor(ask)
         limit = ask.query.get("limit", "1000")
         if ticks is None or not limit.isdigit() or not 0 < int(limit) <= 50_000:
@@ -159,7 +159,7 @@ class Ticks:
         rows = page.select(expression.alias(name) for name, expression in columns.items())
         return listing(rows.to_dicts(), status=self.status, next_url=next_url)
 
-    def _ticks(self, ask: Ask, symbol: str, make, per_minute: int) -> pl.DataFrame | None:
+    def _ticks(self, ask: Request, symbol: str, make, per_minute: int) -> pl.DataFrame | None:
         ask = from_cursor(ask)
         try:
             first, last = _bounds(ask)
@@ -257,8 +257,8 @@ def _universal(symbol: str, row: dict | None) -> dict:
     }
 
 
-def _bounds(ask: Ask) -> tuple[int, int]:
-    """Give the first and last nanosecond that the timestamp parameters let through."""
+def _bounds(ask: Request) -> tuple[int, int]:
+    """Return the first and last nanosecond that the timestamp parameters let through."""
     first, last = 0, 2**62
     for name in _BOUNDS:
         text = ask.query.get(name)

@@ -58,7 +58,7 @@ class Lines:
                 self._keep(channel, tail.join(lines) + tail, len(lines))
 
     def take(self) -> dict[str, bytes]:
-        """Give each channel's lines as one text and forget them."""
+        """Return each channel's lines as one text and forget them."""
         taken = {channel: b"".join(texts) for channel, texts in self._texts.items()}
         self._texts = {}
         return taken

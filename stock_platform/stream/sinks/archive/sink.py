@@ -26,7 +26,7 @@ from stock_platform.stream.journal.format import Kind, Record
 from stock_platform.stream.sinks.archive.lines import Lines
 from stock_platform.stream.sinks.archive.state import ArchiveObject, ArchiveState, Naming, Part
 from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
-from stock_platform.stream.sinks.archive.uploads import Delivery
+from stock_platform.stream.sinks.archive.uploads import Uploads
 
 log = structlog.get_logger(__name__)
 NAME = "archive"
@@ -51,7 +51,7 @@ class ArchiveOptions:
     debug: bool = False
 
 
-class Archive:
+class ArchiveSink:
     """Lines into part files, part files into the store."""
 
     name = NAME
@@ -69,7 +69,7 @@ class Archive:
         self._taken_at = time.monotonic()
         self._start = 0
         self._trash: list[tuple[int, ArchiveObject]] = []
-        self._delivery = Delivery(
+        self._delivery = Uploads(
             store, options.naming, self._state, self._spool, options.use_marker
         )
         self._recover()
@@ -82,7 +82,7 @@ class Archive:
         )
         return sum(waiting) > WAITING_BYTES_MAX
 
-    def take(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         self._start = records[0].start
         for record in records:
             window = self._options.naming.window_of(record.received_at_ms)
@@ -104,7 +104,7 @@ class Archive:
             self._state.objects.remove(thing)
             self._trash.append((self._state.generation, thing))
 
-    def settled(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, taken: int) -> Checkpoint | None:
         for file in self._files.values():
             file.flush()
         self._state.generation += 1
@@ -129,7 +129,7 @@ class Archive:
             finally:
                 os.close(fd)
 
-    def remembered(self, checkpoint: Checkpoint) -> None:
+    def on_checkpoint_saved(self, checkpoint: Checkpoint) -> None:
         self._remembered = checkpoint.generation
         kept = []
         for generation, thing in self._trash:
@@ -140,7 +140,7 @@ class Archive:
                 kept.append((generation, thing))
         self._trash = kept
 
-    def finish(self) -> bool:
+    def drain(self) -> bool:
         self._seal(before=1 << 62)
         return not self._state.objects and not self._trash
 
@@ -255,6 +255,6 @@ def _cut_back(path: Path, size: int) -> None:
 def run_archive(options: ArchiveOptions) -> None:
     """Be the archive tailer's process."""
     status.configure_logs(debug=options.debug)
-    archive = Archive(options, ArchiveStore(options.store))
-    consumer.run_tailer(options.journal, archive)
+    archive = ArchiveSink(options, ArchiveStore(options.store))
+    consumer.run_consumer(options.journal, archive)
     archive.close()

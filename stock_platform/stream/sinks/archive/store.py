@@ -19,11 +19,11 @@ _THERE = frozenset({"PreconditionFailed", "412"})
 _AGAIN = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 
 
-class Taken(Exception):
+class KeyExistsError(Exception):
     """The key holds an object already."""
 
 
-class UploadGone(Exception):
+class UploadNotFoundError(Exception):
     """The multipart upload is not there any more, or must be made anew."""
 
 
@@ -77,12 +77,12 @@ class ArchiveStore:
         self._call("delete_object", Key=key)
 
     def begin(self, key: str, origin: str) -> str:
-        """Open a multipart upload and give its id."""
+        """Open a multipart upload and return its id."""
         answer = self._call("create_multipart_upload", Key=key, Metadata={"origin": origin})
         return str(answer["UploadId"])
 
     def upload(self, key: str, upload_id: str, number: int, path: Path) -> str:
-        """Upload one part and give its tag; the same number again replaces it."""
+        """Upload one part and return its tag; the same number again replaces it."""
         with path.open("rb") as body:
             answer = self._call(
                 "upload_part", Key=key, UploadId=upload_id, PartNumber=number, Body=body
@@ -107,14 +107,14 @@ class ArchiveStore:
     def abort(self, key: str, upload_id: str) -> None:
         try:
             self._call("abort_multipart_upload", Key=key, UploadId=upload_id)
-        except UploadGone:
+        except UploadNotFoundError:
             return
 
     def find(self, key: str) -> Found | None:
-        """Say what the key holds."""
+        """Return what the key holds."""
         try:
             answer = self._call("head_object", Key=key)
-        except UploadGone:
+        except UploadNotFoundError:
             return None
         return Found(int(answer["ContentLength"]), answer.get("Metadata", {}).get("origin", ""))
 
@@ -127,9 +127,9 @@ class ArchiveStore:
         except botocore.exceptions.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in _THERE:
-                raise Taken from error
+                raise KeyExistsError from error
             if code in _GONE | _AGAIN:
-                raise UploadGone(code) from error
+                raise UploadNotFoundError(code) from error
             raise TransientError(f"S3 answered {operation} with {code}") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise TransientError(

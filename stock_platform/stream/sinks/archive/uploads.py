@@ -13,7 +13,11 @@ import structlog
 
 from stock_platform.errors import TransientError
 from stock_platform.stream.sinks.archive.state import ArchiveObject, ArchiveState, Naming
-from stock_platform.stream.sinks.archive.store import ArchiveStore, Taken, UploadGone
+from stock_platform.stream.sinks.archive.store import (
+    ArchiveStore,
+    KeyExistsError,
+    UploadNotFoundError,
+)
 
 log = structlog.get_logger(__name__)
 THREADS = 2
@@ -23,7 +27,7 @@ SEQ_MAX = 999_999
 
 
 @dataclass(slots=True)
-class _Trip:
+class _UploadTask:
     """One object's way: the step under way, and when the next may be tried."""
 
     future: "Future[None] | None" = None
@@ -32,7 +36,7 @@ class _Trip:
 
 
 @dataclass(slots=True)
-class Delivery:
+class Uploads:
     """Moves the objects of `state` forward; `advance` is called often and never waits."""
 
     store: ArchiveStore
@@ -43,20 +47,20 @@ class Delivery:
     trouble: str = ""
     completed: int = 0
     uploaded_bytes: int = 0
-    _trips: dict[int, _Trip] = field(default_factory=dict)
+    _trips: dict[int, _UploadTask] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
     )
 
     def advance(self, remembered: int) -> list[ArchiveObject]:
-        """Start what can be started; give the objects that are now complete.
+        """Start what can be started; return the objects that are now complete.
 
         An object is completed only after its sealing was saved in a checkpoint
         of a generation up to `remembered`: a crash then repeats the very same object.
         """
         done = []
         for thing in self.state.objects:
-            trip = self._trips.setdefault(id(thing), _Trip())
+            trip = self._trips.setdefault(id(thing), _UploadTask())
             if trip.future is not None:
                 if not trip.future.done():
                     continue
@@ -79,7 +83,7 @@ class Delivery:
             return True
         return any(not part.etag for part in thing.parts) and not thing.sealed
 
-    def _ended(self, trip: _Trip) -> bool:
+    def _ended(self, trip: _UploadTask) -> bool:
         ended, trip.future = trip.future, None
         error = ended.exception() if ended else None
         if error is None:
@@ -112,13 +116,13 @@ class Delivery:
                 self._upload_parts(thing)
                 if final:
                     self.store.complete(self.naming.key(thing), thing.upload_id, thing.parts)
-        except Taken:
+        except KeyExistsError:
             if not self._is_ours(thing):
                 self._rename(thing)
                 raise TransientError(
                     "the key was taken by another archive: trying the next"
                 ) from None
-        except UploadGone as error:
+        except UploadNotFoundError as error:
             if not (final and self._is_ours(thing)):
                 self._forget_upload(thing)
                 raise TransientError(f"the upload must be made again: {error}") from error

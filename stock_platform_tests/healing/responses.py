@@ -6,20 +6,20 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from stock_platform.domain import bars as bar
-from stock_platform.domain.responses import Answer
+from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.healing.apply_response import Rules
-from stock_platform.healing.retry import Backoff
+from stock_platform.healing.apply_response import SettlementPolicy
+from stock_platform.healing.retry import RetrySchedule
 from stock_platform_tests.domain.examples import GRID, at, bars_of, raw_bars
 
-BACKOFF = Backoff.from_minutes((2, 10, 60))
-RULES = Rules(timedelta(minutes=20), BACKOFF)
+BACKOFF = RetrySchedule.from_minutes((2, 10, 60))
+RULES = SettlementPolicy(timedelta(minutes=20), BACKOFF)
 EVENING = at("22:00")
 """An hour after the close: everything has settled."""
 
 
-def answer(
+def response(
     symbols: Iterable[str] | None = ("A",),
     *,
     slots: tuple[int, int] | None = None,
@@ -31,10 +31,10 @@ def answer(
     revision: Revision = Revision.REST,
     provider: str = "massive",
     grid: MinuteGrid = GRID,
-) -> Answer:
-    """Give an answer about slots (default: all of the session)."""
+) -> ProviderResponse:
+    """Return an answer about slots (default: all of the session)."""
     first, last = slots or (grid.first, grid.end - 1)
-    return Answer(
+    return ProviderResponse(
         provider,
         grid.session,
         None if symbols is None else tuple(symbols),
@@ -54,8 +54,8 @@ def _rejected(cells: list[tuple[str, int]], grid: MinuteGrid) -> pl.DataFrame:
         return pl.DataFrame(schema=bar.REJECTED)
     raw = raw_bars(len(cells)).with_columns(
         pl.Series("symbol", [symbol for symbol, _ in cells], pl.String),
-        pl.Series("minute", [grid.minute(slot) for _, slot in cells], bar.INSTANT),
+        pl.Series("minute", [grid.minute(slot) for _, slot in cells], bar.TIMESTAMP_US),
         high=pl.lit(1.0),
     )
-    raw = raw.cast({"observed_at": bar.INSTANT})
-    return bar.sift(raw, bar.MINUTE_BARS, dataset="minute_bars").rejected
+    raw = raw.cast({"observed_at": bar.TIMESTAMP_US})
+    return bar.validate_bars(raw, bar.MINUTE_BARS, dataset="minute_bars").rejected
