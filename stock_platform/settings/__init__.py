@@ -5,6 +5,7 @@ Nothing else reads the environment.
 
 from stock_platform.settings.alerts import AlertSettings
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
+from stock_platform.settings.everything import Settings
 from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
 from stock_platform.settings.loader import load
@@ -42,6 +43,7 @@ __all__ = [
     "ReportSettings",
     "RequestSettings",
     "ServingSettings",
+    "Settings",
     "SidecarSettings",
     "StreamSettings",
     "load",

@@ -1,7 +1,8 @@
-"""The base of all settings, and how one class of them is read from the environment.
+"""Read settings from the environment: one class of them, or all at once.
 
 A wrong value is one message that names the variable (see `load`). Secrets are
-`SecretStr`: they print as stars.
+`SecretStr`: they print as stars. An entry point (a command, a run of Dagster,
+the sidecar) reads `Settings` once and hands it down; nothing below reads again.
 """
 
 from typing import TypeVar
@@ -28,7 +29,7 @@ Kind = TypeVar("Kind", bound=BaseSettings)
 
 
 def load(kind: type[Kind]) -> Kind:
-    """Read one class of settings; raise `Permanent` naming every wrong variable."""
+    """Read one class of settings; raise `PermanentError` naming every wrong variable."""
     try:
         return kind()
     except ValidationError as error:
