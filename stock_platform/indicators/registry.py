@@ -1,8 +1,9 @@
-"""Every indicator by name: ours, and those that installed packages add.
+"""Every indicator by name: ours, those that installed packages add, those declared here.
 
 A package adds its own through the entry point group `stock_platform.indicators`;
-an entry names an `Indicator`, or a function without arguments that gives one or
-several. Ours can be reused with other parameters: `trend.ema(200)`.
+an entry names an `Indicator`, or a function without arguments that returns one or
+several. Ours can be reused with other parameters: `trend.ema(200)`. `@indicator`
+(declare.py) adds one to the running process.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ from stock_platform.indicators.indicator import Indicator, Timeframe
 from stock_platform.indicators.library import momentum, returns, trend, volatility, volume
 
 GROUP = "stock_platform.indicators"
+
+_declared: dict[str, Indicator] = {}
 
 
 def builtin() -> list[Indicator]:
@@ -46,17 +49,29 @@ def builtin() -> list[Indicator]:
 
 
 def installed(added: Iterable[EntryPoint] | None = None) -> list[Indicator]:
-    """Return every indicator: the built-in ones, then those of entry points by name.
+    """Return every indicator: built in, then of entry points by name, then declared here.
 
-    Raises `Permanent` naming the entry point that cannot be loaded or gives
-    something else, and `Malformed` when two would write the same column.
+    Raises `PermanentError` naming the entry point that cannot be loaded or returns
+    something else, and `InvalidDataError` when two would write the same column.
     """
     found = builtin()
     entries = entry_points(group=GROUP) if added is None else added
     for entry in sorted(entries, key=lambda entry: entry.name):
         found.extend(_loaded(entry))
+    # An entry point may name what its module declares: that is one indicator.
+    found.extend(i for i in _declared.values() if not any(i is other for other in found))
     _refuse_clashes(found)
     return found
+
+
+def register(indicator: Indicator) -> None:
+    """Add an indicator to this process, in place of one registered under the same name.
+
+    Raises `InvalidDataError` when a built-in or another registered one writes its columns.
+    """
+    others = [other for name, other in _declared.items() if name != indicator.name]
+    _refuse_clashes([*builtin(), *others, indicator])
+    _declared[indicator.name] = indicator
 
 
 def choose(
@@ -64,7 +79,7 @@ def choose(
 ) -> list[Indicator]:
     """Keep the indicators of a timeframe; with `names`, only those (by name or column).
 
-    An unknown name raises `Malformed` and says which there are.
+    An unknown name raises `InvalidDataError`, which lists those there are.
     """
     fitting = [indicator for indicator in indicators if timeframe in indicator.timeframes]
     if not names:
@@ -114,7 +129,7 @@ def _loaded(entry: EntryPoint) -> list[Indicator]:
     except Exception as error:
         raise PermanentError(f"indicator entry point {entry.name!r}: {error}") from error
     if not found or not all(isinstance(indicator, Indicator) for indicator in found):
-        raise PermanentError(f"indicator entry point {entry.name!r} gives no Indicator")
+        raise PermanentError(f"indicator entry point {entry.name!r} names no Indicator")
     return found
 
 

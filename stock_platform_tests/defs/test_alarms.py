@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import msgspec
 import pytest
-from stock_platform.lake.responses import record_responses
 
 from stock_platform.defs.operations.alerts import failed_runs, health_alerts, name_of
 from stock_platform.defs.resources import LakeResource
@@ -15,6 +14,7 @@ from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake import coverage as coverage_table
+from stock_platform.lake.responses import record_responses
 from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, AlertRules
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts.dispatch import Alert, Kind

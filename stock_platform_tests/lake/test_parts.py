@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
-from stock_platform.lake.responses import compact_responses, read_responses, record_responses
 
 from stock_platform.domain.bars import REJECTED
 from stock_platform.domain.responses import ProviderResponse
@@ -12,6 +11,7 @@ from stock_platform.domain.revision import Revision
 from stock_platform.lake import append_log, tables, write
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.quarantine import compact_quarantine, expire, read_quarantine
+from stock_platform.lake.responses import compact_responses, read_responses, record_responses
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 

@@ -1,0 +1,94 @@
+"""Indicators by name over any frame of bars: what a notebook calls."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from stock_platform.errors import InvalidDataError
+from stock_platform.indicators.by_name import compute_indicators, indicator_by_name
+from stock_platform.indicators.engine.compute import compute
+from stock_platform.indicators.library import momentum, trend, volatility
+from stock_platform_tests.indicators.market import random_daily, same_minutes
+
+DAILY = random_daily(3, 260, seed=1)
+MINUTES = same_minutes(2, 1, seed=1)
+
+
+def test_values_are_those_of_the_library() -> None:
+    found = compute_indicators(DAILY, ["ema_20", "rsi_14"])
+
+    whole = compute(DAILY, [trend.ema(), momentum.rsi()], keep_states=False).values
+    assert_frame_equal(found, whole, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("sma_50", trend.sma(50)),
+        ("ema_200", trend.ema(200)),
+        ("macd_5_35_5", trend.macd(5, 35, 5)),
+        ("bollinger_50_2.5", volatility.bollinger(50, 2.5)),
+        ("stochastic_5_1_3", momentum.stochastic(5, 1, 3)),
+    ],
+)
+def test_a_built_in_kind_takes_another_period(name: str, made: trend.Indicator) -> None:
+    found = compute_indicators(DAILY, [name])
+
+    assert_frame_equal(found, compute(DAILY, [made]).values, check_exact=True)
+
+
+def test_a_column_of_an_indicator_comes_alone() -> None:
+    found = compute_indicators(DAILY, ["macd_12_26_9_signal", "plus_di_20"])
+
+    assert found.columns == ["symbol", "session", "macd_12_26_9_signal", "plus_di_20"]
+
+
+def test_columns_stand_in_the_order_of_the_names_and_once() -> None:
+    found = compute_indicators(MINUTES, ["session_vwap", "ema_5", "session_vwap"])
+
+    assert found.columns == ["symbol", "minute", "session_vwap", "ema_5"]
+
+
+def test_values_can_be_joined_to_the_bars_they_are_of() -> None:
+    joined = DAILY.join(compute_indicators(DAILY, ["sma_20"]), on=["symbol", "session"])
+
+    assert joined.height == DAILY.height
+    assert joined.filter(pl.col("sma_20").is_null()).height == 3 * 19
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("emma_20", "ema_20"),
+        ("macd", "macd_12_26_9"),
+        ("bollinger_20", "bollinger_20_2"),
+        ("rsi14", "rsi_14"),
+        ("sma_1.5.2", "sma_20"),
+        ("macd_1_2_3_4", "macd_12_26_9"),
+        ("", "adx_14"),
+    ],
+)
+def test_an_unknown_name_lists_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(InvalidDataError, match=rf"nearest are .*\b{nearest}\b"):
+        compute_indicators(DAILY, [name])
+
+
+@pytest.mark.parametrize("name", ["sma_1", "ema_0", "rsi_100001", "stochastic_5_0_3"])
+def test_a_period_nobody_can_average_over_is_refused(name: str) -> None:
+    with pytest.raises(InvalidDataError, match="a period is 2 to"):
+        indicator_by_name(name, "daily")
+
+
+def test_a_slow_average_that_is_the_faster_one_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match="fast period"):
+        compute_indicators(DAILY, ["macd_26_12_9"])
+
+
+def test_an_indicator_of_sessions_is_not_computed_on_minutes() -> None:
+    with pytest.raises(InvalidDataError, match="no minute indicator 'vwap_20'"):
+        compute_indicators(MINUTES, ["vwap_20"])
+
+
+def test_bars_without_a_needed_column_are_refused_by_its_name() -> None:
+    with pytest.raises(InvalidDataError, match="no column volume"):
+        compute_indicators(DAILY.drop("volume"), ["sma_20"])
