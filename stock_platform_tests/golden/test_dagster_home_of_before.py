@@ -1,0 +1,90 @@
+"""A DAGSTER_HOME written before the rebuild keeps its history and a person's decisions."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from stock_platform.components.heal_requests import read_cursor
+from stock_platform_tests.golden.facts import FACTS, GOLDEN, digest
+
+GAP_SENSORS = ("minute_bar_gaps", "session_gaps", "after_the_close")
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    home = tmp_path / "home"
+    with tarfile.open(GOLDEN / "dagster_home" / "dagster_home.tar.xz") as archive:
+        archive.extractall(home, filter="data")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("asset", FACTS["dagster_home"]["materialized_partitions"])
+def test_the_partitions_materialized_before_are_still_materialized(
+    instance: dg.DagsterInstance, asset: str
+) -> None:
+    key = dg.AssetKey(asset.split("/"))
+
+    found = sorted(instance.get_materialized_partitions(key))
+
+    known = FACTS["dagster_home"]["materialized_partitions"][asset]
+    assert (len(found), digest("\n".join(found))) == (known["count"], known["sha256"])
+
+
+def test_every_asset_with_a_history_is_still_an_asset(
+    graph: dict[str, Any], instance: dg.DagsterInstance
+) -> None:
+    assert {key.to_user_string() for key in instance.all_asset_keys()} <= set(graph["assets"])
+
+
+def test_the_runs_of_before_are_there_with_their_end(instance: dg.DagsterInstance) -> None:
+    found = {run.run_id: run.status.name for run in instance.get_runs()}
+
+    assert found == {run["run_id"]: run["status"] for run in FACTS["dagster_home"]["runs"]}
+
+
+def test_every_sensor_and_schedule_with_a_state_is_still_there(graph: dict[str, Any]) -> None:
+    """Dagster keeps a state under the name: whoever renames one carries its state over."""
+    known = FACTS["dagster_home"]["instigators"]
+
+    assert set(known) <= set(graph["sensors"]) | set(graph["schedules"])
+
+
+@pytest.mark.parametrize("sensor", FACTS["dagster_home"]["turned_off_by_a_person"])
+def test_a_sensor_a_person_turned_off_is_still_off(
+    instance: dg.DagsterInstance, sensor: str
+) -> None:
+    assert f"Sensor: {sensor} [STOPPED]" in _dagster("sensor", "list")
+
+
+@pytest.mark.parametrize("schedule", FACTS["dagster_home"]["schedules_turned_on_by_a_person"])
+def test_a_schedule_a_person_turned_on_is_still_on(
+    instance: dg.DagsterInstance, schedule: str
+) -> None:
+    assert f"Schedule: {schedule} [RUNNING]" in _dagster("schedule", "list")
+
+
+@pytest.mark.parametrize(
+    "sensor", [n for n in GAP_SENSORS if FACTS["dagster_home"]["cursors"].get(n)]
+)
+def test_the_cursor_of_a_gap_sensor_is_understood(sensor: str) -> None:
+    cursor = FACTS["dagster_home"]["cursors"][sensor]
+
+    understood = {str(day): entry.count for day, entry in read_cursor(cursor).items()}
+
+    assert understood == {day: entry["count"] for day, entry in json.loads(cursor).items()}
+
+
+def _dagster(*words: str) -> str:
+    """Ask as a person would: the state belongs to the location and the names in it."""
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", *words, "-w", "workspace.yaml"]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=root).stdout
