@@ -12,13 +12,10 @@ from rich.progress import (
 )
 
 from stock_platform.cli.terminal import console
-from stock_platform.defs.reference.assets import MARGIN, take_snapshots
-from stock_platform.domain.reference import DIVIDENDS_KEY, SPLITS_KEY
-from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.scheduling import latest_verification
 from stock_platform.indicators.indicator import Timeframe
-from stock_platform.lake import read, write
+from stock_platform.lake import read
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.daily_bars import DailyBarIngest
@@ -26,6 +23,12 @@ from stock_platform.pipelines.heal import Healer
 from stock_platform.pipelines.indicators.selection import TIMEFRAMES, chosen
 from stock_platform.pipelines.indicators.stores import indicator_store
 from stock_platform.pipelines.indicators.updater import IndicatorUpdater
+from stock_platform.pipelines.reference import (
+    actions_span,
+    take_snapshots,
+    update_dividends,
+    update_splits,
+)
 from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.serving.postgres.refresh import refresh_stock_data
 from stock_platform.serving.postgres.store import open_stock_data
@@ -85,12 +88,11 @@ def _sessions(lake_context: LakeContext, count: int, now: datetime) -> list[date
 def _reference(lake_context: LakeContext, providers: Providers, sessions: list[date]) -> None:
     if not providers.reference:
         return
-    source, store = providers.reference[0], lake_context.store
+    source = providers.reference[0]
     take_snapshots(lake_context, source, [sessions[0], sessions[-1]])
-    first, last = sessions[0] - MARGIN, datetime.now(NEW_YORK).date()
-    splits, dividends = source.splits(first, last), source.dividends(first, last)
-    write.publish_table(store, "splits", None, splits, key=SPLITS_KEY)
-    write.publish_table(store, "dividends", None, dividends, key=DIVIDENDS_KEY)
+    first, last = actions_span(sessions[0], datetime.now(UTC))
+    update_splits(lake_context, source, first, last)
+    update_dividends(lake_context, source, first, last)
 
 
 def _minutes(console: Console, healer: Healer, sessions: list[date], now: datetime) -> int:

@@ -32,7 +32,7 @@ from stock_platform.domain.reference import (
 )
 from stock_platform.domain.responses import PROVIDER_RESPONSES
 from stock_platform.errors import InvalidDataError, PermanentError
-from stock_platform.healing.daily import DAILY_RESPONSES, DAILY_RESPONSES_KEY
+from stock_platform.healing.aggregate import DAILY_RESPONSES, DAILY_RESPONSES_KEY
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION
 
 SCHEMA_VERSION = 1

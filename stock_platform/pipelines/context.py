@@ -1,29 +1,46 @@
-"""What the lake knows of a session, without asking anybody."""
+"""A lake with its settings: what it should hold, and what is known of each session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Self
+
+import polars as pl
 
 from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
+from stock_platform.errors import PermanentError
 from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import carry_history, derive
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read, stream_parts
-from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.lake.responses import read_responses
-from stock_platform.pipelines.universe import universe_on
-from stock_platform.settings import HealingSettings, MarketSettings
+from stock_platform.settings import HealingSettings, MarketSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class LakeContext:
-    """One lake, read with the settings that say what it should hold."""
+    """One lake, read with the settings that define what it should hold."""
 
     store: ObjectStore
     market: MarketSettings
     healing: HealingSettings
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, store: ObjectStore | None = None) -> Self:
+        """Open the lake that `settings` name, or use the opened `store`.
+
+        Raise `PermanentError` naming the variable that is wrong.
+        """
+        opened = store if store is not None else open_store(settings.lake)
+        return cls(opened, settings.market, settings.healing)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Open the lake that the environment names; for entry points: `LakeContext.from_env()`."""
+        return cls.from_settings(Settings.from_env())
 
     @property
     def calendar(self) -> Calendar:
@@ -47,11 +64,15 @@ class LakeContext:
 
     def expected_count(self, session: date) -> int:
         """Count the symbols expected on a session."""
-        return len(universe_on(self.store, session, self.market))
+        return len(self.universe(session))
+
+    def universe(self, session: date) -> list[str]:
+        """Return the symbols expected on a session, sorted; see `universe_on`."""
+        return universe_on(self.store, session, self.market)
 
     def coverage(self, grid: MinuteGrid) -> SessionCoverage:
-        """Return what is known of a session, derived from evidence where no ledger is stored."""
-        symbols = universe_on(self.store, grid.session, self.market)
+        """Return a session's coverage, derived from evidence where none is stored."""
+        symbols = self.universe(grid.session)
         stored = coverage_table.load(self.store, grid)
         fresh_parts = bool(stream_parts.live_parts(self.store, grid.session))
         if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
@@ -59,9 +80,9 @@ class LakeContext:
         return carry_history(self.derive(grid, symbols), stored)
 
     def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> SessionCoverage:
-        """Rebuild a session's ledger from rows, connection log and answers."""
+        """Derive a session's coverage from bars, connection log and provider responses."""
         if symbols is None:
-            symbols = universe_on(self.store, grid.session, self.market)
+            symbols = self.universe(grid.session)
         return derive(
             grid,
             symbols,
@@ -70,3 +91,36 @@ class LakeContext:
             responses=read_responses(self.store, grid.session),
             policy=self.policy,
         )
+
+
+def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:
+    """Return the symbols expected on a session, sorted.
+
+    Listed means: in the newest snapshot of `reference/symbols` taken on or before
+    the session (else the oldest one after it), and not outside its listing dates.
+    A watchlist needs no snapshot; the whole market does, and without one this
+    raises `PermanentError` with the remedy.
+    """
+    listed = listed_symbols(store, session)
+    if market.symbols is None:
+        if listed is None:
+            raise PermanentError(
+                "STOCKS_SYMBOLS is * but reference/symbols is empty: materialize it first"
+            )
+        return sorted(listed)
+    if listed is None:
+        return sorted(market.symbols)
+    return sorted(symbol for symbol in market.symbols if symbol in listed)
+
+
+def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:
+    """Return the symbols listed on a session; None when no snapshot was ever taken."""
+    taken = sorted(read.sessions_present(store, "reference_symbols"))
+    if not taken:
+        return None
+    snapshot = max((day for day in taken if day <= session), default=taken[0])
+    table = read.table(store, "reference_symbols", snapshot)
+    alive = (pl.col("listed_on").is_null() | (pl.col("listed_on") <= session)) & (
+        pl.col("delisted_on").is_null() | (pl.col("delisted_on") > session)
+    )
+    return set(table.filter(alive)["symbol"])

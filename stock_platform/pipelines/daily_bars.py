@@ -16,7 +16,7 @@ import polars as pl
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import NotEntitledError, PlatformError
-from stock_platform.healing.daily import (
+from stock_platform.healing.aggregate import (
     DAILY_RESPONSES,
     DAILY_RESPONSES_KEY,
     FROM_MINUTES,
@@ -27,7 +27,6 @@ from stock_platform.healing.daily import (
 from stock_platform.lake import quarantine, read, write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
-from stock_platform.pipelines.universe import universe_on
 from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
 from stock_platform.providers.transport.client import utc_now
 
@@ -100,11 +99,7 @@ class DailyBarIngest:
         return done
 
     def _expected(self, days: list[date]) -> pl.DataFrame:
-        pairs = [
-            (symbol, day)
-            for day in days
-            for symbol in universe_on(self.context.store, day, self.context.market)
-        ]
+        pairs = [(symbol, day) for day in days for symbol in self.context.universe(day)]
         schema = {"symbol": pl.String, "session": pl.Date}
         return pl.DataFrame(pairs, schema=schema, orient="row")
 

@@ -14,7 +14,6 @@ from stock_platform.indicators.weekly import Week, weekly_performance
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, VersionConflictError
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.pipelines.universe import universe_on
 from stock_platform.serving.report.build import (
     Coverage,
     WeeklyReport,
@@ -62,7 +61,7 @@ def watchlist(lake_context: LakeContext, week: Week) -> list[str]:
     """Return the symbols reported on: those configured, or the whole market's of the week."""
     if lake_context.market.symbols is not None:
         return list(lake_context.market.symbols)
-    return universe_on(lake_context.store, week.last, lake_context.market)
+    return lake_context.universe(week.last)
 
 
 def performance_of(lake_context: LakeContext, week: Week) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
 from stock_platform.lake.filesystem import FileStore
-from stock_platform.pipelines.universe import universe_on
+from stock_platform.pipelines.context import universe_on
 from stock_platform.settings import MarketSettings, load
 
 DAY = date(2026, 11, 19)

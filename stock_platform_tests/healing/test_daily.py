@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain import bars as bar
-from stock_platform.healing.daily import (
+from stock_platform.healing.aggregate import (
     DAILY_RESPONSES,
     FROM_MINUTES,
     Span,

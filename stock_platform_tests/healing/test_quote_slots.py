@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
-from stock_platform.healing.quotes import slots_without
+from stock_platform.healing.aggregate import slots_without
 from stock_platform_tests.domain.examples import GRID, at, bars_of
 
 CELLS = st.sets(st.tuples(st.sampled_from("ABC"), st.integers(0, 5)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stock_platform.domain import bars as bar
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
-from stock_platform.healing.quotes import PROVIDER, rebuild, slots_without
+from stock_platform.healing.aggregate import FROM_MINUTES, rebuild, slots_without
 from stock_platform_tests.domain.examples import GRID, at, bars_of
 
 OBSERVED = at("22:00")
@@ -34,7 +34,7 @@ def test_a_rebuilt_quote_is_the_last_trade_and_the_day_so_far() -> None:
         "high": Decimal(31),
         "low": Decimal(19),
         "quoted_at": GRID.minute(4),
-        "provider": PROVIDER,
+        "provider": FROM_MINUTES,
         "observed_at": OBSERVED,
     }
 

@@ -10,13 +10,13 @@ from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.session_assets import coverage, session_bars
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
+from stock_platform.healing.aggregate import FROM_MINUTES
 from stock_platform.healing.anomalies import (
     invalid_ohlc,
     minute_volume_above_daily,
     repeated_dividends,
     unexplained_jumps,
 )
-from stock_platform.healing.daily import FROM_MINUTES
 from stock_platform.lake import coverage as coverages
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore

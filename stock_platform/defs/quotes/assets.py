@@ -18,7 +18,7 @@ from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
 from stock_platform.errors import PermanentError, PlatformError
-from stock_platform.healing.quotes import slots_without
+from stock_platform.healing.aggregate import slots_without
 from stock_platform.healing.scheduling import HealRange
 from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext

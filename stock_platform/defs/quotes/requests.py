@@ -20,11 +20,10 @@ from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PlatformError
 from stock_platform.lake import quarantine, write
-from stock_platform.pipelines.quote_sinks import NO_AWS, wants_quote_requests
-from stock_platform.pipelines.quotes import NO_QUOTES
-from stock_platform.pipelines.universe import universe_on
+from stock_platform.pipelines.context import universe_on
+from stock_platform.pipelines.quotes import NO_AWS, NO_QUOTES, wants_quote_requests
 from stock_platform.providers.fallback import FallbackQuoteSource
-from stock_platform.settings import QueueSettings, ServingSettings, load
+from stock_platform.settings import QueueSettings, ServingSettings, Settings, load
 
 if TYPE_CHECKING:
     from stock_platform.serving.sqs import QuoteQueue
@@ -107,7 +106,7 @@ def answer_quote_requests() -> None:
 )
 def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Requests that wait in the queue: one run answers all of them."""
-    if not wants_quote_requests():
+    if not wants_quote_requests(Settings.from_env()):
         return dg.SkipReason(NOT_USED)
     going = dg.RunsFilter(job_name=answer_quote_requests.name, statuses=_GOING)
     if context.instance.get_runs_count(going):
@@ -136,7 +135,7 @@ def quote_request_schedule(
 
     It starts no run: the sensor `quote_requests` sees the requests and starts one.
     """
-    if not wants_quote_requests():
+    if not wants_quote_requests(Settings.from_env()):
         return dg.SkipReason(NOT_USED)
     minute = context.scheduled_execution_time.astimezone(UTC)
     session = minute.astimezone(NEW_YORK).date()

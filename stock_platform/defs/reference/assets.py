@@ -1,6 +1,6 @@
 """`reference/*`: listed symbols as of a date, splits and dividends."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -17,15 +17,18 @@ from stock_platform.domain.reference import (
     SYMBOLS,
     SYMBOLS_KEY,
 )
-from stock_platform.lake import read, write
-from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.write import Published
+from stock_platform.errors import PermanentError
+from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.reference import (
+    actions_span,
+    reference_source,
+    take_snapshots,
+    update_dividends,
+    update_splits,
+)
 from stock_platform.providers.registry import NOT_CONFIGURED, Providers, is_configured
 from stock_platform.providers.sources import ReferenceSource
-
-MARGIN = timedelta(days=400)
-"""Corporate actions are fetched from this long before the first session, for adjustment."""
 
 
 def _asset_of(schema: pl.Schema, key: tuple[str, ...], name: str) -> dict[str, Any]:
@@ -56,45 +59,27 @@ def symbols(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeR
     )
 
 
-def take_snapshots(
-    lake_context: LakeContext, source: ReferenceSource, days: list[date]
-) -> list[Published]:
-    """Keep the symbols listed on each of `days`; all but the last are taken only once."""
-    store = lake_context.store
-    known = read.sessions_present(store, "reference_symbols")
-    wanted = [day for day in dict.fromkeys(days) if day == days[-1] or day not in known]
-    return [
-        write.publish_table(
-            store,
-            "reference_symbols",
-            day,
-            source.symbols(day).with_columns(pl.lit(day).alias("as_of")),
-            key=SYMBOLS_KEY,
-            mode="replace",
-        )
-        for day in wanted
-    ]
-
-
 @dg.asset(**_asset_of(SPLITS, SPLITS_KEY, "splits"))
 def splits(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
     """One row is a split: `split_from` old shares became `split_to` new ones.
 
     Prices in the lake stay as traded; the adjusted views of SQL are computed from this.
     """
+    lake_context = lake.context()
+    first, last = _actions_span(lake_context)
     with providers.open() as opened:
-        first, last = _span(lake.context())
-        rows = _source(opened).splits(first, last)
-    return _published(lake.store(), "splits", rows, SPLITS_KEY)
+        published = update_splits(lake_context, _source(opened), first, last)
+    return dg.MaterializeResult(metadata=metadata.of_publication(published))
 
 
 @dg.asset(**_asset_of(DIVIDENDS, DIVIDENDS_KEY, "dividends"))
 def dividends(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeResult:
     """One row is a cash dividend, per share as declared."""
+    lake_context = lake.context()
+    first, last = _actions_span(lake_context)
     with providers.open() as opened:
-        first, last = _span(lake.context())
-        rows = _source(opened).dividends(first, last)
-    return _published(lake.store(), "dividends", rows, DIVIDENDS_KEY)
+        published = update_dividends(lake_context, _source(opened), first, last)
+    return dg.MaterializeResult(metadata=metadata.of_publication(published))
 
 
 reference_job = dg.define_asset_job(
@@ -131,24 +116,14 @@ def missing_reference_data(
     return dg.RunRequest(run_key=f"reference_data:{hour}")
 
 
-def _span(lake_context: LakeContext) -> tuple[date, date]:
-    today = datetime.now(NEW_YORK).date()
-    first, _ = lake_context.market.span(today)
-    return first - MARGIN, today
+def _actions_span(lake_context: LakeContext) -> tuple[date, date]:
+    now = datetime.now(UTC)
+    first, _ = lake_context.market.span(now.astimezone(NEW_YORK).date())
+    return actions_span(first, now)
 
 
 def _source(providers: Providers) -> ReferenceSource:
-    if not providers.reference:
-        raise dg.Failure(
-            "no provider of reference data is configured: set MASSIVE_API_KEY, or run "
-            "`stocks simulate` and export what it prints",
-            allow_retries=False,
-        )
-    return providers.reference[0]
-
-
-def _published(
-    store: ObjectStore, table: str, rows: pl.DataFrame, key: tuple[str, ...]
-) -> dg.MaterializeResult:
-    published = write.publish_table(store, table, None, rows, key=key)
-    return dg.MaterializeResult(metadata=metadata.of_publication(published))
+    try:
+        return reference_source(providers)
+    except PermanentError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

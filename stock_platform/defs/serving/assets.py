@@ -17,7 +17,7 @@ from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.quotes.assets import raw_quotes
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
-from stock_platform.pipelines.quote_sinks import (
+from stock_platform.pipelines.quotes import (
     NO_AWS,
     newest_quotes,
     quotes_since,
@@ -26,7 +26,7 @@ from stock_platform.pipelines.quote_sinks import (
     wants_quote_stream,
 )
 from stock_platform.serving.postgres.rows import STOCK_DATA
-from stock_platform.settings import PostgresSettings, ServingSettings, load
+from stock_platform.settings import PostgresSettings, ServingSettings, Settings, load
 
 STREAMED_UNTIL = "observed until"
 SPLITS = dg.AssetKey(["reference", "splits"])
@@ -158,11 +158,12 @@ def quote_targets(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Quotes published since the last tick: DynamoDB and Kinesis follow, where configured."""
+    settings = Settings.from_env()
     wanted = [
         asset.key
         for asset, is_wanted in (
-            (latest_quotes, wants_latest_quotes()),
-            (quote_stream, wants_quote_stream()),
+            (latest_quotes, wants_latest_quotes(settings)),
+            (quote_stream, wants_quote_stream(settings)),
         )
         if is_wanted
     ]

@@ -1,4 +1,9 @@
-"""Daily bars: made from minutes, missed by a vendor, proven absent by all of them."""
+"""What follows from minute bars: daily bars of a session, and quotes of minutes nobody polled.
+
+A quote of a past minute cannot be requested any more, but its price follows from the
+bars: the last trade and the day so far. The same for a day whose daily bar no vendor
+has; which of them had none is kept, so that "proven absent" is never requested again.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,11 +12,12 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_platform.domain.bars import DAILY_BARS, TIMESTAMP_US
+from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
 
 FROM_MINUTES = "minute_bars"
-"""The provider of a daily bar made from minute bars."""
+"""The provider of a daily bar or a quote made from minute bars: never taken for a vendor's own."""
 
 DAILY_RESPONSES = pl.Schema(
     {
@@ -120,3 +126,51 @@ def spans(pairs: pl.DataFrame) -> list[Span]:
         pl.col("session").min().alias("first"), pl.col("session").max().alias("last")
     )
     return [Span(*row) for row in grouped.sort("symbol").iter_rows()]
+
+
+def rebuild(bars: pl.DataFrame, minute: datetime, observed_at: datetime) -> pl.DataFrame:
+    """Return the quotes of `minute` that a session's `bars` support, in `RAW_QUOTES`.
+
+    price is the close of the last bar up to and including `minute`, quoted_at the end
+    of that bar; open, high and low are the day's so far. Symbols without a bar yet have no row.
+    """
+    so_far = bars.filter(pl.col("minute") <= minute).sort("symbol", "minute")
+    return (
+        so_far.group_by("symbol", maintain_order=True)
+        .agg(
+            pl.col("close").last().alias("price"),
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            (pl.col("minute").last() + pl.duration(minutes=1)).alias("quoted_at"),
+        )
+        .with_columns(
+            pl.lit(minute).alias("minute"),
+            pl.lit(None).alias("previous_close"),
+            pl.lit(None).alias("bid"),
+            pl.lit(None).alias("ask"),
+            pl.lit(FROM_MINUTES).alias("provider"),
+            pl.lit(observed_at).alias("observed_at"),
+        )
+        .select(list(RAW_QUOTES))
+        .cast(RAW_QUOTES)
+    )
+
+
+def slots_without(quotes: pl.DataFrame, bars: pl.DataFrame, minutes: list[datetime]) -> list[int]:
+    """Return the indices of `minutes` for which bars would give more quotes than are held."""
+    begun = bars.group_by("symbol").agg(pl.col("minute").min().alias("begun_at"))
+    # A symbol may be quoted and not traded: it must not stand in for one that was.
+    counted = (
+        quotes.select("symbol", "minute")
+        .join(begun, on="symbol")
+        .filter(pl.col("begun_at") <= pl.col("minute"))
+    )
+    held = dict(counted.group_by("minute").agg(pl.col("symbol").n_unique()).iter_rows())
+    starts = begun["begun_at"].sort()
+    possible = starts.search_sorted(pl.Series(minutes, dtype=starts.dtype), side="right")
+    return [
+        index
+        for index, (minute, symbols) in enumerate(zip(minutes, possible, strict=True))
+        if held.get(minute, 0) < symbols
+    ]
