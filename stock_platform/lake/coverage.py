@@ -15,10 +15,8 @@ import polars as pl
 from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage, runs
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import TransientError
-from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import ObjectStore, VersionConflictError
-from stock_platform.lake.write import CONFLICTS_MAX
+from stock_platform.lake import object_store, parquet, tables
+from stock_platform.lake.object_store import ObjectStore
 
 SUMMARIES = pl.Schema(
     {
@@ -74,22 +72,17 @@ def update(
     `checked_at`, or all of them.
     """
     path = tables.data("coverage", grid.session)
-    for _ in range(CONFLICTS_MAX):
-        found = store.get(path)
-        coverage = change(_decode(grid, found[0]) if found else None)
+
+    def changed(found: bytes | None) -> tuple[bytes | None, SessionCoverage]:
+        coverage = change(_decode(grid, found) if found else None)
         if due is None and coverage.checked_at is not None:
             end = grid.closed_slots(coverage.checked_at, 0)
         else:
             end = due
         data = _encode(grid, coverage.to_frame(end), grid.end if end is None else end)
-        if found and found[0] == data:
-            return coverage
-        try:
-            store.put_if_match(path, data, found[1] if found else None)
-        except VersionConflictError:
-            continue
-        return coverage
-    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+        return None if data == found else data, coverage
+
+    return object_store.update(store, path, changed)
 
 
 def summaries(store: ObjectStore, sessions: Iterable[date]) -> pl.DataFrame:

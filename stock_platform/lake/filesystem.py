@@ -13,9 +13,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
+from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import (
     ObjectMeta,
     Version,
@@ -40,11 +42,18 @@ class FileStore:
     folder: Path
 
     @classmethod
-    def open(cls, folder: str | Path) -> "FileStore":
-        """Open a folder, making it when missing, and clear away what dead writers left."""
+    def open(cls, folder: str | Path, *, create: bool = True) -> "FileStore":
+        """Open a folder, making it when missing, and remove what dead writers left.
+
+        With `create=False` nothing is made or removed, so that a reader needs no right to
+        write; raises `PermanentError` when there is no such folder.
+        """
         store = cls(Path(folder).expanduser().absolute())
-        for name in (_LOCKS, _UNFINISHED):
-            (store.folder / name).mkdir(parents=True, exist_ok=True)
+        if not create:
+            if not store.folder.is_dir():
+                raise PermanentError(f"there is no lake in {store.folder}: no such folder")
+            return store
+        store._make_own_folders()
         stale = time.time() - STALE_AFTER_S
         for left in (store.folder / _UNFINISHED).iterdir():
             if left.stat().st_mtime < stale:
@@ -87,7 +96,7 @@ class FileStore:
         unfinished = self.folder / _UNFINISHED / f"{uuid4().hex}.tmp"
         try:
             # The slow part, writing to the platter, happens before the lock is taken.
-            with unfinished.open("xb", buffering=0) as file:
+            with self._new_file(unfinished) as file:
                 _write(file.fileno(), data)
                 os.fsync(file.fileno())
             _make_folder(target.parent)
@@ -124,6 +133,18 @@ class FileStore:
             with self._locked(path):
                 (self.folder / validated_path(path)).unlink(missing_ok=True)
 
+    def _make_own_folders(self) -> None:
+        for name in (_LOCKS, _UNFINISHED):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def _new_file(self, path: Path) -> FileIO:
+        try:
+            return path.open("xb", buffering=0)
+        except FileNotFoundError:
+            # A lake that was opened by readers only, or copied without its dotted folders.
+            self._make_own_folders()
+            return path.open("xb", buffering=0)
+
     def _scan(self, inside: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.folder / inside) as items:
@@ -136,7 +157,12 @@ class FileStore:
         stripe = zlib.crc32(path.encode()) % LOCKS_MAX
         lock = self.folder / _LOCKS / f"{stripe:02x}"
         # A new descriptor each time: flock belongs to it, so threads exclude each other too.
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            descriptor = os.open(lock, flags, 0o666)
+        except FileNotFoundError:
+            self._make_own_folders()
+            descriptor = os.open(lock, flags, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -1,14 +1,17 @@
 """Where objects live: a folder or an S3 prefix, with compare-and-swap on both.
 
 Two writers that each read, merge and write back an object lose 44% of the rows
-(measured) unless a replacement names the version it was made from. Everything
-in the lake goes through `replace`, and a reader gets an object's bytes by one
+(measured) unless a replacement names the version it was made from. Everything that
+changes in the lake goes through `update`, and a reader gets an object's bytes by one
 open or one GET, so it sees the old object or the new one and never a mixture.
 """
 
+import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NewType, Protocol
+from typing import NewType, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from stock_platform.errors import PermanentError, TransientError
@@ -19,7 +22,15 @@ Version = NewType("Version", str)
 
 
 class VersionConflictError(TransientError):
-    """Somebody else replaced the object since it was read: read it again, merge again."""
+    """The object was replaced since it was read; `update` reads and merges again."""
+
+
+CONFLICTS_MAX = 50
+"""Each conflict means that another writer succeeded; this many in a row is a fault."""
+JITTER_S = 0.02
+"""The longest wait before the next attempt, so that two writers do not keep step."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +64,14 @@ class ObjectStore(Protocol):
         ...
 
     def get_range(self, path: str, start: int, size: int, expected: Version) -> bytes:
-        """Give `size` bytes from `start`; raise `Conflict` when it is not `expected` any more."""
+        """Return `size` bytes from `start`; raise `VersionConflictError` if not `expected`."""
         ...
 
     def put_if_match(self, path: str, data: bytes, expected: Version | None) -> Version:
-        """Write the object if it still is `expected` (None: if there is none).
+        """Write the object if its version is `expected` (None: if there is no object).
 
-        Raises `Conflict` otherwise. Readers see the old bytes or the new ones;
-        on return the new ones survive a loss of power.
+        Raises `VersionConflictError` otherwise. Readers see the old bytes or the new
+        ones; on return the new ones survive a loss of power.
         """
         ...
 
@@ -81,12 +92,42 @@ class ObjectStore(Protocol):
         ...
 
 
-def open_store(settings: LakeSettings) -> ObjectStore:
-    """Open the lake the settings name: a folder (made when missing) or an S3 prefix."""
+def update(
+    store: ObjectStore, path: str, change: Callable[[bytes | None], tuple[bytes | None, Result]]
+) -> Result:
+    """Replace an object by what `change` makes of it; return the result of `change`.
+
+    `change` gets the object's bytes (None: there is no object) and returns the bytes to
+    write, or None to leave the object as it is, with a result for the caller. It is called
+    again with newer bytes when another writer was first, so it depends on its argument
+    only. Raises `TransientError` after `CONFLICTS_MAX` conflicts in a row.
+
+        update(store, "counter.txt", lambda old: (b"%d" % (int(old or 0) + 1), None))
+    """
+    for _ in range(CONFLICTS_MAX):
+        data, version = store.get(path) or (None, None)
+        changed, result = change(data)
+        if changed is None:
+            return result
+        try:
+            store.put_if_match(path, changed, version)
+        except VersionConflictError:
+            time.sleep(random.uniform(0, JITTER_S))  # noqa: S311 - no secret hangs on it
+            continue
+        return result
+    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+
+
+def open_store(settings: LakeSettings, *, create: bool = True) -> ObjectStore:
+    """Open the lake the settings name: a folder or an S3 prefix.
+
+    A folder that does not exist is made, or with `create=False` (readers) refused with
+    `PermanentError`, as is a location that is neither.
+    """
     if "://" not in settings.lake:
         from stock_platform.lake.filesystem import FileStore
 
-        return FileStore.open(settings.lake)
+        return FileStore.open(settings.lake, create=create)
     url = urlsplit(settings.lake)
     if url.scheme != "s3" or not url.netloc:
         raise PermanentError(
@@ -98,7 +139,7 @@ def open_store(settings: LakeSettings) -> ObjectStore:
 
 
 def validated_path(path: str) -> str:
-    """Give `path` back when it stays inside the lake; raise `Permanent` when it does not."""
+    """Return `path` when it stays inside the lake; raise `PermanentError` otherwise."""
     parts = path.split("/")
     if not path or any(part in {"", ".", ".."} or part.startswith(".") for part in parts):
         raise PermanentError(f"not a path inside the lake: {path[:120]!a}")

@@ -7,10 +7,9 @@ import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
-from stock_platform.lake.write import CONFLICTS_MAX, require_session
+from stock_platform.lake.object_store import ObjectMeta, ObjectStore, update
+from stock_platform.lake.write import require_session
 
 
 def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path names them
@@ -56,20 +55,16 @@ def write_connections(
     """
     parquet.require("connections", connections, CONNECTIONS)
     path = tables.connections(session, writer)
-    for _ in range(CONFLICTS_MAX):
-        found = store.get(path)
-        known = parquet.decode(path, found[0], CONNECTIONS) if found else connections.clear()
+
+    def change(found: bytes | None) -> tuple[bytes | None, None]:
+        known = parquet.decode(path, found, CONNECTIONS) if found else connections.clear()
         merged = _deduplicate_connections(known, connections)
         if found and merged.equals(known):
-            return store.uri(path)
-        try:
-            store.put_if_match(
-                path, parquet.encode("stream_log", merged), found[1] if found else None
-            )
-        except VersionConflictError:
-            continue
-        return store.uri(path)
-    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+            return None, None
+        return parquet.encode("stream_log", merged), None
+
+    update(store, path, change)
+    return store.uri(path)
 
 
 def read_connections(store: ObjectStore, session: date) -> pl.DataFrame:

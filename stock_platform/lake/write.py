@@ -15,16 +15,13 @@ import polars as pl
 from stock_platform.domain import bars as bar
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import PermanentError, TransientError
+from stock_platform.errors import PermanentError
 from stock_platform.lake import parquet, tables
-from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
+from stock_platform.lake.object_store import ObjectStore, update
 from stock_platform.lake.quarantine import keep
 
-CONFLICTS_MAX = 50
-"""Each conflict means that another writer succeeded; this many in a row is a fault."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What one publication did to one object."""
 
@@ -136,39 +133,34 @@ def _publish(
 
 def _replace(store: ObjectStore, target: _Target) -> Published:
     path = tables.data(target.table, target.partition)
-    for _ in range(CONFLICTS_MAX):
-        found = store.get(path)
+
+    def change(found: bytes | None) -> tuple[bytes | None, Published]:
         stored = _stored(path, found, target.schema)
         merged = target.merge(stored)
         added, changed = _count_changes(list(target.key), stored, merged)
         # Fewer rows come from a replacement, more columns from a table that grew.
         written = bool(added or changed) or stored.shape != merged.shape
-        data = parquet.encode(target.table, merged) if found is None or written else found[0]
-        if written:
-            try:
-                store.put_if_match(path, data, found[1] if found else None)
-            except VersionConflictError:
-                continue
-        return Published(
-            target.table,
-            target.partition,
-            merged.height,
-            added,
-            changed,
-            written,
-            store.uri(path),
-            hashlib.sha256(data).hexdigest(),
-            _revisions(merged),
+        data = parquet.encode(target.table, merged) if found is None or written else found
+        published = Published(
+            table=target.table,
+            partition=target.partition,
+            rows=merged.height,
+            added=added,
+            changed=changed,
+            written=written,
+            uri=store.uri(path),
+            sha256=hashlib.sha256(data).hexdigest(),
+            revisions=_revisions(merged),
         )
-    raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
+        return data if written else None, published
+
+    return update(store, path, change)
 
 
-def _stored(
-    path: str, found: tuple[bytes, Version] | None, schema: pl.Schema | None
-) -> pl.DataFrame:
+def _stored(path: str, found: bytes | None, schema: pl.Schema | None) -> pl.DataFrame:
     if found is None:
         return pl.DataFrame(schema=schema)
-    return parquet.decode(path, found[0], schema)
+    return parquet.decode(path, found, schema)
 
 
 def _count_changes(key: list[str], stored: pl.DataFrame, merged: pl.DataFrame) -> tuple[int, int]:

@@ -9,10 +9,9 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.errors import TransientError
 from stock_platform.indicators.weekly import Week, weekly_performance
 from stock_platform.lake import read
-from stock_platform.lake.object_store import ObjectStore, VersionConflictError
+from stock_platform.lake.object_store import ObjectStore, update
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.report.build import (
     Coverage,
@@ -25,7 +24,6 @@ from stock_platform.settings import ReportSettings
 
 PICTURES_BYTES_MAX = 30_000
 """Of the charts on an asset's page: they live in the event log for ever."""
-SWAPS_MAX = 5
 
 
 def newest_week(calendar: Calendar, now: datetime) -> Week:
@@ -126,13 +124,5 @@ def keep_page(store: ObjectStore, report: WeeklyReport) -> str:
     """Keep the whole report as one HTML file in the lake; return its URI. Safe to repeat."""
     path = page_path(report.week.monday)
     data = self_contained(report).encode()
-    for _ in range(SWAPS_MAX):
-        found = store.get(path)
-        if found and found[0] == data:
-            return store.uri(path)
-        try:
-            store.put_if_match(path, data, found[1] if found else None)
-        except VersionConflictError:
-            continue
-        return store.uri(path)
-    raise TransientError(f"{path} was replaced by others {SWAPS_MAX} times in a row")
+    update(store, path, lambda found: (None if found == data else data, None))
+    return store.uri(path)

@@ -4,6 +4,9 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
+from stock_platform.errors import PermanentError
 from stock_platform.lake.filesystem import STALE_AFTER_S, FileStore
 from stock_platform.lake.object_store import ObjectStore
 
@@ -69,3 +72,20 @@ def test_a_reader_keeps_the_object_it_opened(tmp_path: Path) -> None:
         store.put_if_match(PATH, b"new" * 1000, version)
 
         assert reader.read() == b"old" * 1000
+
+
+def test_a_reader_makes_no_lake(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"there is no lake in .*/nowhere: no such folder"):
+        FileStore.open(tmp_path / "nowhere", create=False)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_leaves_no_trace_and_may_write_later(tmp_path: Path) -> None:
+    store = FileStore.open(tmp_path, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+    store.delete(["a.txt"])
+    store.put_if_match("a.txt", b"one", None)
+
+    assert store.get("a.txt") is not None

@@ -141,7 +141,7 @@ def test_a_session_without_a_log_has_no_connections(disk: ObjectStore) -> None:
 class Overtaken(FileStore):
     """Once the base is replaced, another compaction and the sidecar were quicker."""
 
-    def replace(self, path: str, data: bytes, expected: Version | None) -> Version:
+    def put_if_match(self, path: str, data: bytes, expected: Version | None) -> Version:
         version = super().put_if_match(path, data, expected)
         if path.startswith("minute_bars/"):
             self.delete([part.path for part in stream_parts.live_parts(self, DAY)])

@@ -19,7 +19,7 @@ import stamina
 import structlog
 
 from stock_platform.errors import InvalidDataError, PlatformError, TransientError
-from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError, update
 
 log = structlog.get_logger()
 
@@ -131,10 +131,10 @@ def resend_failed(
     by_name = {target.name: target for target in targets}
     outcomes: dict[str, str] = {}
     for entry in store.list(FOLDER):
-        found = _read(store, entry.path)
+        found = store.get(entry.path)
         if found is None:
             continue
-        record, now = found[0], clock()
+        record, now = _decode(entry.path, found[0]), clock()
         if now - record.changed_at > KEEP:
             store.delete([entry.path])
             continue
@@ -155,18 +155,17 @@ def _deliver_once(
 ) -> str:
     path = _path(alert, target)
     try:
-        claimed = _claim(store, path, alert, now=clock(), window=window)
+        record = _claim(store, path, alert, now=clock(), window=window)
     except PlatformError as problem:
         # Without a record nobody can know whether this was told: better twice than never.
         log.error("alert_not_recorded", kind=alert.kind, problem=str(problem))
         return _deliver(alert, target)[0]
-    if claimed is None:
+    if record is None:
         return "known"
-    record, version = claimed
     state, detail = _deliver(alert, target)
     settled = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
     try:
-        store.put_if_match(path, msgspec.json.encode(settled), version)
+        _settle(store, path, settled)
     except PlatformError as problem:
         log.warning("alert_not_settled", kind=alert.kind, target=target.name, problem=str(problem))
     return state
@@ -174,25 +173,37 @@ def _deliver_once(
 
 def _claim(
     store: ObjectStore, path: str, alert: Alert, *, now: datetime, window: timedelta
-) -> tuple[_Record, Version] | None:
-    """Take the right to tell; None when it was told or is being told."""
-    found = _read(store, path)
-    first_at = now
-    if found:
-        held = found[0]
-        if held.state == "sent" and now - held.changed_at < window:
-            return None
-        if held.state == "sending" and not _unfinished(held, now):
-            return None
-        first_at = held.first_at if held.state != "sent" else now
-    record = _Record("sending", uuid4().hex, alert, first_at, now)
-    try:
-        version = store.put_if_match(path, msgspec.json.encode(record), found[1] if found else None)
-    except VersionConflictError:
-        # On S3 the conflict may be with our own first copy, whose answer was lost.
-        found = _read(store, path)
-        return found if found and found[0].token == record.token else None
-    return record, version
+) -> _Record | None:
+    """Record that this process delivers; None when it was delivered or is being delivered."""
+    token = uuid4().hex
+
+    def change(found: bytes | None) -> tuple[bytes | None, _Record | None]:
+        held = _decode(path, found) if found else None
+        first_at = now
+        if held:
+            # On S3 a first copy of this claim may be there, its response lost on the way.
+            if held.token == token:
+                return None, held
+            if held.state == "sent" and now - held.changed_at < window:
+                return None, None
+            if held.state == "sending" and not _unfinished(held, now):
+                return None, None
+            first_at = held.first_at if held.state != "sent" else now
+        record = _Record("sending", token, alert, first_at, now)
+        return msgspec.json.encode(record), record
+
+    return update(store, path, change)
+
+
+def _settle(store: ObjectStore, path: str, settled: _Record) -> None:
+    """Record the outcome; raise `VersionConflictError` when another process took over."""
+
+    def change(found: bytes | None) -> tuple[bytes | None, None]:
+        if found is None or _decode(path, found).token != settled.token:
+            raise VersionConflictError(f"{path} was claimed by another process")
+        return msgspec.json.encode(settled), None
+
+    update(store, path, change)
 
 
 def _deliver(alert: Alert, target: Target) -> tuple[str, str]:
@@ -224,12 +235,9 @@ def _unfinished(record: _Record, now: datetime) -> bool:
     return died or record.state == "failed"
 
 
-def _read(store: ObjectStore, path: str) -> tuple[_Record, Version] | None:
-    found = store.get(path)
-    if found is None:
-        return None
+def _decode(path: str, data: bytes) -> _Record:
     try:
-        return msgspec.json.decode(found[0], type=_Record), found[1]
+        return msgspec.json.decode(data, type=_Record)
     except msgspec.DecodeError as error:
         raise InvalidDataError(f"{path} is not the record of an alert: {error}") from None
 
