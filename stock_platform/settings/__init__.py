@@ -1,11 +1,11 @@
-"""Every environment variable the platform reads, typed, one class per concern.
+"""Every environment variable the platform reads, typed, one class for each concern.
 
-Nothing else reads the environment.
+Nothing else reads the environment. `Settings` holds all of them.
 """
 
 from stock_platform.settings.alerts import AlertSettings
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
-from stock_platform.settings.everything import Settings
+from stock_platform.settings.everything import SecretsReader, Settings
 from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
 from stock_platform.settings.loader import load
@@ -42,6 +42,7 @@ __all__ = [
     "RedisSettings",
     "ReportSettings",
     "RequestSettings",
+    "SecretsReader",
     "ServingSettings",
     "Settings",
     "SidecarSettings",

@@ -1,4 +1,4 @@
-"""Who receives alerts, and how often."""
+"""Alerts: their receivers and how often they are sent."""
 
 from pydantic import Field, SecretStr
 
@@ -6,10 +6,10 @@ from stock_platform.settings.loader import StocksSettings
 
 
 class AlertSettings(StocksSettings):
-    """Who hears of trouble, and how often."""
+    """Who receives alerts, and how often."""
 
     alert_window_minutes: float = Field(
-        240.0, gt=0, description="the same trouble is told once in this time"
+        240.0, gt=0, description="an alert that stays is sent once in this time"
     )
     alert_mail_to: tuple[str, ...] = Field((), description="JSON list of addresses; empty: none")
     alert_sns_topic: str = Field("", description="ARN of an SNS topic; empty: none")

@@ -3,31 +3,27 @@
 from pathlib import Path
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from stock_platform.settings.loader import EnvironmentSettings
 
 
-class DagsterSettings(BaseSettings):
-    """What Dagster itself reads; named here so that it is documented and examined."""
+class DagsterSettings(EnvironmentSettings):
+    """What Dagster itself reads; named here so that it is documented and checked."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="DAGSTER_", extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="DAGSTER_")
 
     home: Path | None = Field(
         None, description="folder of Dagster's instance, an absolute path; `make dev` uses .dagster"
     )
 
 
-class SidecarSettings(BaseSettings):
+class SidecarSettings(EnvironmentSettings):
     """Where the assets find the sidecar: its health by HTTP, or its journal on this machine."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="", extra="ignore", frozen=True, populate_by_name=True
-    )
 
     sidecar_url: str = Field(
         "",
         validation_alias=AliasChoices("STOCKS_SIDECAR_URL"),
-        description="e.g. http://sidecar:9464; empty: looked for by JOURNAL_DIR",
+        description="e.g. http://sidecar:9464; empty: found by JOURNAL_DIR",
     )
     journal_dir: Path = Field(Path("./data/journal"), description="of a sidecar on this machine")

@@ -1,15 +1,17 @@
-"""`Settings`: every concern's settings, read from the environment once."""
+"""`Settings`: every concern's settings, read once, from the environment and one secret."""
 
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar, cast
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from stock_platform.errors import PermanentError
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.settings.alerts import AlertSettings
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
 from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
-from stock_platform.settings.loader import load
+from stock_platform.settings.loader import NO_SECRETS, is_secret, load
 from stock_platform.settings.market import IndicatorSettings, MarketSettings
 from stock_platform.settings.providers import (
     FinnhubSettings,
@@ -27,6 +29,8 @@ from stock_platform.settings.serving import (
 from stock_platform.settings.stream import RedisSettings, StreamSettings
 
 Kind = TypeVar("Kind", bound=BaseSettings)
+SecretsReader = Callable[[RequestSettings], Mapping[str, SecretStr]]
+"""Reads the secret that the settings name: variable -> value."""
 
 
 class _Concern(Generic[Kind]):
@@ -41,7 +45,7 @@ class _Concern(Generic[Kind]):
 
     def __get__(self, settings: "Settings", owner: type) -> Kind:
         found = settings._read[self.name]  # pyright: ignore[reportPrivateUsage]
-        if isinstance(found, PermanentError):
+        if isinstance(found, PlatformError):
             raise found
         return cast(Kind, found)
 
@@ -53,7 +57,10 @@ class Settings:
     """Every setting of the platform, read once; immutable.
 
     A concern whose variables are wrong raises `PermanentError` when it is used, naming
-    them, so that a wrong mail server does not stop a query.
+    them, so that a wrong mail server does not stop a query:
+
+        settings = Settings.from_env()
+        settings.lake.lake, settings.market.symbols
     """
 
     lake = _Concern(LakeSettings)
@@ -76,26 +83,59 @@ class Settings:
     redis = _Concern(RedisSettings)
     stream = _Concern(StreamSettings)
 
-    def __init__(self, **concerns: BaseSettings | PermanentError) -> None:
+    def __init__(self, **concerns: BaseSettings | PlatformError) -> None:
         """Hold the given concerns; `from_env` reads all of them."""
         self._read = concerns
 
     @classmethod
-    def from_env(cls) -> "Settings":
-        """Read every variable now; what is wrong is raised by the concern that uses it."""
-        return cls(**{name: _read(concern.kind) for name, concern in _concerns().items()})
+    def from_env(cls, secrets: SecretsReader | None = None) -> "Settings":
+        """Read every variable now; what is wrong is raised by the concern that uses it.
+
+        `secrets` fills the secrets that no variable sets, where STOCKS_SECRETS_FROM names a
+        secret. When it cannot be read, the concerns that lack a secret raise that error.
+        """
+        stored = _stored_secrets(secrets)
+        return cls(**{name: _read(kind, stored) for name, kind in cls.concerns().items()})
+
+    @staticmethod
+    def concerns() -> dict[str, type[BaseSettings]]:
+        """Return the class of settings behind each attribute, in order."""
+        concerns = vars(Settings).items()
+        return {name: found.kind for name, found in concerns if isinstance(found, _Concern)}
 
     def replaced(self, **concerns: BaseSettings) -> "Settings":
         """Return settings with some concerns exchanged; the others stay as they were read."""
         return Settings(**{**self._read, **concerns})
 
 
-def _concerns() -> dict[str, _Concern[BaseSettings]]:
-    return {name: c for name, c in vars(Settings).items() if isinstance(c, _Concern)}
-
-
-def _read(kind: type[BaseSettings]) -> BaseSettings | PermanentError:
+def _stored_secrets(
+    reader: SecretsReader | None,
+) -> Mapping[str, SecretStr] | PlatformError:
+    if reader is None:
+        return NO_SECRETS
     try:
-        return load(kind)
+        requests = load(RequestSettings)
+        return reader(requests) if requests.secrets_from else NO_SECRETS
+    except PlatformError as error:
+        return error
+
+
+def _read(
+    kind: type[BaseSettings], stored: Mapping[str, SecretStr] | PlatformError
+) -> BaseSettings | PlatformError:
+    try:
+        if not isinstance(stored, PlatformError):
+            return load(kind, stored)
+        return stored if _lacks_a_secret(kind) else load(kind)
     except PermanentError as error:
         return error
+
+
+def _lacks_a_secret(kind: type[BaseSettings]) -> bool:
+    """Return whether any secret of a concern is empty or cannot be read."""
+    names = [name for name, field in kind.model_fields.items() if is_secret(field)]
+    try:
+        found = load(kind)
+    except PermanentError:
+        return bool(names)
+    return not all(getattr(found, name).get_secret_value() for name in names)

@@ -1,4 +1,4 @@
-"""When a minute counts as missing, how it is asked for again, and what is late."""
+"""When a minute counts as missing, how it is requested again, and what is late."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from stock_platform.settings.loader import StocksSettings
 
 
 class HealingSettings(StocksSettings):
-    """When a minute counts as missing and how hard we try."""
+    """When a minute counts as missing and how often it is requested."""
 
     grace_minutes: float = Field(2.0, ge=0, description="age at which an absent minute is a gap")
     settle_minutes: float = Field(20.0, ge=0, description="after the close, before REST is final")
@@ -16,12 +16,12 @@ class HealingSettings(StocksSettings):
     )
     backoff_minutes: tuple[float, ...] = Field(
         (2.0, 10.0, 60.0, 360.0, 1440.0, 4320.0),
-        description="JSON list: waits after each failed attempt; after the last one an alarm",
+        description="JSON list: waits after each failed attempt; after the last one an alert",
     )
     calls_max: int = Field(2_000, ge=1, description="provider calls of one heal run")
-    sessions_at_once: int = Field(4, ge=1, description="heal runs asked for in one tick")
+    sessions_at_once: int = Field(4, ge=1, description="heal runs requested in one tick")
     polling: bool = Field(False, description="poll quotes every minute of a session")
-    keep_runs_days: int = Field(400, ge=1, description="Dagster's runs and events are kept so long")
+    keep_runs_days: int = Field(400, ge=1, description="age at which Dagster's runs are deleted")
     sensor_interval_s: int = Field(30, ge=1, description="between ticks of the gap sensors")
 
 
@@ -45,5 +45,5 @@ class AutomationSettings(StocksSettings):
         2.0, gt=0, description="after Saturday 16:00 UTC: a report not sent by then is late"
     )
     stream_silent_after_s: float = Field(
-        300.0, ge=60, description="while the market is open: a channel without a sign of life"
+        300.0, ge=60, description="while the market is open: a channel without a message"
     )

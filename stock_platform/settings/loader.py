@@ -1,53 +1,135 @@
-"""Read settings from the environment: one class of them, or all at once.
+"""The base of every class of settings, and `load`, which reads one of them.
 
-A wrong value is one message that names the variable (see `load`). Secrets are
-`SecretStr`: they print as stars. An entry point (a command, a run of Dagster,
-the sidecar) reads `Settings` once and hands it down; nothing below reads again.
+A wrong value is one message that names the variable. Secrets are `SecretStr`: they
+print as stars. A renamed variable is read under its old name too (`RENAMED`).
+An entry point (a command, a run of Dagster, the sidecar) reads `Settings` once and
+hands it down; nothing below reads again.
 """
 
-from typing import TypeVar
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
 
-from pydantic import AliasChoices, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from stock_platform.errors import PermanentError
 
+RENAMED = {"STOCKS_ASKS_AT_ONCE": "STOCKS_MAX_CONCURRENT_REQUESTS"}
+"""Old variable -> present variable; the old one is read when the present one is not set."""
 
-class StocksSettings(BaseSettings):
-    """Settings whose variables begin with STOCKS_."""
+NO_SECRETS: Mapping[str, SecretStr] = {}
+
+
+class EnvironmentSettings(BaseSettings):
+    """One concern's settings: frozen, from the environment, an empty variable is not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STOCKS_",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        env_ignore_empty=True,
+        env_prefix="", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
     )
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic's signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, renamed variables included."""
+        return init_settings, _Environment(settings_cls)
+
+
+class StocksSettings(EnvironmentSettings):
+    """Settings whose variables begin with STOCKS_."""
+
+    model_config = SettingsConfigDict(env_prefix="STOCKS_")
 
 
 Kind = TypeVar("Kind", bound=BaseSettings)
 
 
-def load(kind: type[Kind]) -> Kind:
-    """Read one class of settings; raise `PermanentError` naming every wrong variable."""
+def load(kind: type[Kind], secrets: Mapping[str, SecretStr] = NO_SECRETS) -> Kind:
+    """Read one class of settings; raise `PermanentError` naming every wrong variable.
+
+    `secrets` (variable -> value) fills the `SecretStr` fields that no variable sets:
+
+        load(MassiveSettings, {"MASSIVE_API_KEY": SecretStr("...")}).api_key
+    """
     try:
-        return kind()
+        return kind(**_stored(kind, secrets))
     except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
         wrong = [
-            f"{_variable(kind, str(problem['loc'][0]) if problem['loc'] else '', prefix)}: "
+            f"{_label(kind, str(problem['loc'][0]) if problem['loc'] else '')}: "
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise PermanentError("settings are wrong: " + "; ".join(wrong)) from None
 
 
-def _variable(kind: type[BaseSettings], name: str, prefix: str) -> str:
-    """Name what `name`, a field or one of its variables, is set by: all its names."""
-    for field, known in kind.model_fields.items():
-        alias = known.validation_alias
-        choices = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
-        names = [str(choice) for choice in choices]
-        if names and name in {field, *names}:
+def variables_of(kind: type[BaseSettings], name: str) -> tuple[str, ...]:
+    """Return the variables that set a field, the preferred one first.
+
+    >>> variables_of(MassiveSettings, "api_key")
+    ('MASSIVE_API_KEY', 'POLYGON_API_KEY')
+    """
+    alias = kind.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    return (str(alias),) if alias else (f"{prefix}{name}".upper(),)
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether a field holds a secret."""
+    return field.annotation is SecretStr
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; a renamed variable counts under its present name, with one warning."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found = dict(super()._load_env_vars())
+        for old, new in RENAMED.items():
+            value = found.get(old.lower())
+            if value is not None and found.get(new.lower()) is None:
+                _warn_of_rename(old, new)
+                found[new.lower()] = value
+        return found
+
+
+@cache
+def _warn_of_rename(old: str, new: str) -> None:
+    # To stderr: a command's result on stdout stays readable by machines.
+    logging.getLogger(__name__).warning("%s was renamed to %s; the old name still works", old, new)
+
+
+def _stored(kind: type[BaseSettings], secrets: Mapping[str, SecretStr]) -> dict[str, Any]:
+    """Return the secrets for fields of `kind` that the environment leaves empty."""
+    if not secrets:
+        return {}
+    set_now = {name.upper() for name, value in _Environment(kind).env_vars.items() if value}
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        names = variables_of(kind, name)
+        stored = next((secrets[variable] for variable in names if variable in secrets), None)
+        if is_secret(field) and stored is not None and set_now.isdisjoint(names):
+            found[names[0] if field.validation_alias else name] = stored.get_secret_value()
+    return found
+
+
+def _label(kind: type[BaseSettings], name: str) -> str:
+    """Return all variables that set `name`, a field or one of its variables, for a message."""
+    for field in kind.model_fields:
+        names = variables_of(kind, field)
+        if name in {field, *names}:
             return f"{names[0]} (or {', '.join(names[1:])})" if names[1:] else names[0]
-    return f"{prefix}{name}".upper()
+    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()

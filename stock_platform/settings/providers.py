@@ -9,9 +9,7 @@ from stock_platform.settings.loader import StocksSettings
 class MassiveSettings(StocksSettings):
     """Massive (formerly Polygon.io): REST and flat files."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MASSIVE_", extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="MASSIVE_")
 
     api_key: SecretStr = Field(
         SecretStr(""),
@@ -33,9 +31,7 @@ class MassiveSettings(StocksSettings):
 class FinnhubSettings(StocksSettings):
     """Finnhub: quotes, and candles where the plan has them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FINNHUB_", extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FINNHUB_")
 
     api_key: SecretStr = Field(SecretStr(""), description="empty: the provider is not used")
     rest_url: str = "https://finnhub.io/api/v1"
@@ -49,9 +45,7 @@ class FinnhubSettings(StocksSettings):
 class RapidSettings(StocksSettings):
     """A RapidAPI-style quote endpoint; the field mapping is a setting."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RAPIDAPI_", extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="RAPIDAPI_")
 
     key: SecretStr = Field(SecretStr(""), description="empty: the provider is not used")
     url: str = Field(
@@ -69,7 +63,7 @@ class RapidSettings(StocksSettings):
 
 
 class RequestSettings(StocksSettings):
-    """How providers are asked."""
+    """How requests to providers are sent."""
 
     budget: str = Field(
         "",

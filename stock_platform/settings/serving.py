@@ -42,16 +42,16 @@ class QueueSettings(StocksSettings):
 
     quote_queue: str = Field("stocks-quote-requests", description="queue of {'symbol': ...}")
     quote_dead_letters: str = Field(
-        "stocks-quote-requests-dead", description="queue of the requests nobody can answer"
+        "stocks-quote-requests-dead", description="queue of requests that no provider answers"
     )
     quote_visibility_s: int = Field(
-        120, ge=1, le=43_200, description="a taken request comes back after this, unless deleted"
+        120, ge=1, le=43_200, description="a received request comes back after this, unless deleted"
     )
     quote_receives_max: int = Field(
         5, ge=1, le=1000, description="tries before a request without an answer is a dead letter"
     )
     quote_batches_max: int = Field(
-        200, ge=1, description="batches of 10 taken by one run, so that a run ends"
+        200, ge=1, description="batches of 10 received by one run, so that a run ends"
     )
 
 
@@ -77,7 +77,7 @@ class MailSettings(StocksSettings):
     smtp_host: str = "localhost"
     smtp_port: int = Field(587, ge=1, le=65_535)
     smtp_starttls: bool = Field(
-        True, description="false only for a server on this machine; a password is then refused"
+        True, description="false only for a server on this machine; a password is then an error"
     )
     smtp_ca_file: Path | None = Field(None, description="PEM of a private CA; default: system's")
     smtp_user: str = Field("", description="empty: no login")

@@ -1,25 +1,22 @@
-"""What the streaming sidecar reads from the environment; a part of `settings`, which see."""
+"""The streaming sidecar's settings."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from stock_platform.domain.symbols import Symbol, parse_symbol
 from stock_platform.errors import InvalidDataError
+from stock_platform.settings.loader import EnvironmentSettings
 
 S3_PARTS_MAX = 10_000
 """S3 takes no more parts in one upload."""
 
 
-class RedisSettings(BaseSettings):
-    """The sidecar's Redis alone, so that it can be examined before the rest is set."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="", extra="ignore", frozen=True, populate_by_name=True
-    )
+class RedisSettings(EnvironmentSettings):
+    """The sidecar's Redis alone, so that it can be checked before the rest is set."""
 
     redis_url: SecretStr = Field(
         SecretStr(""), description="redis://, rediss:// or Upstash's https:// URL"
@@ -39,12 +36,8 @@ def _both_names(name: str) -> AliasChoices:
     return AliasChoices(f"POLYGON_{name}", f"MASSIVE_{name}")
 
 
-class StreamSettings(BaseSettings):
+class StreamSettings(EnvironmentSettings):
     """The streaming sidecar: sockets, journal, Redis and the S3 cold path."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
-    )
 
     polygon_api_key: SecretStr = Field(
         validation_alias=_both_names("API_KEY"), min_length=1, description="required"

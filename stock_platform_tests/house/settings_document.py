@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import AliasChoices, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from stock_platform import settings
+from stock_platform.settings import Settings
+from stock_platform.settings.loader import RENAMED, is_secret, variables_of
 
 ENV_EXAMPLE, CONFIGURATION = Path(".env.example"), Path("docs/configuration.md")
 _JSON = (dict, tuple)
@@ -23,21 +24,24 @@ _ENV_HEAD = """\
 _PAGE_HEAD = """\
 # Configuration
 
-Written by `make docs` from [`settings.py`](../stock_platform/settings/base.py); do not edit.
+Written by `make docs` from [`settings/`](../stock_platform/settings); do not edit.
 Nothing else in the platform reads the environment.
 
 - A wrong value is one message that names the variable, and exit code 2.
 - Nothing is required to start: without a key the platform loads and waits. Settings
   marked *required* are those the sidecar cannot do without.
-- API keys come from the environment or from one secret of AWS Secrets Manager
-  (`STOCKS_SECRETS_FROM`), a JSON object with the same names. A variable that is set wins.
+- Whatever is marked *secret* below comes from the environment, or from one secret of AWS
+  Secrets Manager (`STOCKS_SECRETS_FROM`), a JSON object with the same names:
+  `{"MASSIVE_API_KEY": "...", "REDIS_URL": "..."}`. A variable that is set wins.
 - `dagster dev` (and so `make dev`) reads a file `.env` in the folder it is started in.
   For the `stocks` command load it into the shell: `set -a; . ./.env; set +a`.
-- `stocks doctor` tells whether what is configured works.
+- `stocks doctor` checks what is configured.
+- An empty variable counts as not set. A renamed variable is read under its old name too,
+  with one warning (see the end of this page).
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One variable as people see it."""
 
@@ -49,18 +53,9 @@ class Setting:
 
 
 def concerns() -> Iterator[tuple[type[BaseSettings], list[Setting]]]:
-    """Return every class of settings with its variables, in the order of the files."""
-    kinds = [kind for kind in vars(settings).values() if _is_concern(kind)]
-    for kind in sorted(kinds, key=lambda kind: kind.__module__ != settings.__name__):
-        prefix = str(kind.model_config.get("env_prefix", ""))
-        fields = kind.model_fields.items()
-        yield kind, [_setting(prefix, name, field) for name, field in fields]
-
-
-def _is_concern(kind: object) -> bool:
-    if not isinstance(kind, type) or not issubclass(kind, BaseSettings):
-        return False
-    return kind is not BaseSettings and not kind.__name__.startswith("_")
+    """Return every class of settings with its variables, in the order of `Settings`."""
+    for kind in Settings.concerns().values():
+        yield kind, [_setting(kind, name, field) for name, field in kind.model_fields.items()]
 
 
 def env_example() -> str:
@@ -83,15 +78,20 @@ def configuration() -> str:
         sections.append(
             f"\n## {_title(kind)}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
         )
+    rows = "".join(f"| `{old}` | `{new}` |\n" for old, new in RENAMED.items())
+    sections.append(f"\n## Renamed variables\n\n| old | present |\n|---|---|\n{rows}")
     return "".join(sections)
 
 
-def _setting(prefix: str, name: str, field: FieldInfo) -> Setting:
-    alias = field.validation_alias
-    named = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
-    first, *others = named or [f"{prefix}{name}".upper()]
-    secret = "SecretStr" in str(field.annotation)
-    return Setting(first, tuple(others), _default(field), secret, field.description or "")
+def _setting(kind: type[BaseSettings], name: str, field: FieldInfo) -> Setting:
+    first, *others = variables_of(kind, name)
+    return Setting(
+        variable=first,
+        aliases=tuple(others),
+        default=_default(field),
+        secret=is_secret(field),
+        description=field.description or "",
+    )
 
 
 def _default(field: FieldInfo) -> str:
@@ -111,9 +111,9 @@ def _title(kind: type[BaseSettings]) -> str:
 
 def _env_lines(setting: Setting) -> str:
     also = f" (also {', '.join(setting.aliases)})" if setting.aliases else ""
-    told = f"# {setting.description}{also}\n" if setting.description or also else ""
+    meaning = f"# {setting.description}{also}\n" if setting.description or also else ""
     quote = "'" if set(setting.default) & set(' "{[*;') else ""
-    return f"{told}#{setting.variable}={quote}{setting.default}{quote}\n"
+    return f"{meaning}#{setting.variable}={quote}{setting.default}{quote}\n"
 
 
 def _row(setting: Setting) -> str:

@@ -22,12 +22,12 @@ class Purse:
         self.spent = 0
         self.held: list[float] = []
 
-    def spend(self) -> None:
+    def acquire(self) -> None:
         if self.held:
             raise TransientError("held", delay_s=self.held[-1])
         self.spent += 1
 
-    def hold(self, delay_s: float) -> None:
+    def pause(self, delay_s: float) -> None:
         self.held.append(delay_s)
 
 
