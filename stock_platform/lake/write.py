@@ -18,7 +18,6 @@ from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import ObjectStore, update
-from stock_platform.lake.quarantine import keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +109,6 @@ def publish_table(
         return _merge_keyed(table, list(key), kept, frame)
 
     return _replace(store, _Target(table, partition, tuple(key), None, merge))
-
-
-def quarantine(store: ObjectStore, rejected: pl.DataFrame) -> int:
-    """Keep rejected rows under the day they were first seen; return how many were new.
-
-    A row refused again on the same day, alone or among others, adds nothing.
-    """
-    parquet.require("rows to quarantine", rejected, bar.REJECTED)
-    return keep(store, rejected)
 
 
 def _publish(

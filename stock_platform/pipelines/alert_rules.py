@@ -16,7 +16,7 @@ from stock_platform.healing.unfillable import exhausted, refused
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read
-from stock_platform.lake.responses import read_responses
+from stock_platform.lake.append_log import read_responses
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import Alert, Kind

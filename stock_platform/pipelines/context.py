@@ -15,8 +15,8 @@ from stock_platform.healing.derive import carry_history, derive
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read, stream_parts
+from stock_platform.lake.append_log import read_responses
 from stock_platform.lake.object_store import ObjectStore, open_store
-from stock_platform.lake.responses import read_responses
 from stock_platform.settings import HealingSettings, MarketSettings, Settings
 
 

@@ -24,7 +24,7 @@ from stock_platform.healing.aggregate import (
     from_minutes,
     spans,
 )
-from stock_platform.lake import quarantine, read, write
+from stock_platform.lake import append_log, read, write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
 from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
@@ -193,7 +193,7 @@ class DailyBarIngest:
         if wanted.height:
             write.publish_daily_bars(store, wanted)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
-        done.rejected += quarantine.keep(store, ours)
+        done.rejected += append_log.record_rejected(store, ours)
         broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
         told = pl.col("session").is_between(response.first, response.last)
         done.record_outcome(

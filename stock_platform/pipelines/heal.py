@@ -22,10 +22,10 @@ from stock_platform.healing.apply_response import apply_response
 from stock_platform.healing.plan import Costs, HealPlan, PlannedCall, plan_calls
 from stock_platform.healing.reconciliation import against_responses
 from stock_platform.healing.scheduling import retryable, unverified
+from stock_platform.lake import append_log, read, write
 from stock_platform.lake import coverage as coverage_table
-from stock_platform.lake import quarantine, read, write
+from stock_platform.lake.append_log import record_responses
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.responses import record_responses
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.providers.registry import Providers
@@ -191,7 +191,9 @@ class Healer:
         if bars:
             frame = pl.concat(bars).filter(pl.col("symbol").is_in(expected.implode()))
             published = write.publish_minute_bars(store, grid.session, frame)
-        rejected = sum(quarantine.keep(store, response.rejected) for response in responses)
+        rejected = sum(
+            append_log.record_rejected(store, response.rejected) for response in responses
+        )
         # Evidence before verdict: a crash in between re-derives the same ledger.
         record_responses(store, grid.session, responses)
         before = coverage.totals()["observed"]

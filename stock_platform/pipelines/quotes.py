@@ -11,7 +11,7 @@ from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.aggregate import rebuild
-from stock_platform.lake import quarantine, read, tables, write
+from stock_platform.lake import append_log, read, tables, write
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
@@ -66,7 +66,9 @@ def poll_quotes(
     frames = [response.quotes for response in polled] + list(
         _rebuilt(lake_context, grid, past, now)
     )
-    rejected = sum(quarantine.keep(lake_context.store, response.rejected) for response in polled)
+    rejected = sum(
+        append_log.record_rejected(lake_context.store, response.rejected) for response in polled
+    )
     published = None
     if frames:
         published = write.publish_quotes(lake_context.store, grid.session, pl.concat(frames))

@@ -14,7 +14,7 @@ from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake import coverage as coverage_table
-from stock_platform.lake.responses import record_responses
+from stock_platform.lake.append_log import record_responses
 from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, AlertRules
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts.dispatch import Alert, Kind

@@ -8,10 +8,16 @@ import polars as pl
 from stock_platform.domain.bars import REJECTED
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
-from stock_platform.lake import append_log, tables, write
+from stock_platform.lake import append_log, tables
+from stock_platform.lake.append_log import (
+    compact_quarantine,
+    compact_responses,
+    expire_quarantine,
+    read_quarantine,
+    read_responses,
+    record_responses,
+)
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.quarantine import compact_quarantine, expire, read_quarantine
-from stock_platform.lake.responses import compact_responses, read_responses, record_responses
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 
@@ -94,7 +100,7 @@ def test_a_fold_stopped_before_its_deletions_doubles_nothing(disk: ObjectStore) 
 
 
 def test_rejected_rows_are_kept_with_their_reason(store: ObjectStore) -> None:
-    assert write.quarantine(store, rejected("A", "B")) == 2
+    assert append_log.record_rejected(store, rejected("A", "B")) == 2
 
     kept = read_quarantine(store, DAY)
     assert kept.select("symbol", "reason").rows() == [
@@ -104,22 +110,22 @@ def test_rejected_rows_are_kept_with_their_reason(store: ObjectStore) -> None:
 
 
 def test_rows_rejected_again_add_nothing_alone_or_among_others(store: ObjectStore) -> None:
-    write.quarantine(store, rejected("A", "B"))
+    append_log.record_rejected(store, rejected("A", "B"))
 
-    assert write.quarantine(store, rejected("A", "B")) == 0
-    assert write.quarantine(store, rejected("B", observed_at="18:00")) == 0
-    assert write.quarantine(store, rejected("B", "C", observed_at="18:00")) == 1
+    assert append_log.record_rejected(store, rejected("A", "B")) == 0
+    assert append_log.record_rejected(store, rejected("B", observed_at="18:00")) == 0
+    assert append_log.record_rejected(store, rejected("B", "C", observed_at="18:00")) == 1
     assert read_quarantine(store, DAY)["symbol"].to_list() == ["A", "B", "C"]
 
 
 def test_no_rejected_rows_leave_no_object(disk: ObjectStore) -> None:
-    assert write.quarantine(disk, rejected()) == 0
+    assert append_log.record_rejected(disk, rejected()) == 0
     assert disk.list("") == []
 
 
 def test_folding_the_quarantine_loses_none(disk: ObjectStore) -> None:
     for name in "ABC":
-        write.quarantine(disk, rejected(name))
+        append_log.record_rejected(disk, rejected(name))
     before = read_quarantine(disk, DAY)
 
     assert compact_quarantine(disk, DAY) == 3
@@ -127,15 +133,15 @@ def test_folding_the_quarantine_loses_none(disk: ObjectStore) -> None:
 
 
 def test_rejected_rows_are_kept_for_a_named_number_of_days(disk: ObjectStore) -> None:
-    write.quarantine(disk, rejected("A"))
+    append_log.record_rejected(disk, rejected("A"))
 
-    assert expire(disk, DAY + timedelta(days=400)) == 0
-    assert expire(disk, DAY + timedelta(days=401)) == 1
+    assert expire_quarantine(disk, DAY + timedelta(days=400)) == 0
+    assert expire_quarantine(disk, DAY + timedelta(days=401)) == 1
     assert read_quarantine(disk, DAY).is_empty()
 
 
 def test_a_row_belongs_to_the_day_it_was_refused(disk: ObjectStore) -> None:
-    write.quarantine(disk, rejected("A"))
+    append_log.record_rejected(disk, rejected("A"))
 
     assert read_quarantine(disk, date(2026, 11, 20)).is_empty()
     assert Decimal(read_quarantine(disk, DAY).height) == 1

@@ -13,7 +13,7 @@ import pytest
 from stock_platform.domain.bars import PRICE
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.lake import read, write
-from stock_platform.lake.quarantine import read_quarantine
+from stock_platform.lake.append_log import read_quarantine
 from stock_platform.pipelines.daily_bars import RETRY_AFTER_S, DailyBarIngest, IngestResult
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator

@@ -13,8 +13,8 @@ from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import derive
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.healing.scheduling import heal_range_of
+from stock_platform.lake.append_log import read_quarantine
 from stock_platform.lake.object_store import ObjectStore, open_store
-from stock_platform.lake.quarantine import read_quarantine
 from stock_platform.lake.read import minute_bars
 from stock_platform.lake.stream_parts import live_parts, read_connections
 from stock_platform.settings import LakeSettings, MarketSettings

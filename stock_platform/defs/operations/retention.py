@@ -10,9 +10,9 @@ import dagster as dg
 
 from stock_platform.defs.resources import LakeResource
 from stock_platform.errors import PlatformError
-from stock_platform.lake import quarantine
+from stock_platform.lake import append_log
+from stock_platform.lake.append_log import compact_responses
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.responses import compact_responses
 from stock_platform.settings import HealingSettings, load
 
 RUNS_MAX = 500
@@ -35,7 +35,7 @@ def prune(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     folded = sum(
         _fold(context, lake_context.store, day) for day in lake_context.sessions(now)[-10:]
     )
-    expired = quarantine.expire(lake_context.store, now.date())
+    expired = append_log.expire_quarantine(lake_context.store, now.date())
     context.log.info(
         f"deleted {deleted} runs older than {keep.days} days, folded {folded} parts of answers, "
         f"expired {expired} parts of the quarantine"

@@ -19,7 +19,7 @@ from stock_platform.defs.quotes.assets import raw_quotes
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PlatformError
-from stock_platform.lake import quarantine, write
+from stock_platform.lake import append_log, write
 from stock_platform.pipelines.context import universe_on
 from stock_platform.pipelines.quotes import NO_AWS, NO_QUOTES, wants_quote_requests
 from stock_platform.providers.fallback import FallbackQuoteSource
@@ -64,7 +64,7 @@ def response(
             _queue(),
             FallbackQuoteSource(opened.quotes),
             keep,
-            quarantine=lambda rejected: quarantine.keep(store, rejected),
+            quarantine=lambda rejected: append_log.record_rejected(store, rejected),
             batches_max=load(QueueSettings).quote_batches_max,
         )
     context.log.info(

@@ -1,9 +1,9 @@
-"""Ask the lake in SQL: DuckDB in memory over generated views, read-only and bounded.
+"""SQL over the lake: DuckDB in memory over generated views, read-only and bounded.
 
-There is no database file, so nobody is ever locked out. DuckDB reopens files
+There is no database file, so no process locks another out. DuckDB reopens files
 by path while a query runs and can mix two versions of one silently (seen in
-measurements), so the objects are listed before and after: when one of them was
-replaced or deleted meanwhile, the answer is thrown away and asked for again.
+measurements), so `query` lists the objects before and after: when one of them was
+replaced or deleted meanwhile, the result is dropped and the query is run again.
 """
 
 import threading
@@ -16,11 +16,11 @@ import polars as pl
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
-from stock_platform.lake.sql.snapshot_fs import PROTOCOL, SnapshotFileSystem
+from stock_platform.lake.sql.snapshot_fs import SnapshotFileSystem
 from stock_platform.lake.sql.views import views
 
 SWAPS_MAX = 8
-"""Times a question is asked again because an object was replaced under it."""
+"""Times a query is run because an object it may have read was replaced."""
 
 Listing = dict[str, ObjectMeta]
 
@@ -28,22 +28,24 @@ Listing = dict[str, ObjectMeta]
 def query(
     store: ObjectStore, sql: str, *, timeout_s: float = 60.0, memory: str = "2GB"
 ) -> pl.DataFrame:
-    """Answer one SELECT over the views of the lake.
+    """Return the rows of one SELECT over the views of the lake.
 
-    Raises `Permanent` for a statement that is wrong, does more than read, or
-    needs more than `memory` or `timeout_s`, and `Transient` when the lake kept
-    changing under it.
+    Raises `PermanentError` for a statement that is wrong, does more than read, or
+    needs more than `memory` or `timeout_s`, and `TransientError` when the lake kept
+    changing during each of `SWAPS_MAX` runs.
+
+        query(store, "select symbol, close from daily_bars where session = '2026-11-20'")
     """
     for _ in range(SWAPS_MAX):
         held = _listed(store)
         try:
-            response = _ask(store, held, sql, timeout_s=timeout_s, memory=memory)
+            rows = _run(store, held, sql, timeout_s=timeout_s, memory=memory)
         except (duckdb.Error, VersionConflictError) as error:
             if _unchanged(store, held):
                 raise PermanentError(f"SQL failed: {_first_lines(error)}") from None
             continue
         if _unchanged(store, held):
-            return response
+            return rows
     raise TransientError(f"the lake changed under the query {SWAPS_MAX} times in a row")
 
 
@@ -51,37 +53,58 @@ def query(
 def connect(
     store: ObjectStore, *, memory: str = "2GB", held: Listing | None = None
 ) -> Generator[duckdb.DuckDBPyConnection]:
-    """Yield a connection with the views of the lake as it is now, closed to all else.
+    """Yield a connection with the views of the lake as it is now; close it at the end.
 
-    What it may read is the lake; settings are locked. It may reopen objects
-    that were replaced meanwhile: `query` is the way to a consistent answer.
+    It can read the lake and nothing else; its settings are locked. On a folder it may
+    reopen objects that were replaced meanwhile: `query` gives a consistent result.
     """
+    connection = _open(store, memory, held, pinned=not isinstance(store, FileStore))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_snapshot(store: ObjectStore, *, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
+    """Return a connection over the lake as it is now, for the caller to close.
+
+    Every object is pinned to its present version: a query that needs one replaced since
+    raises `duckdb.Error`, never mixes two versions, and a new connection reads the new one.
+
+        with open_snapshot(store) as connection:
+            connection.sql("select count(*) from minute_bars").fetchall()
+    """
+    return _open(store, memory, None, pinned=True)
+
+
+def _open(
+    store: ObjectStore, memory: str, held: Listing | None, *, pinned: bool
+) -> duckdb.DuckDBPyConnection:
     held = _listed(store) if held is None else held
     connection = duckdb.connect(":memory:")
-    pinned = None if isinstance(store, FileStore) else SnapshotFileSystem(store, held)
-    root = store.root if pinned is None else pinned.root
+    files = SnapshotFileSystem(store, held) if pinned else None
+    root = files.root if files else store.root
     try:
-        if pinned is not None:
-            connection.register_filesystem(pinned)
+        if files:
+            connection.register_filesystem(files)
         connection.execute(views(root, held))
         for setting, value in {
             "TimeZone": "'UTC'",
             "memory_limit": _text(memory),
-            # No spilling: a question never writes to disk, it fails when it needs too much.
+            # No spilling: a query never writes to disk, it fails when it needs too much.
             "temp_directory": "''",
             "allowed_directories": f"[{_text(root)}]",
             "enable_external_access": "false",
             "lock_configuration": "true",
         }.items():
             connection.execute(f"SET {setting} = {value}")
-        yield connection
-    finally:
-        if pinned is not None:
-            connection.unregister_filesystem(PROTOCOL)
+    except BaseException:
         connection.close()
+        raise
+    return connection
 
 
-def _ask(
+def _run(
     store: ObjectStore, held: Listing, sql: str, *, timeout_s: float, memory: str
 ) -> pl.DataFrame:
     with connect(store, memory=memory, held=held) as connection:
@@ -105,10 +128,10 @@ def _ask(
 
 
 def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Raise `Permanent` for anything but one statement that only reads.
+    """Raise `PermanentError` for anything but one statement that only reads.
 
     A SELECT can hold a COPY or an INSERT in its WITH clause, yet only at the
-    top level: as a subquery the same text is refused, so it is tried as one.
+    top level: as a subquery the same text is refused, so it is explained as one.
     """
     try:
         kinds = [statement.type.name for statement in connection.extract_statements(sql)]
@@ -118,8 +141,8 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         found = ", ".join(kinds) or "nothing"
         raise PermanentError(f"only one statement that reads (SELECT) is answered, found {found}")
     try:
-        asked = sql.rstrip().rstrip(";")
-        connection.execute(f"EXPLAIN SELECT * FROM (\n{asked}\n)")  # noqa: S608 - what is checked
+        inner = sql.rstrip().rstrip(";")
+        connection.execute(f"EXPLAIN SELECT * FROM (\n{inner}\n)")  # noqa: S608 - what is checked
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
 

@@ -2,7 +2,7 @@
 
 DuckDB reads S3 lakes through it (its own S3 extension has to be downloaded):
 each ranged GET carries If-Match, so a query sees one version of an object or
-fails and is asked again, and nothing can be written.
+fails and is run again, and nothing can be written.
 """
 
 import re
@@ -15,7 +15,7 @@ from fsspec.spec import AbstractBufferedFile
 from stock_platform.lake.object_store import ObjectMeta, ObjectStore
 
 READ_AHEAD = 262_144
-"""Bytes fetched beyond what was asked for: footers and small columns come in one request."""
+"""Bytes fetched beyond the range requested: footers and small columns come in one GET."""
 
 
 PROTOCOL = "lake"
@@ -39,7 +39,7 @@ class SnapshotFileSystem(fsspec.AbstractFileSystem):
         return [f"objects/{name}" for name in sorted(self._held) if re.fullmatch(pattern, name)]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Give size and type; raise FileNotFoundError for what was not listed."""
+        """Return size and type; raise FileNotFoundError for what was not listed."""
         entry = self._held.get(self._inside(path))
         if entry is None:
             raise FileNotFoundError(path)

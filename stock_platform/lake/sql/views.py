@@ -1,13 +1,15 @@
 """The SQL views over the lake, as text that any DuckDB can run.
 
 A table of the platform that the lake does not hold yet is an empty view with
-the right columns, and a table we do not know (an extension's) is shown as it
-lies there. Sessions are pruned by folder: `where session = '2026-11-19'` opens
+its columns, and any other table (an extension's) is a view of its files as they
+are. Sessions are pruned by folder: `where session = '2026-11-19'` opens
 one object.
 """
 
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
+from importlib.resources import files
 
 import polars as pl
 
@@ -15,7 +17,16 @@ from stock_platform.domain.bars import VALUE_COLUMNS
 from stock_platform.domain.revision import Revision
 from stock_platform.lake import tables
 
-_PRICES = ("open", "high", "low", "close", "vwap")
+FIXED = (
+    "quarantine",
+    "answers",
+    "split_factors",
+    "dividend_factors",
+    "minute_bars_adjusted",
+    "daily_bars_adjusted",
+)
+"""Views kept as .sql files beside this one, each after those it reads."""
+
 _TYPES = {
     "String": "VARCHAR",
     "Enum": "VARCHAR",
@@ -26,61 +37,6 @@ _TYPES = {
     "Float64": "DOUBLE",
     "Binary": "BLOB",
 }
-
-SPLIT_FACTORS = """
--- One row per symbol and span [from_on, before_on) of sessions: what a price of the span is
--- multiplied with, and a volume divided by, to be comparable with the shares of today.
-CREATE VIEW split_factors AS
-SELECT symbol,
-       lag(executed_on) OVER (PARTITION BY symbol ORDER BY executed_on) AS from_on,
-       executed_on AS before_on,
-       product(split_from / split_to) OVER (
-           PARTITION BY symbol ORDER BY executed_on DESC ROWS UNBOUNDED PRECEDING
-       ) AS split_factor
-FROM splits
-WHERE split_from > 0 AND split_to > 0;
-"""
-
-DIVIDEND_FACTORS = """
--- Likewise for cash dividends in US dollars: each takes 1 - amount / close of the last session
--- before its ex-date (that close in shares of the ex-date) off every earlier price.
-CREATE VIEW dividend_factors AS
-WITH paid AS (
-    SELECT symbol, ex_on, sum(amount)::DOUBLE AS amount
-    FROM dividends
-    WHERE amount > 0 AND coalesce(upper(currency), 'USD') = 'USD'
-    GROUP BY ALL
-), priced AS (
-    SELECT p.symbol, p.ex_on, p.amount, d.session, d.close::DOUBLE AS close
-    FROM paid p ASOF JOIN daily_bars d ON p.symbol = d.symbol AND p.ex_on > d.session
-), rescaled AS (
-    SELECT p.symbol, p.ex_on, any_value(p.amount) AS amount,
-           any_value(p.close) * coalesce(product(s.split_from / s.split_to), 1) AS close
-    FROM priced p LEFT JOIN splits s
-      ON s.symbol = p.symbol AND s.executed_on > p.session AND s.executed_on <= p.ex_on
-    GROUP BY ALL
-)
-SELECT symbol,
-       lag(ex_on) OVER (PARTITION BY symbol ORDER BY ex_on) AS from_on,
-       ex_on AS before_on,
-       product(1 - amount / close) OVER (
-           PARTITION BY symbol ORDER BY ex_on DESC ROWS UNBOUNDED PRECEDING
-       ) AS dividend_factor
-FROM rescaled
-WHERE amount < close;
-"""
-
-QUARANTINE = """
--- Each refused row once, with the time it was first seen.
-CREATE VIEW quarantine AS
-SELECT dataset, provider, symbol, "at", reason, record, min(observed_at) AS observed_at
-FROM quarantine_parts
-GROUP BY ALL;
-"""
-
-RESPONSES = """
-CREATE VIEW answers AS SELECT DISTINCT * FROM answers_parts;
-"""
 
 COVERAGE_EXAMPLE = """
 -- coverage: counts are ready, and the bitmaps can be counted or read as well, e.g.
@@ -112,11 +68,15 @@ def views(root: str, paths: Iterable[str]) -> str:
     ]
     strangers = sorted(present - set(tables.TABLES))
     text += [_create(name, _external_table(root, name, held)) for name in strangers]
-    text += [_create("minute_bars", _best_minute_bars(live)), QUARANTINE, RESPONSES]
-    text += [SPLIT_FACTORS, DIVIDEND_FACTORS]
-    text += [_create("minute_bars_adjusted", _adjusted("minute_bars", "minute"))]
-    text += [_create("daily_bars_adjusted", _adjusted_daily()), COVERAGE_EXAMPLE]
-    return "\n".join(text)
+    text += [_create("minute_bars", _best_minute_bars(live))]
+    text += [fixed_view(name) for name in FIXED]
+    return "\n".join([*text, COVERAGE_EXAMPLE])
+
+
+@cache
+def fixed_view(name: str) -> str:
+    """Return the text of a view that is the same over every lake, one of `FIXED`."""
+    return files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _create(name: str, select: str) -> str:
@@ -168,36 +128,6 @@ def _best_minute_bars(live: set[date]) -> str:
         "    PARTITION BY session, symbol, minute\n"
         f"    ORDER BY {', '.join(f'{column} DESC NULLS LAST' for column in order)}\n"
         ") = 1"
-    )
-
-
-def _adjusted(table: str, time: str) -> str:
-    prices = ", ".join(f"b.{name}::DOUBLE * factor AS {name}" for name in _PRICES)
-    session = "" if time == "session" else "b.session, "
-    return (
-        f"SELECT b.symbol, b.{time}, {session}{prices},\n"  # noqa: S608 - our own names
-        "       b.volume::DOUBLE / factor AS volume,\n"
-        "       b.transactions, b.provider, b.revision, b.observed_at, factor AS split_factor\n"
-        "FROM (\n"
-        f"    SELECT t.*, coalesce(f.split_factor, 1.0) AS factor FROM {table} t\n"
-        f"    LEFT JOIN split_factors f ON {_within('f')}\n"
-        ") b"
-    )
-
-
-def _adjusted_daily() -> str:
-    return (
-        "SELECT t.*, coalesce(f.dividend_factor, 1.0) AS dividend_factor,\n"
-        "       t.close * coalesce(f.dividend_factor, 1.0) AS adj_close\n"
-        f"FROM (\n{_adjusted('daily_bars', 'session')}\n) t\n"
-        f"LEFT JOIN dividend_factors f ON {_within('f')}"
-    )
-
-
-def _within(factors: str) -> str:
-    return (
-        f"t.symbol = {factors}.symbol AND t.session < {factors}.before_on "
-        f"AND ({factors}.from_on IS NULL OR t.session >= {factors}.from_on)"
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from stock_platform.domain.bars import MINUTE_BARS, REJECTED
 from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.lake import append_log, read, stream_parts, tables, write
 from stock_platform.lake import coverage as coverage_table
-from stock_platform.lake import read, stream_parts, tables, write
 from stock_platform.lake.compact import compact
 from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
@@ -109,8 +109,10 @@ def test_coverage_counts_its_bits(store: FileStore) -> None:
 def test_a_rejected_row_and_an_answer_are_seen_once(store: FileStore) -> None:
     row = ("minute_bars", "massive", "A", None, "why", "{}", at("15:00"))
     one = pl.DataFrame([row], schema=REJECTED, orient="row")
-    write.quarantine(store, one)
-    write.quarantine(store, one.with_columns(observed_at=pl.lit(at("15:00", date(2026, 11, 20)))))
+    append_log.record_rejected(store, one)
+    append_log.record_rejected(
+        store, one.with_columns(observed_at=pl.lit(at("15:00", date(2026, 11, 20))))
+    )
 
     answer = query(store, "SELECT symbol, reason, observed_at FROM quarantine")
 

@@ -1,0 +1,5 @@
+-- Each rejected row once, with the time it was first seen.
+CREATE VIEW quarantine AS
+SELECT dataset, provider, symbol, "at", reason, record, min(observed_at) AS observed_at
+FROM quarantine_parts
+GROUP BY ALL;
