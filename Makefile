@@ -83,7 +83,7 @@ screenshots: $(VENV)/for-tests ## take the pictures in docs/images (needs Chromi
 	$(BIN)/python -m $(TESTS).screenshots
 
 .PHONY: docs
-docs: $(VENV)/for-tests ## write .env.example and docs/configuration.md from the settings
+docs: $(VENV)/for-tests ## write .env.example and docs/configuration.md from the settings, docs/api.md from docstrings
 	$(BIN)/python -m $(TESTS).house
 
 .PHONY: calendar

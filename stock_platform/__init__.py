@@ -1,1 +1,95 @@
-"""A provably complete lake of US stock data."""
+"""A provably complete lake of US stock data.
+
+    import stock_platform as sp
+
+    lake = sp.open_lake("./data")
+    lake.minute_bars("2026-11-20", symbols=["AAPL"], adjusted=True)
+
+Every name is imported on first use, so that `import stock_platform` itself is fast.
+`docs/api.md` lists them with an example each.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stock_platform.api.lake import HealOutcome, Lake, open_lake
+    from stock_platform.domain.sessions import Calendar
+    from stock_platform.errors import (
+        InvalidDataError,
+        NotEntitledError,
+        PermanentError,
+        PlatformError,
+        TransientError,
+    )
+    from stock_platform.indicators.by_name import compute_indicators
+    from stock_platform.indicators.declare import indicator
+    from stock_platform.providers.sources import (
+        DailySource,
+        MinuteBarSource,
+        QuoteSource,
+        ReferenceSource,
+        SessionSource,
+    )
+    from stock_platform.stream.journal.consumer import Sink
+
+    __version__: str
+
+__all__ = [
+    "Calendar",
+    "DailySource",
+    "HealOutcome",
+    "InvalidDataError",
+    "Lake",
+    "MinuteBarSource",
+    "NotEntitledError",
+    "PermanentError",
+    "PlatformError",
+    "QuoteSource",
+    "ReferenceSource",
+    "SessionSource",
+    "Sink",
+    "TransientError",
+    "__version__",
+    "compute_indicators",
+    "indicator",
+    "open_lake",
+]
+
+_HOMES = {
+    "stock_platform.api.lake": ("HealOutcome", "Lake", "open_lake"),
+    "stock_platform.domain.sessions": ("Calendar",),
+    "stock_platform.errors": (
+        "InvalidDataError",
+        "NotEntitledError",
+        "PermanentError",
+        "PlatformError",
+        "TransientError",
+    ),
+    "stock_platform.indicators.by_name": ("compute_indicators",),
+    "stock_platform.indicators.declare": ("indicator",),
+    "stock_platform.providers.sources": (
+        "DailySource",
+        "MinuteBarSource",
+        "QuoteSource",
+        "ReferenceSource",
+        "SessionSource",
+    ),
+    "stock_platform.stream.journal.consumer": ("Sink",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        found: Any = import_module("importlib.metadata").version("stock-platform")
+    elif name in _HOME:
+        found = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

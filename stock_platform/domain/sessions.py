@@ -109,7 +109,14 @@ def _early_close(value: object) -> time:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Which days are sessions and which minutes each has."""
+    """Which days are sessions of XNYS and which minutes each has.
+
+    Regular hours (390 minutes), or with `extended` 04:00 to 20:00 New York (960).
+
+        calendar = sp.Calendar()
+        calendar.sessions(date(2026, 11, 23), date(2026, 11, 27))
+        calendar.grid(date(2026, 11, 27)).closes_at
+    """
 
     extended: bool = False
     overrides: Overrides = field(default_factory=Overrides)

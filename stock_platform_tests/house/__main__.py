@@ -1,5 +1,6 @@
 """Run by `make docs`."""
 
+from stock_platform_tests.house.api_document import API, page
 from stock_platform_tests.house.settings_document import (
     CONFIGURATION,
     ENV_EXAMPLE,
@@ -9,3 +10,4 @@ from stock_platform_tests.house.settings_document import (
 
 ENV_EXAMPLE.write_text(env_example())
 CONFIGURATION.write_text(configuration())
+API.write_text(page())

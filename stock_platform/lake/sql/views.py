@@ -76,7 +76,7 @@ def views(root: str, paths: Iterable[str]) -> str:
 @cache
 def fixed_view(name: str) -> str:
     """Return the text of a view that is the same over every lake, one of `FIXED`."""
-    return files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return files("stock_platform.lake.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _create(name: str, select: str) -> str:

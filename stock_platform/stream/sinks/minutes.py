@@ -15,9 +15,9 @@ import polars as pl
 from stock_platform.domain.bars import MINUTE_BARS, REJECTED, validate_bars
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, Calendar
+from stock_platform.lake.append_log import record_rejected
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import write_connections, write_live_minute
-from stock_platform.lake.write import quarantine
 from stock_platform.stream.sinks.connections import ConnectionLog
 
 PROVIDER = "massive_stream"
@@ -176,7 +176,7 @@ class MinuteWriter:
 
     def _quarantine(self, rejected: pl.DataFrame) -> None:
         self.rejected += rejected.height
-        quarantine(self._store, rejected)
+        record_rejected(self._store, rejected)
 
 
 def _to_row(event: Mapping[str, object], received_at: datetime) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""What `import stock_platform` offers; see docs/api.md."""

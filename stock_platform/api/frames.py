@@ -1,0 +1,83 @@
+"""Arguments and frames of the public API: sessions as text, rows by symbol, lazy sources."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from stock_platform.errors import InvalidDataError
+
+Day = str | date
+"""A session as `date` or ISO text such as "2026-11-20"."""
+
+Load = Callable[[list[str] | None], Iterator[pl.DataFrame]]
+"""Yields frames that hold at least the columns given (None: all)."""
+
+
+def to_day(value: Day) -> date:
+    """Return a session; raise `InvalidDataError` for anything but a date or its ISO text."""
+    if isinstance(value, datetime):
+        raise InvalidDataError(f"a session is a date, found the instant {value.isoformat()}")
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InvalidDataError(f"a session is a date such as 2026-11-20, found {value!r}") from None
+
+
+def to_span(first: Day, last: Day | None) -> tuple[date, date]:
+    """Return both ends of a range; raise `InvalidDataError` when they are reversed."""
+    begin = to_day(first)
+    end = begin if last is None else to_day(last)
+    if end < begin:
+        raise InvalidDataError(f"the first session {begin} is after the last {end}")
+    return begin, end
+
+
+def of_symbols(rows: pl.DataFrame, symbols: list[str] | None) -> pl.DataFrame:
+    """Return the rows of `symbols`, or all of them for None."""
+    return rows if symbols is None else rows.filter(pl.col("symbol").is_in(symbols))
+
+
+def adjusted_schema(schema: pl.Schema) -> pl.Schema:
+    """Return the columns of an adjusted view: session is third in that of minute bars."""
+    names = [name for name in schema if name != "session"]
+    names.insert(2 if "minute" in schema else 1, "session")
+    numbers = {n: pl.Float64() for n in ("open", "high", "low", "close", "vwap", "volume")}
+    kinds = {**schema, **numbers}
+    return pl.Schema({**{name: kinds[name] for name in names}, "split_factor": pl.Float64()})
+
+
+def collect(
+    schema: pl.Schema,
+    load: Load,
+    *,
+    lazy: bool,
+) -> pl.DataFrame | pl.LazyFrame:
+    """Return the frames of `load` as one, or as a LazyFrame that asks for them one by one."""
+
+    def frames(columns: list[str] | None) -> Iterator[pl.DataFrame]:
+        names = list(schema) if columns is None else columns
+        kinds = {name: schema[name] for name in names}
+        for frame in load(columns):
+            yield frame.select(names).cast(kinds)
+
+    def source(
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        rows: int | None,
+        batch_rows: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        left = rows
+        for frame in frames(columns):
+            kept = frame if predicate is None else frame.filter(predicate)
+            kept = kept if left is None else kept.head(left)
+            yield kept
+            if left is not None and not (left := left - kept.height):
+                return
+
+    if lazy:
+        return register_io_source(source, schema=schema)
+    return pl.concat([pl.DataFrame(schema=schema), *frames(None)])

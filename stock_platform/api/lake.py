@@ -1,0 +1,382 @@
+"""The front door: a lake opened by its location, read as frames and by SQL, and healed.
+
+Everything here calls what the assets and the command line call; nothing is computed a
+second time. Importing it loads Polars and DuckDB, so `stock_platform` does on first use.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Literal, overload
+
+import duckdb
+import polars as pl
+
+from stock_platform.api.frames import (
+    Day,
+    adjusted_schema,
+    collect,
+    of_symbols,
+    to_day,
+    to_span,
+)
+from stock_platform.api.indicators import stored_indicators, with_outputs
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
+from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
+from stock_platform.domain.reference import DIVIDENDS, SPLITS
+from stock_platform.domain.sessions import Calendar, MinuteGrid
+from stock_platform.indicators.indicator import Timeframe
+from stock_platform.lake import read
+from stock_platform.lake.object_store import ObjectStore, open_store
+from stock_platform.lake.sql.adjust import adjust_daily_bars, adjust_minute_bars
+from stock_platform.lake.sql.query import open_snapshot, query
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.heal import Healer
+from stock_platform.providers.registry import open_providers
+from stock_platform.settings import Settings
+
+_MINUTE = pl.Schema({**MINUTE_BARS, "session": pl.Date()})
+_COVERAGE = ("attempts", "next_retry_at", "verified_at", "authority", "last_error")
+_GAPS = pl.Schema(
+    {
+        "session": pl.Date(),
+        "symbol": pl.String(),
+        "first": pl.Datetime("us", "UTC"),
+        "last": pl.Datetime("us", "UTC"),
+        "minutes": pl.Int32(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealOutcome:
+    """What `Lake.heal` did to one session, in symbol-minutes unless named otherwise.
+
+    outcome = lake.heal("2026-11-20")
+    print(outcome.found, "minutes healed,", outcome.missing, "still missing")
+    """
+
+    session: date
+    missing_before: int
+    found: int
+    """Observed for the first time."""
+    missing: int
+    """Still missing; the next heal requests them again when their retry is due."""
+    calls: int
+    """Requests made to providers."""
+    rejected: int
+    """Rows in the quarantine because of this heal."""
+    failed: int
+    """Requests without a usable response."""
+
+
+class Lake:
+    """One lake: frames of bars, coverage and indicators, SQL, and healing.
+
+    Open it with `open_lake`. Reading never changes the lake; only `heal` writes. Frames are
+    polars. Sessions are dates of XNYS, given as `date` or ISO text; instants are UTC. Every
+    object is read by one open, so a frame never mixes two versions of a session.
+
+        lake = sp.open_lake("./data")
+        lake.daily_bars("2026-01-02", "2026-11-20", symbols=["AAPL"])
+    """
+
+    def __init__(self, store: ObjectStore, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def __repr__(self) -> str:
+        return f"Lake({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """The folder's absolute path, or `s3://bucket/prefix`.
+
+        Without a slash at the end.
+
+            print(lake.location)
+        """
+        return self._store.root
+
+    @property
+    def calendar(self) -> Calendar:
+        """The sessions and minutes this lake is kept for.
+
+        With extended hours or not, as STOCKS_EXTENDED_HOURS has it.
+
+            lake.calendar.sessions(date(2026, 11, 1), date(2026, 11, 30))
+        """
+        return self._settings.market.calendar()
+
+    @overload
+    def minute_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: Literal[False] = False,
+    ) -> pl.DataFrame: ...
+    @overload
+    def minute_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: Literal[True],
+    ) -> pl.LazyFrame: ...
+    def minute_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: bool = False,
+    ) -> pl.DataFrame | pl.LazyFrame:
+        """Return one-minute bars of the sessions `first` to `last`, both included.
+
+        Columns: symbol, minute (START of the bar, UTC), open, high, low, close, vwap (US
+        dollars as traded), volume (shares), transactions, provider, revision, observed_at
+        (UTC), session (date in New York). Prices and volume are Decimal(18, 6). Sorted by
+        session, symbol and minute; a minute without a trade has no row.
+
+        `adjusted` expresses prices and volume in the shares of today, as Float64, and adds
+        split_factor: the rows of the SQL view `minute_bars_adjusted`. `lazy` returns a
+        LazyFrame that opens one session at a time and reads only the columns it needs.
+        Without `last` it is the one session `first`; without `symbols` all of them.
+        Raises `InvalidDataError` when `first` is after `last` or no date.
+
+            bars = lake.minute_bars("2026-11-20", symbols=["AAPL"], adjusted=True)
+            bars.select("minute", "close", "volume")
+        """
+        sessions = self.calendar.sessions(*to_span(first, last))
+        wanted = None if symbols is None else sorted(set(symbols))
+
+        def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
+            splits = self._reference("splits", SPLITS, wanted) if adjusted else None
+            for session in sessions:
+                rows = of_symbols(
+                    self._session_bars(session, None if adjusted else columns), wanted
+                )
+                yield rows if splits is None else adjust_minute_bars(rows, splits)
+
+        return collect(adjusted_schema(_MINUTE) if adjusted else _MINUTE, load, lazy=lazy)
+
+    @overload
+    def daily_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: Literal[False] = False,
+    ) -> pl.DataFrame: ...
+    @overload
+    def daily_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: Literal[True],
+    ) -> pl.LazyFrame: ...
+    def daily_bars(
+        self,
+        first: Day,
+        last: Day | None = None,
+        symbols: Sequence[str] | None = None,
+        *,
+        adjusted: bool = False,
+        lazy: bool = False,
+    ) -> pl.DataFrame | pl.LazyFrame:
+        """Return daily bars of the sessions `first` to `last`, both included.
+
+        Columns: symbol, session, open, high, low, close, vwap (US dollars as traded), volume
+        (shares), transactions, provider, revision, observed_at (UTC). Prices and volume are
+        Decimal(18, 6). Sorted by symbol and session.
+
+        `adjusted` expresses prices and volume in the shares of today, as Float64, and adds
+        split_factor, dividend_factor and adj_close (adjusted for dividends too): the rows of
+        the SQL view `daily_bars_adjusted`. Other arguments and errors as in `minute_bars`.
+
+            bars = lake.daily_bars("2026-01-02", "2026-11-20", symbols=["AAPL"], adjusted=True)
+            bars.select("session", "adj_close")
+        """
+        begin, end = to_span(first, last)
+        wanted = None if symbols is None else sorted(set(symbols))
+        within = pl.col("session").is_between(begin, end)
+
+        def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
+            if adjusted:
+                yield self._adjusted_daily(begin, end, wanted)
+                return
+            rows = of_symbols(read.daily_bars(self._store, begin.year, end.year), wanted)
+            yield rows.filter(within)
+
+        schema = adjusted_schema(DAILY_BARS)
+        extra = {"dividend_factor": pl.Float64(), "adj_close": pl.Float64()}
+        return collect(pl.Schema({**schema, **extra}) if adjusted else DAILY_BARS, load, lazy=lazy)
+
+    def coverage(self, session: Day) -> pl.DataFrame:
+        """Return what is known of each expected symbol of one session, a row per symbol.
+
+        Columns: symbol; expected, observed, empty, silent, missing, refused, healed (minutes
+        closed by now; each expected one is observed, empty, silent or missing); attempts,
+        next_retry_at, verified_at (UTC), authority, last_error. The columns of the SQL table
+        `coverage`, but as of now: a session that was never ingested is missing as a whole.
+        Raises `InvalidDataError` for a day that is no session.
+
+            lake.coverage("2026-11-20").filter(pl.col("missing") > 0)
+        """
+        coverage, closed = self._coverage(self.calendar.grid(to_day(session)))
+        return coverage.to_frame(closed).select("symbol", *COUNTS, *_COVERAGE)
+
+    def gaps(self, first: Day, last: Day | None = None) -> pl.DataFrame:
+        """Return the runs of missing minutes of the sessions `first` to `last`.
+
+        Columns: session, symbol, first and last (START of the first and last missing minute,
+        UTC), minutes (their number). Sorted by session, symbol and first. The sum of minutes
+        of a session is the sum of missing in `coverage`. Raises as `minute_bars` does.
+
+            lake.gaps("2026-11-16", "2026-11-20").group_by("session").agg(pl.sum("minutes"))
+        """
+        sessions = self.calendar.sessions(*to_span(first, last))
+        found = (self._gaps(self.calendar.grid(session)) for session in sessions)
+        return pl.concat([pl.DataFrame(schema=_GAPS), *found])
+
+    def indicators(
+        self,
+        timeframe: Timeframe,
+        names: Sequence[str] | None = None,
+        first: Day | None = None,
+        last: Day | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the stored indicators, "daily" or "minute", one row per bar.
+
+        Columns: symbol and session, or symbol, minute (UTC) and session; then a Float64
+        column per output, null while there was too little history. `names` are indicators or
+        output columns ("rsi_14", "macd_12_26_9"); without it all. Without `first` everything
+        stored up to `last`. Sorted by symbol and time. Raises `InvalidDataError` for an
+        unknown name; `compute_indicators` computes what is not stored.
+
+            lake.indicators("daily", names=["rsi_14"], first="2026-11-02", symbols=["AAPL"])
+        """
+        begin = date.min if first is None else to_day(first)
+        end = date.max if last is None else to_day(last)
+        rows = stored_indicators(self._store, timeframe, begin, end)
+        wanted = None if symbols is None else sorted(set(symbols))
+        return with_outputs(of_symbols(rows, wanted), timeframe, names)
+
+    def sql(self, text: str, *, timeout_s: float = 60.0) -> pl.DataFrame:
+        """Return the rows of one SELECT over the tables and views of the lake.
+
+        It reads one state of the lake. Raises `PermanentError` for SQL that is wrong, writes
+        or takes longer than `timeout_s`, and `TransientError` when the lake kept changing.
+
+            lake.sql("select symbol, count(*) as bars from minute_bars group by symbol")
+        """
+        return query(self._store, text, timeout_s=timeout_s)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection over one snapshot of the lake, read-only; close it.
+
+        The views are those of `sql`. A query that needs an object replaced since raises
+        `duckdb.Error`; connect again for the present state.
+
+            with lake.connect() as connection:
+                connection.sql("select * from daily_bars limit 3").pl()
+        """
+        return open_snapshot(self._store)
+
+    def heal(self, session: Day) -> HealOutcome:
+        """Request the missing minutes of one session from the providers and publish them.
+
+        What the gap sensor runs: only minutes that are closed and whose retry is due. Safe to
+        repeat. Raises `PermanentError` when no provider is configured, `InvalidDataError` for
+        a day that is no session; a provider that fails is counted in `failed`.
+
+            outcome = lake.heal("2026-11-20")
+            print(outcome.found, outcome.missing)
+        """
+        grid, now = self.calendar.grid(to_day(session)), datetime.now(UTC)
+        before, closed = self._coverage(grid, now)
+        with open_providers() as providers:
+            at_once = self._settings.requests.max_concurrent_requests
+            healer = Healer(self._context(), providers, at_once)
+            result = healer.heal(grid, grid.first, grid.end - 1, now=now, only_ready=True)
+        return HealOutcome(
+            session=grid.session,
+            missing_before=before.totals(closed)["missing"],
+            found=result.found,
+            missing=result.coverage.totals(closed)["missing"],
+            calls=result.calls,
+            rejected=result.rejected,
+            failed=result.failed,
+        )
+
+    def _context(self) -> LakeContext:
+        return LakeContext(self._store, self._settings.market, self._settings.healing)
+
+    def _coverage(
+        self, grid: MinuteGrid, now: datetime | None = None
+    ) -> tuple[SessionCoverage, int]:
+        context = self._context()
+        now = datetime.now(UTC) if now is None else now
+        return context.coverage(grid), grid.closed_slots(now, context.grace_s)
+
+    def _gaps(self, grid: MinuteGrid) -> pl.DataFrame:
+        coverage, closed = self._coverage(grid)
+        row, first, last = runs(coverage.missing(closed))
+        starts = pl.repeat(grid.starts_at, len(row), dtype=_GAPS["first"], eager=True)
+        return pl.DataFrame(
+            {
+                "session": pl.repeat(grid.session, len(row), dtype=pl.Date, eager=True),
+                "symbol": [str(name) for name in coverage.symbols[row]],
+                "first": starts + pl.Series(first * 60_000_000).cast(pl.Duration("us")),
+                "last": starts + pl.Series(last * 60_000_000).cast(pl.Duration("us")),
+                "minutes": last - first + 1,
+            },
+            schema_overrides=_GAPS,
+        )
+
+    def _session_bars(self, session: date, columns: list[str] | None) -> pl.DataFrame:
+        wanted = list(MINUTE_BARS) if columns is None else ["symbol", *columns]
+        names = [name for name in MINUTE_BARS if name in wanted]
+        rows = read.minute_bars(self._store, session, names)
+        return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
+
+    def _adjusted_daily(self, first: date, last: date, symbols: list[str] | None) -> pl.DataFrame:
+        # A dividend is compared with the close before it, which may be of another year.
+        years = read.years_present(self._store, "daily_bars") or [first.year]
+        bars = of_symbols(read.daily_bars(self._store, years[0], years[-1]), symbols)
+        splits = self._reference("splits", SPLITS, symbols)
+        dividends = self._reference("dividends", DIVIDENDS, symbols)
+        rows = adjust_daily_bars(bars, splits, dividends)
+        return rows.filter(pl.col("session").is_between(first, last))
+
+    def _reference(self, table: str, schema: pl.Schema, symbols: list[str] | None) -> pl.DataFrame:
+        return of_symbols(read.table(self._store, table, None), symbols).select(list(schema))
+
+
+def open_lake(location: str | None = None) -> Lake:
+    """Open a lake for reading and healing.
+
+    `location` is a folder or `s3://bucket/prefix`; without it STOCKS_LAKE decides. The other
+    settings (symbols, calendar, S3 endpoint and keys, providers) come from the environment,
+    read once. Raises `PermanentError` for a folder that does not exist, a location that is
+    neither, and for settings that are wrong.
+
+        lake = sp.open_lake("./data")
+    """
+    settings = Settings.from_env()
+    if location is not None:
+        settings = settings.replaced(lake=settings.lake.model_copy(update={"lake": location}))
+    return Lake(open_store(settings.lake, create=False), settings)
