@@ -1,1 +1,1 @@
-"""The sidecar: socket, journal, tailers."""
+"""The sidecar: socket, journal, consumers."""

@@ -1,6 +1,6 @@
 """Whether the sidecar makes progress, from what its processes say about themselves.
 
-A process that is alive and does nothing is not healthy: every tailer must
+A process that is alive and does nothing is not healthy: every consumer must
 move whenever there is something to read.
 """
 
@@ -24,10 +24,10 @@ Facts = Mapping[str, Any]
 
 @dataclass(eq=False)
 class Progress:
-    """Judges the processes' statuses; keeps when each tailer last moved."""
+    """Judges the processes' statuses; keeps when each consumer last moved."""
 
     journal: Path
-    tailers: tuple[str, ...]
+    consumers: tuple[str, ...]
     restarts: dict[str, int] = field(default_factory=dict)
     leader: bool = False
     _moved: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
@@ -42,8 +42,8 @@ class Progress:
         if not self.leader:
             return ["standby: another sidecar holds the lease, or Redis cannot be asked"]
         found = list(self._reader_problems(facts.get("reader", {}), now))
-        for name in self.tailers:
-            found += self._tailer_problems(name, facts.get(name, {}), now)
+        for name in self.consumers:
+            found += self._consumer_problems(name, facts.get(name, {}), now)
         return found
 
     def _reader_problems(self, reader: Facts, now: float) -> Iterator[str]:
@@ -56,20 +56,20 @@ class Progress:
             if feed["state"] != "streaming":
                 yield f"feed {name}: {feed['state']}, {feed['trouble'] or 'not connected yet'}"
 
-    def _tailer_problems(self, name: str, tailer: Facts, now: float) -> Iterator[str]:
-        if now - tailer.get("at", 0) > status.FRESH_S:
+    def _consumer_problems(self, name: str, consumer: Facts, now: float) -> Iterator[str]:
+        if now - consumer.get("at", 0) > status.FRESH_S:
             yield f"{name}: no sign of life"
             return
         # Bars are settled when their minutes are written, up to minutes later; reading moves on.
-        place = (int(tailer.get("offset", 0)), int(tailer.get("settled", 0)))
+        place = (int(consumer.get("offset", 0)), int(consumer.get("settled", 0)))
         before, moved_at = self._moved.get(name, ((-1, -1), now))
-        if place != before or not tailer.get("lag_bytes"):
+        if place != before or not consumer.get("lag_bytes"):
             moved_at = now
         self._moved[name] = (place, moved_at)
         if now - moved_at > STALL_S:
             yield f"{name}: behind and has not moved for {now - moved_at:.0f} s"
-        if tailer.get("trouble"):
-            yield f"{name}: {tailer['trouble']}"
+        if consumer.get("trouble"):
+            yield f"{name}: {consumer['trouble']}"
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics for Prometheus, from the same facts."""
@@ -89,17 +89,17 @@ class Progress:
         for process, count in self.restarts.items():
             restarts.add_metric([process], count)
         yield restarts
-        yield from self._tailer_metrics(facts)
+        yield from self._consumer_metrics(facts)
 
-    def _tailer_metrics(self, facts: Mapping[str, Facts]) -> Iterator[Metric]:
+    def _consumer_metrics(self, facts: Mapping[str, Facts]) -> Iterator[Metric]:
         numbers: dict[str, GaugeMetricFamily] = {}
-        for name in self.tailers:
+        for name in self.consumers:
             for key, value in facts.get(name, {}).items():
                 if isinstance(value, int | float) and key not in {"pid", "stopped"}:
                     metric = numbers.setdefault(
                         key,
                         GaugeMetricFamily(
-                            f"stock_stream_tailer_{key}", f"{key} of a tailer", labels=["tailer"]
+                            f"stock_stream_tailer_{key}", f"{key} of a consumer", labels=["tailer"]
                         ),
                     )
                     metric.add_metric([name], float(value))

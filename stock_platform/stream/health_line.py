@@ -29,7 +29,7 @@ class _Sum:
 class HealthLine:
     """Makes the line; `since` is the monotonic time from which the first rates count."""
 
-    tailers: tuple[str, ...]
+    consumers: tuple[str, ...]
     since: float
     _sums: dict[str, _Sum] = field(default_factory=dict)
 
@@ -52,10 +52,10 @@ class HealthLine:
             "reconnects": {name: self._total(f"{name} reconnects") for name in feeds},
             "journal_bytes": reader.get("journal_bytes", 0),
             "drops": self._total("refused") + self._total("segments"),
-            "lag_bytes": {name: facts.get(name, {}).get("lag_bytes") for name in self.tailers},
+            "lag_bytes": {name: facts.get(name, {}).get("lag_bytes") for name in self.consumers},
             "skipped_bytes": {
                 name: skipped
-                for name in self.tailers
+                for name in self.consumers
                 if (skipped := facts.get(name, {}).get("skipped_bytes"))
             },
         }

@@ -33,7 +33,7 @@ class ReaderOptions:
     frame_bytes_max: int
     engine: str = "picows"
     debug: bool = False
-    tailers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
     hours: tuple[tuple[int, int], ...] = ()
     """Regular sessions as (open, close) in seconds since the epoch: when silence is odd."""
     handshake_s: float = 20.0

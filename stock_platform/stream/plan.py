@@ -37,18 +37,18 @@ class Plan:
     """The processes, the reader first."""
 
     reader: ManagedProcess
-    tailers: list[ManagedProcess]
+    consumers: list[ManagedProcess]
     others: list[ManagedProcess]
 
     @property
     def followers(self) -> list[ManagedProcess]:
         """Everything behind the journal."""
-        return [*self.tailers, *self.others]
+        return [*self.consumers, *self.others]
 
 
 def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
     """Decide which processes there are and what each is told."""
-    tailers = [
+    consumers = [
         ManagedProcess(
             redis_latest.NAME,
             redis_latest.run_latest,
@@ -56,20 +56,20 @@ def make_plan(settings: StreamSettings, symbols: Sequence[str] | None) -> Plan:
         )
     ]
     if settings.queue_enabled:
-        tailers.append(
+        consumers.append(
             ManagedProcess(redis_streams.NAME, redis_streams.run_queue, _queue(settings))
         )
     if settings.s3_enabled:
-        tailers.append(ManagedProcess(sink.NAME, sink.run_archive, _archive(settings)))
+        consumers.append(ManagedProcess(sink.NAME, sink.run_archive, _archive(settings)))
     if settings.stream_to_lake:
-        tailers.append(ManagedProcess(lake_bars.NAME, lake_bars.run_bars, _bars(settings, symbols)))
-    names = tuple(child.name for child in tailers)
+        consumers.append(ManagedProcess(lake_bars.NAME, lake_bars.run_bars, _bars(settings, symbols)))
+    names = tuple(child.name for child in consumers)
     others = []
     if settings.s3_enabled:
         options = _backfill(settings, symbols)
         others.append(ManagedProcess("backfill", _run_backfill, options, hung_s=0))
     read = ManagedProcess(reader.NAME, reader.run_reader, _reader(settings, symbols, names))
-    return Plan(read, tailers, others)
+    return Plan(read, consumers, others)
 
 
 def _run_backfill(options: object) -> None:
@@ -118,7 +118,7 @@ def _listed(today: date) -> list[str]:
 
 
 def _reader(
-    settings: StreamSettings, symbols: Sequence[str] | None, tailers: tuple[str, ...]
+    settings: StreamSettings, symbols: Sequence[str] | None, consumers: tuple[str, ...]
 ) -> ReaderOptions:
     return ReaderOptions(
         journal=settings.journal_dir,
@@ -140,7 +140,7 @@ def _reader(
         frame_bytes_max=settings.ws_frame_bytes_max,
         engine=settings.ws_engine,
         debug=settings.ws_debug,
-        tailers=tailers,
+        consumers=consumers,
         hours=market_hours(datetime.now(UTC).date()),
     )
 
@@ -154,7 +154,7 @@ def market_hours(today: date) -> tuple[tuple[int, int], ...]:
 
 
 def latest_options(settings: StreamSettings, journal: Path) -> LatestOptions:
-    """Tell the latest tailer which journal it reads, and what the settings say."""
+    """Tell the latest consumer which journal it reads, and what the settings say."""
     return LatestOptions(
         journal=journal,
         redis_url=settings.redis_url.get_secret_value(),

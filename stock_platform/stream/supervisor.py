@@ -1,7 +1,7 @@
 """`stocks stream`: one effective sidecar per API key, its processes, its health.
 
 Order of a stop: the reader first, so that the journal has an end; then the
-tailers, which read to that end and hand everything on; then the lease.
+consumers, which read to that end and hand everything on; then the lease.
 """
 
 import signal
@@ -26,7 +26,7 @@ from stock_platform.stream.sinks.redis_store import open_value_store
 log = structlog.get_logger(__name__)
 TICK_S = 0.25
 READER_STOP_S = 10.0
-TAILER_STOP_S = 25.0
+CONSUMER_STOP_S = 25.0
 RENEWALS_PER_TTL = 3
 WRONG_SETTINGS = 2
 
@@ -46,9 +46,9 @@ class Supervisor:
         self._has_led = False
         self._renew_at = 0.0
         self._health_at = time.monotonic() + settings.ws_health_interval_sec
-        tailers = tuple(child.name for child in plan.tailers)
-        self._line = HealthLine(tailers, time.monotonic())
-        self.progress = Progress(settings.journal_dir, tailers)
+        consumers = tuple(child.name for child in plan.consumers)
+        self._line = HealthLine(consumers, time.monotonic())
+        self.progress = Progress(settings.journal_dir, consumers)
 
     def stop(self, *_: object) -> None:
         self._stop.set()
@@ -85,7 +85,7 @@ class Supervisor:
             self._renew_at = now + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
             self._hold_lease()
         facts = self.progress.facts()
-        # Once begun, tailers work off the journal whoever holds the lease; only reading needs it.
+        # Once begun, consumers work off the journal whoever holds the lease; only reading needs it.
         self._has_led = self._has_led or self.progress.leader
         reading = [self._plan.reader] if self.progress.leader else []
         for child in [*reading, *self._plan.followers] if self._has_led else []:
@@ -135,9 +135,9 @@ class Supervisor:
         ]
         for stopper in stoppers:
             stopper.start()
-        deadline = time.monotonic() + TAILER_STOP_S
+        deadline = time.monotonic() + CONSUMER_STOP_S
         while any(stopper.is_alive() for stopper in stoppers) and time.monotonic() < deadline:
-            # The tailers write under the lease until they are done: keep it meanwhile.
+            # The consumers write under the lease until they are done: keep it meanwhile.
             if time.monotonic() >= self._renew_at:
                 self._renew_at = time.monotonic() + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
                 self._hold_lease()
@@ -154,7 +154,7 @@ class Supervisor:
 
 
 def _stop_child(child: ManagedProcess) -> None:
-    child.stop(TAILER_STOP_S)
+    child.stop(CONSUMER_STOP_S)
 
 
 def run(settings: StreamSettings) -> int:

@@ -52,7 +52,7 @@ def run_chain(
 ) -> ChainResult:
     """Run the sidecar's processes against a load for `seconds` after they caught up."""
     plan = make_plan(settings, None)
-    children = [plan.reader, *plan.tailers]
+    children = [plan.reader, *plan.consumers]
     for child in children:
         child.ensure_running(time.monotonic())
     try:
@@ -61,7 +61,7 @@ def run_chain(
         return _watch(settings, children, source, seconds, redis_port)
     finally:
         plan.reader.stop(10)
-        for child in plan.tailers:
+        for child in plan.consumers:
             child.stop(25)
 
 
@@ -161,7 +161,7 @@ def lost_by_kill(source: Source, journal: Path) -> int:
         silence_s=30,
         channel_silence_s=180,
         frame_bytes_max=1 << 24,
-        tailers=("nobody",),
+        consumers=("nobody",),
     )
     child = ManagedProcess("reader", run_reader, options)
     child.ensure_running(time.monotonic())

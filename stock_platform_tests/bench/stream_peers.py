@@ -174,7 +174,7 @@ async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
             segment_bytes=67_108_864,
             journal_bytes_max=JOURNAL_BYTES_MAX,
             full_policy="pause",
-            tailers=(),
+            consumers=(),
             sync_s=0.2,
             ping_s=10,
             silence_s=30,

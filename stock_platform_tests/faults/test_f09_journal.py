@@ -56,7 +56,7 @@ def test_f09_a_full_disk_refuses_whole_records_and_is_counted(tmp_path: Path) ->
 
 
 def test_f09_who_can_not_say_how_he_is_goes_on_working(tmp_path: Path) -> None:
-    """A status file that the disk does not take must end no reader and no tailer."""
+    """A status file that the disk does not take must end no reader and no consumer."""
     folder = tmp_path / "journal"
     folder.mkdir()
     (folder / status.FOLDER).write_text("no folder: nothing can be written into it")

@@ -37,13 +37,13 @@ def trade(number: int) -> bytes:
 
 @contextmanager
 def tailing(folder: Path, work: ValueStore) -> Iterator[JournalConsumer]:
-    tailer = JournalConsumer(folder, work)
-    thread = threading.Thread(target=tailer.run, args=(lambda: True,))
+    consumer = JournalConsumer(folder, work)
+    thread = threading.Thread(target=consumer.run, args=(lambda: True,))
     thread.start()
     try:
-        yield tailer
+        yield consumer
     finally:
-        tailer.stop()
+        consumer.stop()
         thread.join()
 
 
@@ -73,7 +73,7 @@ def test_f12_redis_away_costs_nothing_but_time(
     away_s: float, journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
     latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
-    with tailing(journal.folder, latest) as tailer:
+    with tailing(journal.folder, latest) as consumer:
         for number in range(20):
             journal.append_frames(0, 1, [trade(number)], number)
         wait_until(lambda: latest.status()["written"])
@@ -81,9 +81,9 @@ def test_f12_redis_away_costs_nothing_but_time(
         for number in range(20, 40):
             journal.append_frames(0, 1, [trade(number)], number)
         time.sleep(away_s)
-        waiting = tailer.trouble
+        waiting = consumer.trouble
         redis.start()
-        wait_until(lambda: latest.drain() and not tailer.trouble)
+        wait_until(lambda: latest.drain() and not consumer.trouble)
 
     prices = {n: json.loads(redis.client.get(f"stock:trade:N{n}"))["price"] for n in range(7)}
     assert waiting.startswith("Redis does not answer")
@@ -166,7 +166,7 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
         archive = ArchiveSink(told, ArchiveStore(store))
         handler.mode = mode
         padding = b"x" * 100_000
-        with tailing(journal.folder, archive) as tailer:
+        with tailing(journal.folder, archive) as consumer:
             for number in range(80):
                 frame = trade(number).replace(b'"s":1', b'"s":1,"pad":"%b"' % padding)
                 small = frame.replace(b'"ev":"T"', b'"ev":"AM"').replace(padding, b"")
@@ -175,14 +175,14 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
             handler.mode = ""
             wait_until(lambda: int(str(archive.status()["uploaded_bytes"])) > FIVE_MIB, 60)
             handler.mode = mode
-            tailer.stop()
+            consumer.stop()
             time.sleep(bad_s / 2)
             handler.mode = ""
         archive.close()
         # Whoever was too long at it to be waited for leaves the rest to the next one.
         again = ArchiveSink(told, ArchiveStore(store))
-        with tailing(journal.folder, again) as tailer:
-            tailer.stop()
+        with tailing(journal.folder, again) as consumer:
+            consumer.stop()
         again.close()
 
     for channel in ("T", "AM"):
@@ -204,13 +204,13 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
     assert other.acquire()
 
     journal.append_frames(0, 1, [trade(1)], 1)
-    with tailing(journal.folder, paused) as tailer:
-        wait_until(lambda: tailer.trouble)
-        tailer.give_up()
+    with tailing(journal.folder, paused) as consumer:
+        wait_until(lambda: consumer.trouble)
+        consumer.give_up()
 
     assert redis.client.get("stock:trade:N1") is None
     assert other.fence > mine.fence
-    assert tailer.trouble.startswith("the lease belongs to another sidecar")
+    assert consumer.trouble.startswith("the lease belongs to another sidecar")
 
 
 def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
@@ -223,8 +223,8 @@ def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
     time.sleep(0.2)
 
     journal.append_frames(0, 1, [trade(1)], 1)
-    with tailing(journal.folder, latest) as tailer:
-        wait_until(lambda: tailer.trouble)
+    with tailing(journal.folder, latest) as consumer:
+        wait_until(lambda: consumer.trouble)
         lease.ttl_ms = 60_000
         assert lease.acquire()
         save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
@@ -243,17 +243,17 @@ def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_old
     latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     newer = b'{"symbol":"N1","price":9.5,"ts":%d}' % (time.time_ns() // 1_000_000 + 60_000)
 
-    with tailing(journal.folder, latest) as tailer:
+    with tailing(journal.folder, latest) as consumer:
         journal.append_frames(0, 1, [trade(1)], 1)
         wait_until(lambda: redis.client.get(key))
         lease.release()
         assert other.acquire()
         redis.client.set(key, newer)
         journal.append_frames(0, 1, [trade(8)], 2)
-        wait_until(lambda: tailer.trouble)
+        wait_until(lambda: consumer.trouble)
         other.release()
         assert lease.acquire()
         save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-        wait_until(lambda: latest.drain() and not tailer.trouble)
+        wait_until(lambda: latest.drain() and not consumer.trouble)
 
     assert redis.client.get(key) == newer

@@ -162,7 +162,7 @@ def reader_options(folder: Path, **changes: Any) -> ReaderOptions:
         "channel_silence_s": 180.0,
         "frame_bytes_max": 16_000_000,
         # Never released: tests read the whole journal.
-        "tailers": ("nobody",),
+        "consumers": ("nobody",),
     }
     return ReaderOptions(**{**usual, **changes})
 

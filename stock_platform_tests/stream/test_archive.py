@@ -44,9 +44,9 @@ def trade(number: int, pad: int = 0) -> bytes:
 
 
 def run_to_end(archive: ArchiveSink, folder: Path) -> None:
-    tailer = JournalConsumer(folder, archive)
-    tailer.stop()
-    tailer.run(lambda: True)
+    consumer = JournalConsumer(folder, archive)
+    consumer.stop()
+    consumer.run(lambda: True)
     archive.close()
 
 

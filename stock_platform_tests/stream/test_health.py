@@ -66,14 +66,14 @@ def later(progress: Progress, **facts: Any) -> list[str]:
     return progress.problems(then)
 
 
-def test_a_tailer_that_lives_and_does_not_move_is_a_problem(tmp_path: Path) -> None:
+def test_a_consumer_that_lives_and_does_not_move_is_a_problem(tmp_path: Path) -> None:
     progress = well(tmp_path, latest={"lag_bytes": 9})
 
     assert later(progress) == [f"latest: behind and has not moved for {STALL_S + 1:.0f} s"]
 
 
 @pytest.mark.parametrize("moved", [{"offset": 51}, {"settled": 51}, {"lag_bytes": 0}])
-def test_a_tailer_that_moves_or_has_nothing_to_read_is_none(
+def test_a_consumer_that_moves_or_has_nothing_to_read_is_none(
     moved: dict[str, int], tmp_path: Path
 ) -> None:
     assert later(well(tmp_path, latest={"lag_bytes": 9}), **moved) == []

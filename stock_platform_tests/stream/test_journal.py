@@ -127,7 +127,7 @@ def test_a_tail_waits_for_a_record_that_is_being_written(folder: Path) -> None:
     assert [r.frames() for r in tail.read()] == [[b"one"]]
 
 
-def test_only_segments_every_tailer_has_passed_are_deleted(folder: Path) -> None:
+def test_only_segments_every_consumer_has_passed_are_deleted(folder: Path) -> None:
     journal = journal_in(folder)
     for at in range(20):
         journal.append_frames(0, 1, [b"x" * 200], at)
@@ -202,8 +202,8 @@ def test_a_second_writer_is_refused(folder: Path) -> None:
     journal.close()
 
 
-def test_offsets_a_tailer_saw_are_never_used_again(folder: Path) -> None:
-    """A loss of power may take bytes a tailer had already read and checkpointed."""
+def test_offsets_a_consumer_saw_are_never_used_again(folder: Path) -> None:
+    """A loss of power may take bytes a consumer had already read and checkpointed."""
     written(folder, [[b"one"]])
     checkpoints.save(folder, "latest", checkpoints.Checkpoint(10_000))
 

@@ -1,4 +1,4 @@
-"""The latest tailer over a real Redis: what a restart and an error of Redis must not do."""
+"""The latest consumer over a real Redis: what a restart and an error of Redis must not do."""
 
 import json
 from collections.abc import Iterator

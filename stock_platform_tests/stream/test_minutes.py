@@ -120,7 +120,7 @@ def test_what_is_no_bar_is_quarantined_with_its_reason(
     }
 
 
-def test_the_bars_tailer_writes_minutes_and_the_connection_log(
+def test_the_bars_consumer_writes_minutes_and_the_connection_log(
     store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     us = int(LATER.timestamp() * 1e6)

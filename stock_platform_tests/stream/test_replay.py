@@ -1,4 +1,4 @@
-"""Archived NDJSON back through the tailers, and outages healed from REST."""
+"""Archived NDJSON back through the consumers, and outages healed from REST."""
 
 import json
 from collections.abc import Callable

@@ -89,7 +89,7 @@ class Reader:
 
     async def _report(self) -> None:
         while True:
-            passed = checkpoints.released_offsets(self.journal.folder, self.options.tailers)
+            passed = checkpoints.released_offsets(self.journal.folder, self.options.consumers)
             before = min(passed.values(), default=self.journal.end)
             # Deleting a segment takes milliseconds in which nothing would be read.
             await asyncio.to_thread(self.journal.release, before)

@@ -1,4 +1,4 @@
-"""How far each tailer is, saved so that a crash leaves the old state or the new one."""
+"""How far each consumer is, saved so that a crash leaves the old state or the new one."""
 
 import fcntl
 import os
@@ -17,22 +17,22 @@ FOLDER = "offsets"
 class Checkpoint(msgspec.Struct, frozen=True):
     """`offset`: everything before it is done, on disk or at its destination.
 
-    `state` is the tailer's own, as JSON.
+    `state` is the consumer's own, as JSON.
     """
 
     offset: int
     state: msgspec.Raw = msgspec.Raw(b"null")
     generation: int = 0
-    """Counts a tailer's checkpoints, where it must know which one is safe."""
+    """Counts a consumer's checkpoints, where it must know which one is safe."""
 
 
-def path_of(journal: Path, tailer: str) -> Path:
-    return journal / FOLDER / f"{tailer}.json"
+def path_of(journal: Path, consumer: str) -> Path:
+    return journal / FOLDER / f"{consumer}.json"
 
 
-def load(journal: Path, tailer: str) -> Checkpoint | None:
-    """Read a tailer's checkpoint; None when it never saved one."""
-    path = path_of(journal, tailer)
+def load(journal: Path, consumer: str) -> Checkpoint | None:
+    """Read a consumer's checkpoint; None when it never saved one."""
+    path = path_of(journal, consumer)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Checkpoint)
     except FileNotFoundError:
@@ -41,9 +41,9 @@ def load(journal: Path, tailer: str) -> Checkpoint | None:
         raise PermanentError(f"the checkpoint {path} is damaged: {error}") from error
 
 
-def save(journal: Path, tailer: str, checkpoint: Checkpoint) -> None:
-    """Replace a tailer's checkpoint: temp file, fsync, rename, fsync of the folder."""
-    write_atomically(path_of(journal, tailer), msgspec.json.encode(checkpoint))
+def save(journal: Path, consumer: str, checkpoint: Checkpoint) -> None:
+    """Replace a consumer's checkpoint: temp file, fsync, rename, fsync of the folder."""
+    write_atomically(path_of(journal, consumer), msgspec.json.encode(checkpoint))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -58,38 +58,38 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def released_offsets(journal: Path, tailers: Iterable[str] | None = None) -> dict[str, int]:
-    """Return each tailer's offset; one of `tailers` without a checkpoint is at 0."""
-    if tailers is None:
-        tailers = [path.stem for path in (journal / FOLDER).glob("[!.]*.json")]
-    found = {name: load(journal, name) for name in tailers}
+def released_offsets(journal: Path, consumers: Iterable[str] | None = None) -> dict[str, int]:
+    """Return each consumer's offset; one of `consumers` without a checkpoint is at 0."""
+    if consumers is None:
+        consumers = [path.stem for path in (journal / FOLDER).glob("[!.]*.json")]
+    found = {name: load(journal, name) for name in consumers}
     return {name: point.offset if point else 0 for name, point in found.items()}
 
 
-def only_one(journal: Path, tailer: str) -> int:
-    """Take a tailer's lock for the life of this process, or raise `Permanent`."""
-    path = journal / FOLDER / f"{tailer}.lock"
+def only_one(journal: Path, consumer: str) -> int:
+    """Take a consumer's lock for the life of this process, or raise `Permanent`."""
+    path = journal / FOLDER / f"{consumer}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise PermanentError(f"another {tailer} tailer works on {journal}") from None
+        raise PermanentError(f"another {consumer} consumer works on {journal}") from None
     return fd
 
 
 class CheckpointWriter:
-    """Saves a tailer's newest checkpoint from a thread of its own.
+    """Saves a consumer's newest checkpoint from a thread of its own.
 
-    An fsync waits for the disk, sometimes for a tenth of a second; the tailer does not.
+    An fsync waits for the disk, sometimes for a tenth of a second; the consumer does not.
     """
 
-    def __init__(self, journal: Path, tailer: str, prepare: Callable[[], None]) -> None:
+    def __init__(self, journal: Path, consumer: str, prepare: Callable[[], None]) -> None:
         self.saved: Checkpoint | None = None
         """The newest checkpoint that survives a loss of power."""
         self._journal = journal
-        self._tailer = tailer
+        self._consumer = consumer
         self._prepare = prepare
         self._newest: Checkpoint | None = None
         self._wake = threading.Event()
@@ -121,7 +121,7 @@ class CheckpointWriter:
             if checkpoint is not None:
                 try:
                     self._prepare()
-                    save(self._journal, self._tailer, checkpoint)
+                    save(self._journal, self._consumer, checkpoint)
                     self.saved = checkpoint
                 except OSError as error:
                     self._failed = error

@@ -1,6 +1,6 @@
-"""The loop every tailer runs: read the journal, hand on, flush, remember how far.
+"""The loop every consumer runs: read the journal, hand on, flush, remember how far.
 
-A tailer may fall behind, restart or crash; it begins again at its checkpoint
+A consumer may fall behind, restart or crash; it begins again at its checkpoint
 and repeats a little, which its destination must bear.
 """
 
@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 REPORT_S = 1.0
 RETRY_S = 0.5
 STOP_S = 20.0
-"""How long a stopping tailer tries to hand on what is left; the journal keeps the rest."""
+"""How long a stopping consumer tries to hand on what is left; the journal keeps the rest."""
 COLLECT_EVERY = 60
 
 
 class Sink(Protocol):
-    """What one tailer does with records."""
+    """What one consumer does with records."""
 
     name: str
     tick_s: float
@@ -58,7 +58,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class DurableSink(Protocol):
-    """What a tailer with files of its own adds."""
+    """What a consumer with files of its own adds."""
 
     @property
     def busy(self) -> bool:
@@ -149,7 +149,7 @@ class JournalConsumer:
         except TransientError as error:
             self._retries += 1
             if str(error) != self._trouble:
-                log.warning("tailer_waits", tailer=self._work.name, reason=str(error))
+                log.warning("consumer_waiting", consumer=self._work.name, reason=str(error))
             self._trouble = str(error)
             return False
         self._trouble = ""
@@ -192,11 +192,11 @@ class JournalConsumer:
 
 
 def run_consumer(journal: Path, work: Sink) -> None:
-    """Be one tailer process until SIGTERM or the death of the supervisor."""
+    """Be one consumer process until SIGTERM or the death of the supervisor."""
     lock = checkpoints.only_one(journal, work.name)
-    tailer = JournalConsumer(journal, work)
-    signal.signal(signal.SIGTERM, tailer.stop)
+    consumer = JournalConsumer(journal, work)
+    signal.signal(signal.SIGTERM, consumer.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tune_gc_and_malloc()
-    tailer.run(status.parent_lives)
+    consumer.run(status.parent_lives)
     checkpoints.release(lock)

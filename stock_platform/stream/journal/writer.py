@@ -1,6 +1,6 @@
 """The journal: what was received, on disk before anybody looks at it.
 
-One process appends; tailers read behind it. A record is acknowledged when its
+One process appends; consumers read behind it. A record is acknowledged when its
 write() returned, so it survives a kill of every process; a loss of power costs
 at most the sync interval. The journal never exceeds its bound: what happens
 there is the declared policy, counted and alarmed.
@@ -52,8 +52,8 @@ class JournalWriter:
         recovered = recover(folder)
         self.torn_bytes = recovered.torn_bytes
         self._received_at_us = recovered.received_at_us
-        # A tailer may have read what a loss of power then took: never reuse its offsets.
-        self._end = max([recovered.end, *_offsets_of_tailers(folder)])
+        # A consumer may have read what a loss of power then took: never reuse its offsets.
+        self._end = max([recovered.end, *_consumer_offsets(folder)])
         self._unsynced: list[int] = []
         self._folder_changed = True
         self._fd = -1
@@ -91,7 +91,7 @@ class JournalWriter:
         return self._append(payload, Kind.EVENT, (feed, connection), received_at_us)
 
     def release(self, before: int) -> int:
-        """Delete segments every tailer has passed; return how many. The newest stays.
+        """Delete segments every consumer has passed; return how many. The newest stays.
 
         May run in a thread beside `append`.
         """
@@ -202,7 +202,7 @@ def _only_writer(folder: Path) -> int:
     return fd
 
 
-def _offsets_of_tailers(folder: Path) -> list[int]:
+def _consumer_offsets(folder: Path) -> list[int]:
     from stock_platform.stream.journal.checkpoints import released_offsets
 
     return list(released_offsets(folder).values())

@@ -1,4 +1,4 @@
-"""The tailer that brings minute bars and the connection log to the lake."""
+"""The consumer that brings minute bars and the connection log to the lake."""
 
 import time
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ CONNECTIONS_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class BarsOptions:
-    """What the tailer is told."""
+    """What the consumer is told."""
 
     journal: Path
     lake: LakeSettings
@@ -164,6 +164,6 @@ class LakeBarsSink:
 
 
 def run_bars(options: BarsOptions) -> None:
-    """Be the bars tailer's process."""
+    """Be the bars consumer's process."""
     status.configure_logs(debug=options.debug)
     consumer.run_consumer(options.journal, LakeBarsSink(options, open_store(options.lake)))

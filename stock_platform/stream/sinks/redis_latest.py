@@ -1,4 +1,4 @@
-"""The tailer that keeps the newest value of each key in Redis."""
+"""The consumer that keeps the newest value of each key in Redis."""
 
 import sys
 import time
@@ -34,7 +34,7 @@ CATCH_UP_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class LatestOptions:
-    """What the tailer is told."""
+    """What the consumer is told."""
 
     journal: Path
     redis_url: str = field(repr=False)
@@ -47,7 +47,7 @@ class LatestOptions:
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """The lease this sidecar holds, told to its tailers; an empty fence is not checked."""
+    """The lease this sidecar holds, told to its consumers; an empty fence is not checked."""
 
     key: str = "stock:lease"
     fence: str = ""
@@ -207,7 +207,7 @@ class _Setting:
 
 
 def run_latest(options: LatestOptions) -> None:
-    """Be the latest tailer's process."""
+    """Be the latest consumer's process."""
     status.configure_logs(debug=options.debug)
     sys.setswitchinterval(SWITCH_S)
     sink = open_value_store(options.redis_url, options.redis_token, publish=options.publish)

@@ -1,4 +1,4 @@
-"""The tailer that feeds the live plane: events by symbol shard into Redis Streams.
+"""The consumer that feeds the live plane: events by symbol shard into Redis Streams.
 
 One entry is what one journal record holds for one shard. Its id is made of the
 record's time and offset, which only rise, so an entry added twice is refused
@@ -29,7 +29,7 @@ ALREADY_THERE = "equal or smaller"
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """What the tailer is told."""
+    """What the consumer is told."""
 
     journal: Path
     redis_url: str = field(repr=False)
@@ -164,7 +164,7 @@ class QueueSink:
 
 
 def run_queue(options: QueueOptions) -> None:
-    """Be the queue tailer's process."""
+    """Be the queue consumer's process."""
     status.configure_logs(debug=options.debug)
     link = RedisClient(options.redis_url)
     consumer.run_consumer(options.journal, QueueSink(options, link))

@@ -1,4 +1,4 @@
-"""`stocks replay`: archived NDJSON back through the same tailers.
+"""`stocks replay`: archived NDJSON back through the same consumers.
 
 Redis gets the newest values and the lake the minute bars, exactly as from the
 feed; the archive itself is left alone. May be repeated: nothing changes.
@@ -56,7 +56,7 @@ def replay(source: str, settings: StreamSettings | None = None) -> ReplayResult:
         with TemporaryDirectory(prefix="stocks-replay-") as folder, stream:
             journal = Path(folder)
             done.events += _to_journal(stream, journal)
-            _through_tailers(journal, settings, done)
+            _through_sinks(journal, settings, done)
         done.objects += 1
     if not done.objects:
         raise PermanentError(f"no object ending in {' or '.join(SUFFIXES)} at {source}")
@@ -82,7 +82,7 @@ def _from_s3(bucket: str, prefix: str, settings: StreamSettings) -> Iterator[Bin
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", []):
             if item["Key"].endswith(SUFFIXES):
-                # Onto disk first: a slow tailer must not keep an HTTP connection open.
+                # Onto disk first: a slow consumer must not keep an HTTP connection open.
                 with TemporaryFile() as spooled:
                     client.download_fileobj(bucket, item["Key"], spooled)
                     spooled.seek(0)
@@ -125,7 +125,7 @@ def _append(journal: JournalWriter, lines: list[bytes]) -> None:
         raise PermanentError("the disk has no room for the replay")
 
 
-def _through_tailers(journal: Path, settings: StreamSettings, done: ReplayResult) -> None:
+def _through_sinks(journal: Path, settings: StreamSettings, done: ReplayResult) -> None:
     options = latest_options(settings, journal)
     sink = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
     latest = LatestSink(options, sink)
@@ -142,6 +142,6 @@ def _through_tailers(journal: Path, settings: StreamSettings, done: ReplayResult
 
 
 def _drain(journal: Path, work: Sink) -> None:
-    tailer = JournalConsumer(journal, work)
-    tailer.stop()
-    tailer.run(lambda: True)
+    consumer = JournalConsumer(journal, work)
+    consumer.stop()
+    consumer.run(lambda: True)

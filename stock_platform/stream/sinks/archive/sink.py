@@ -1,4 +1,4 @@
-"""The tailer that archives every event to S3, exactly once.
+"""The consumer that archives every event to S3, exactly once.
 
 Lines go to part files on local disk; a checkpoint names their lengths, so a
 crash cuts them back and reads on from the journal. An object is sealed first,
@@ -34,12 +34,12 @@ TICK_S = 0.1
 GRACE_S = 5.0
 """After a window's end, before an idle journal is believed to have nothing more for it."""
 WAITING_BYTES_MAX = 1 << 30
-"""Sealed or cut bytes not yet in the store; above it the tailer stops reading the journal."""
+"""Sealed or cut bytes not yet in the store; above it the consumer stops reading the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """What the tailer is told."""
+    """What the consumer is told."""
 
     journal: Path
     store: StoreOptions
@@ -78,7 +78,7 @@ class ArchiveSink:
     def busy(self) -> bool:
         """Whether so much waits for the store that nothing more should be taken."""
         waiting = (
-            part.bytes for thing in self._state.objects for part in thing.parts if not part.etag
+            part.bytes for obj in self._state.objects for part in obj.parts if not part.etag
         )
         return sum(waiting) > WAITING_BYTES_MAX
 
@@ -100,9 +100,9 @@ class ArchiveSink:
         idle = time.monotonic() - self._taken_at > GRACE_S
         if idle:
             self._seal(before=self._options.naming.window_of(now_ms - int(GRACE_S * 1000)))
-        for thing in self._delivery.advance(self._remembered):
-            self._state.objects.remove(thing)
-            self._trash.append((self._state.generation, thing))
+        for obj in self._delivery.advance(self._remembered):
+            self._state.objects.remove(obj)
+            self._trash.append((self._state.generation, obj))
 
     def checkpoint(self, taken: int) -> Checkpoint | None:
         for file in self._files.values():
@@ -132,12 +132,12 @@ class ArchiveSink:
     def on_checkpoint_saved(self, checkpoint: Checkpoint) -> None:
         self._remembered = checkpoint.generation
         kept = []
-        for generation, thing in self._trash:
+        for generation, obj in self._trash:
             if generation < checkpoint.generation:
-                for part in thing.parts:
-                    thing.part_path(self._spool, part.number).unlink(missing_ok=True)
+                for part in obj.parts:
+                    obj.part_path(self._spool, part.number).unlink(missing_ok=True)
             else:
-                kept.append((generation, thing))
+                kept.append((generation, obj))
         self._trash = kept
 
     def drain(self) -> bool:
@@ -161,33 +161,33 @@ class ArchiveSink:
     def _store_lines(self) -> None:
         for channel, text in self._lines.take().items():
             data = zstandard.compress(text, 1) if self._options.zstd else text
-            thing = self._growing.get(channel)
-            full = thing and thing.total_bytes + len(data) > self._options.object_bytes_max
-            if thing and (thing.window != self._state.window or full):
-                self._seal_one(thing)
-                thing = None
-            self._grow(thing or self._open(channel), data)
+            obj = self._growing.get(channel)
+            full = obj and obj.total_bytes + len(data) > self._options.object_bytes_max
+            if obj and (obj.window != self._state.window or full):
+                self._seal_one(obj)
+                obj = None
+            self._grow(obj or self._open(channel), data)
 
-    def _grow(self, thing: ArchiveObject, data: bytes) -> None:
-        file = self._files.get(id(thing))
+    def _grow(self, obj: ArchiveObject, data: bytes) -> None:
+        file = self._files.get(id(obj))
         if file is None:
-            number = len(thing.parts) + 1
-            file = thing.part_path(self._spool, number).open("ab", buffering=1 << 20)
-            self._files[id(thing)] = file
+            number = len(obj.parts) + 1
+            file = obj.part_path(self._spool, number).open("ab", buffering=1 << 20)
+            self._files[id(obj)] = file
         file.write(data)
-        thing.open_bytes += len(data)
-        if thing.open_bytes >= self._options.part_bytes:
-            self._cut(thing)
+        obj.open_bytes += len(data)
+        if obj.open_bytes >= self._options.part_bytes:
+            self._cut(obj)
 
     def _open(self, channel: str) -> ArchiveObject:
         window = self._state.window
         # Several objects of one channel may begin in one batch of records: the seq tells
         # them apart, the offset alone would not.
         seq = self._state.take_seq(channel, window)
-        thing = ArchiveObject(channel, window, seq, self._unique(channel, window))
-        self._state.objects.append(thing)
-        self._growing[channel] = thing
-        return thing
+        obj = ArchiveObject(channel, window, seq, self._unique(channel, window))
+        self._state.objects.append(obj)
+        self._growing[channel] = obj
+        return obj
 
     def _unique(self, channel: str, window: int) -> int:
         used = {o.first_offset for o in [*self._state.objects, *(o for _, o in self._trash)]}
@@ -196,37 +196,37 @@ class ArchiveSink:
             offset += 1
         return offset
 
-    def _cut(self, thing: ArchiveObject) -> None:
-        file = self._files.pop(id(thing), None)
+    def _cut(self, obj: ArchiveObject) -> None:
+        file = self._files.pop(id(obj), None)
         if file:
             file.close()
-        thing.parts.append(Part(len(thing.parts) + 1, thing.open_bytes))
-        thing.open_bytes = 0
+        obj.parts.append(Part(len(obj.parts) + 1, obj.open_bytes))
+        obj.open_bytes = 0
 
     def _seal(self, *, before: int) -> None:
-        for thing in list(self._growing.values()):
-            if thing.window < before:
-                self._seal_one(thing)
+        for obj in list(self._growing.values()):
+            if obj.window < before:
+                self._seal_one(obj)
 
-    def _seal_one(self, thing: ArchiveObject) -> None:
-        if thing.open_bytes:
-            self._cut(thing)
+    def _seal_one(self, obj: ArchiveObject) -> None:
+        if obj.open_bytes:
+            self._cut(obj)
         # The next checkpoint is the first that knows of the sealing.
-        thing.sealed = self._state.generation + 1
-        del self._growing[thing.channel]
+        obj.sealed = self._state.generation + 1
+        del self._growing[obj.channel]
 
     def _recover(self) -> None:
         known = set()
-        for thing in self._state.objects:
-            sizes = {part.number: part.bytes for part in thing.parts}
-            if thing.open_bytes or not thing.sealed:
-                sizes[len(thing.parts) + 1] = thing.open_bytes
+        for obj in self._state.objects:
+            sizes = {part.number: part.bytes for part in obj.parts}
+            if obj.open_bytes or not obj.sealed:
+                sizes[len(obj.parts) + 1] = obj.open_bytes
             for number, size in sizes.items():
-                path = thing.part_path(self._spool, number)
+                path = obj.part_path(self._spool, number)
                 known.add(path)
                 _cut_back(path, size)
-            if not thing.sealed:
-                self._growing[thing.channel] = thing
+            if not obj.sealed:
+                self._growing[obj.channel] = obj
         for path in self._spool.glob("*.part"):
             if path not in known:
                 path.unlink()
@@ -237,9 +237,9 @@ def _load(journal: Path) -> ArchiveState:
     if found is None:
         return ArchiveState(uuid.uuid4().hex[:12])
     state = msgspec.json.decode(found.state, type=ArchiveState)
-    for thing in state.objects:
+    for obj in state.objects:
         # Completed, but perhaps not its marker: going through it again finds it done.
-        thing.sealed = abs(thing.sealed)
+        obj.sealed = abs(obj.sealed)
     return state
 
 
@@ -253,7 +253,7 @@ def _cut_back(path: Path, size: int) -> None:
 
 
 def run_archive(options: ArchiveOptions) -> None:
-    """Be the archive tailer's process."""
+    """Be the archive consumer's process."""
     status.configure_logs(debug=options.debug)
     archive = ArchiveSink(options, ArchiveStore(options.store))
     consumer.run_consumer(options.journal, archive)

@@ -82,9 +82,9 @@ class Naming(msgspec.Struct, frozen=True):
             f"part={start:%Y%m%d_%H%M}-{end:%Y%m%d_%H%M}"
         )
 
-    def key(self, thing: ArchiveObject) -> str:
-        folder = self.folder(thing.channel, thing.window)
-        return f"{folder}/{self.hostname}-seq={thing.seq:06d}{self.suffix}"
+    def key(self, obj: ArchiveObject) -> str:
+        folder = self.folder(obj.channel, obj.window)
+        return f"{folder}/{self.hostname}-seq={obj.seq:06d}{self.suffix}"
 
-    def marker(self, thing: ArchiveObject) -> str:
-        return f"{self.folder(thing.channel, thing.window)}/uploading.marker"
+    def marker(self, obj: ArchiveObject) -> str:
+        return f"{self.folder(obj.channel, obj.window)}/uploading.marker"

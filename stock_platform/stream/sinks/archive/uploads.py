@@ -59,29 +59,29 @@ class Uploads:
         of a generation up to `remembered`: a crash then repeats the very same object.
         """
         done = []
-        for thing in self.state.objects:
-            trip = self._trips.setdefault(id(thing), _UploadTask())
+        for obj in self.state.objects:
+            trip = self._trips.setdefault(id(obj), _UploadTask())
             if trip.future is not None:
                 if not trip.future.done():
                     continue
-                if self._ended(trip) and thing.sealed < 0:
-                    done.append(thing)
-                    del self._trips[id(thing)]
+                if self._ended(trip) and obj.sealed < 0:
+                    done.append(obj)
+                    del self._trips[id(obj)]
                     continue
-            if time.monotonic() >= trip.next_at and self._has_work(thing, remembered):
-                trip.future = self._threads.submit(self._step, thing, remembered, trip.tries)
+            if time.monotonic() >= trip.next_at and self._has_work(obj, remembered):
+                trip.future = self._threads.submit(self._step, obj, remembered, trip.tries)
         return done
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
-    def _has_work(self, thing: ArchiveObject, remembered: int) -> bool:
-        if self.use_marker and not thing.marked:
+    def _has_work(self, obj: ArchiveObject, remembered: int) -> bool:
+        if self.use_marker and not obj.marked:
             return True
-        if 0 < thing.sealed <= remembered:
+        if 0 < obj.sealed <= remembered:
             return True
-        return any(not part.etag for part in thing.parts) and not thing.sealed
+        return any(not part.etag for part in obj.parts) and not obj.sealed
 
     def _ended(self, trip: _UploadTask) -> bool:
         ended, trip.future = trip.future, None
@@ -98,86 +98,86 @@ class Uploads:
         self.trouble = str(error)
         return False
 
-    def _step(self, thing: ArchiveObject, remembered: int, tries: int) -> None:
-        if self.use_marker and not thing.marked:
-            self.store.put_marker(self.naming.marker(thing))
-            thing.marked = True
-        final = 0 < thing.sealed <= remembered
+    def _step(self, obj: ArchiveObject, remembered: int, tries: int) -> None:
+        if self.use_marker and not obj.marked:
+            self.store.put_marker(self.naming.marker(obj))
+            obj.marked = True
+        final = 0 < obj.sealed <= remembered
         try:
-            if tries and self._was_done(thing):
-                self._completed(thing)
+            if tries and self._was_done(obj):
+                self._completed(obj)
                 return
-            small = thing.sealed > 0 and len(thing.parts) == 1 and not thing.upload_id
+            small = obj.sealed > 0 and len(obj.parts) == 1 and not obj.upload_id
             if small and final:
-                key = self.naming.key(thing)
-                self.store.put(key, thing.part_path(self.spool, 1), self._origin(thing))
-                self.uploaded_bytes += thing.total_bytes
-            elif thing.parts and not small:
-                self._upload_parts(thing)
+                key = self.naming.key(obj)
+                self.store.put(key, obj.part_path(self.spool, 1), self._origin(obj))
+                self.uploaded_bytes += obj.total_bytes
+            elif obj.parts and not small:
+                self._upload_parts(obj)
                 if final:
-                    self.store.complete(self.naming.key(thing), thing.upload_id, thing.parts)
+                    self.store.complete(self.naming.key(obj), obj.upload_id, obj.parts)
         except KeyExistsError:
-            if not self._is_ours(thing):
-                self._rename(thing)
+            if not self._is_ours(obj):
+                self._rename(obj)
                 raise TransientError(
                     "the key was taken by another archive: trying the next"
                 ) from None
         except UploadNotFoundError as error:
-            if not (final and self._is_ours(thing)):
-                self._forget_upload(thing)
+            if not (final and self._is_ours(obj)):
+                self._forget_upload(obj)
                 raise TransientError(f"the upload must be made again: {error}") from error
         if final:
-            self._completed(thing)
+            self._completed(obj)
 
-    def _was_done(self, thing: ArchiveObject) -> bool:
+    def _was_done(self, obj: ArchiveObject) -> bool:
         """Look, after a failure, whether it had worked after all or the upload is gone."""
-        if thing.sealed > 0 and self._is_ours(thing):
+        if obj.sealed > 0 and self._is_ours(obj):
             return True
-        if thing.upload_id:
-            self.store.check(self.naming.key(thing), thing.upload_id)
+        if obj.upload_id:
+            self.store.check(self.naming.key(obj), obj.upload_id)
         return False
 
-    def _completed(self, thing: ArchiveObject) -> None:
+    def _completed(self, obj: ArchiveObject) -> None:
         # Said before looking, so that of two that end together at least one sees no other.
-        thing.sealed = -1
+        obj.sealed = -1
         others = [
             other
             for other in self.state.objects
-            if other.sealed >= 0 and (other.channel, other.window) == (thing.channel, thing.window)
+            if other.sealed >= 0 and (other.channel, other.window) == (obj.channel, obj.window)
         ]
         if self.use_marker and not others:
-            self.store.delete(self.naming.marker(thing))
+            self.store.delete(self.naming.marker(obj))
         self.completed += 1
 
-    def _upload_parts(self, thing: ArchiveObject) -> None:
-        if not thing.upload_id:
-            while self.store.find(self.naming.key(thing)) and not self._is_ours(thing):
-                self._rename(thing)
-            thing.upload_id = self.store.begin(self.naming.key(thing), self._origin(thing))
-        for part in list(thing.parts):
+    def _upload_parts(self, obj: ArchiveObject) -> None:
+        if not obj.upload_id:
+            while self.store.find(self.naming.key(obj)) and not self._is_ours(obj):
+                self._rename(obj)
+            obj.upload_id = self.store.begin(self.naming.key(obj), self._origin(obj))
+        for part in list(obj.parts):
             if not part.etag:
-                path = thing.part_path(self.spool, part.number)
-                key = self.naming.key(thing)
-                part.etag = self.store.upload(key, thing.upload_id, part.number, path)
+                path = obj.part_path(self.spool, part.number)
+                key = self.naming.key(obj)
+                part.etag = self.store.upload(key, obj.upload_id, part.number, path)
                 self.uploaded_bytes += part.bytes
 
-    def _is_ours(self, thing: ArchiveObject) -> bool:
-        found = self.store.find(self.naming.key(thing))
-        ours = found is not None and found.origin == self._origin(thing)
-        return ours and found is not None and found.bytes == thing.total_bytes
+    def _is_ours(self, obj: ArchiveObject) -> bool:
+        found = self.store.find(self.naming.key(obj))
+        ours = found is not None and found.origin == self._origin(obj)
+        return ours and found is not None and found.bytes == obj.total_bytes
 
-    def _rename(self, thing: ArchiveObject) -> None:
-        self._forget_upload(thing)
-        thing.seq = self.state.take_seq(thing.channel, thing.window)
-        if thing.seq > SEQ_MAX:
-            raise TransientError(f"no free name for channel {thing.channel} in its window")
+    def _rename(self, obj: ArchiveObject) -> None:
+        self._forget_upload(obj)
+        obj.seq = self.state.take_seq(obj.channel, obj.window)
+        if obj.seq > SEQ_MAX:
+            raise TransientError(f"no free name for channel {obj.channel} in its window")
 
-    def _forget_upload(self, thing: ArchiveObject) -> None:
-        if thing.upload_id:
-            self.store.abort(self.naming.key(thing), thing.upload_id)
-        thing.upload_id = ""
-        for part in thing.parts:
+    def _forget_upload(self, obj: ArchiveObject) -> None:
+        if obj.upload_id:
+            self.store.abort(self.naming.key(obj), obj.upload_id)
+        obj.upload_id = ""
+        for part in obj.parts:
             part.etag = ""
 
-    def _origin(self, thing: ArchiveObject) -> str:
-        return f"{self.state.journal}/{thing.first_offset}"
+    def _origin(self, obj: ArchiveObject) -> str:
+        return f"{self.state.journal}/{obj.first_offset}"
