@@ -1,7 +1,7 @@
 """One effective writer per API key: a lease in Redis with a fencing number.
 
 The account has one connection; two sidecars would evict each other for ever.
-The number only rises, so whoever was paused and wakes up is recognised by it.
+The number only rises, so a sidecar that was paused and wakes up is recognised by it.
 """
 
 import hashlib
@@ -32,16 +32,16 @@ return redis.call('DEL', KEYS[1])
 
 @dataclass(slots=True)
 class Lease:
-    """A claim on one API key; `fence` is 0 while it is not held."""
+    """The lease of one API key; `fence` is 0 while it is not held."""
 
-    sink: ValueStore
+    values: ValueStore
     key: str
     ttl_ms: int
     fence: int = 0
 
     def acquire(self) -> bool:
-        """Take the lease if it is free or still ours; safe to repeat."""
-        reply = self.sink.command(
+        """Acquire the lease if it is free or still ours; safe to repeat."""
+        reply = self.values.command(
             "EVAL", _ACQUIRE, 2, self.key, f"{self.key}:fence", self.ttl_ms, self.fence
         )
         self.fence = reply if isinstance(reply, int) else 0
@@ -49,14 +49,14 @@ class Lease:
 
     def renew(self) -> bool:
         """Extend the lease; False when it is no longer ours."""
-        return self.sink.command("EVAL", _RENEW, 1, self.key, self.ttl_ms, self.fence) == 1
+        return self.values.command("EVAL", _RENEW, 1, self.key, self.ttl_ms, self.fence) == 1
 
     def release(self) -> None:
-        """Return the lease up, if it is still ours."""
-        self.sink.command("EVAL", _RELEASE, 1, self.key, self.fence)
+        """Release the lease, if it is still ours."""
+        self.values.command("EVAL", _RELEASE, 1, self.key, self.fence)
         self.fence = 0
 
 
 def lease_key(api_key: str) -> str:
-    """Name the lease of an API key without showing the key."""
+    """Return the Redis key of an API key's lease, which does not show the key."""
     return f"stock:lease:{hashlib.sha256(api_key.encode()).hexdigest()[:16]}"

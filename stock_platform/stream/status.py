@@ -1,13 +1,10 @@
-"""What each process of the sidecar says about itself, once a second, in a small file.
+"""The status file of each process of the sidecar, replaced once a second.
 
-Files and not pipes: whoever asks - supervisor, doctor, a Dagster sensor - reads
-the same facts, and a process that hangs is known by the age of its file.
+Files and not pipes: supervisor, doctor and the Dagster sensor read the same
+facts, and the age of its file shows a process that hangs.
 """
 
-import logging
-import multiprocessing
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -22,7 +19,7 @@ FRESH_S = 10.0
 def save(journal: Path, process: str, facts: dict[str, object]) -> None:
     """Replace a process's status file; not synced, it is worth nothing after a crash.
 
-    On a full disk the old one stays: nobody stops working because he cannot say so.
+    On a full disk the old file stays and an error is logged: the process goes on.
     """
     folder = journal / FOLDER
     temporary = folder / f".{process}.{os.getpid()}"
@@ -36,7 +33,7 @@ def save(journal: Path, process: str, facts: dict[str, object]) -> None:
 
 
 def load(journal: Path) -> dict[str, dict[str, object]]:
-    """Return the last status of every process that ever wrote one."""
+    """Return the last status of every process that ever wrote one, by its name."""
     found = {}
     for path in (journal / FOLDER).glob("[!.]*.json"):
         try:
@@ -44,28 +41,3 @@ def load(journal: Path) -> dict[str, dict[str, object]]:
         except (OSError, msgspec.MsgspecError):
             continue
     return found
-
-
-def parent_lives() -> bool:
-    """Whether the supervisor that started this process is still there."""
-    parent = multiprocessing.parent_process()
-    return parent is None or parent.is_alive()
-
-
-def configure_logs(*, debug: bool) -> None:
-    """One JSON object a line on stderr, in every process of the sidecar."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.DEBUG if debug else logging.INFO
-        ),
-        # One write a line, also unbuffered: the processes share the stream.
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )

@@ -1,7 +1,7 @@
 """`stocks stream`: one effective sidecar per API key, its processes, its health.
 
 Order of a stop: the reader first, so that the journal has an end; then the
-consumers, which read to that end and hand everything on; then the lease.
+consumers, which read to that end and deliver everything; then the lease.
 """
 
 import signal
@@ -13,13 +13,16 @@ from datetime import UTC, datetime
 import structlog
 
 from stock_platform.errors import PermanentError, PlatformError, TransientError
-from stock_platform.settings import StreamSettings, load
-from stock_platform.stream import status
-from stock_platform.stream.health import HealthServer, Progress
-from stock_platform.stream.health_line import HealthLine
+from stock_platform.settings import Settings, StreamSettings
+from stock_platform.stream import runtime, status
+from stock_platform.stream.health import HealthLine, HealthServer, Progress
 from stock_platform.stream.lease import Lease, lease_key
-from stock_platform.stream.plan import Plan, make_plan, symbols_to_subscribe
-from stock_platform.stream.processes import ManagedProcess
+from stock_platform.stream.processes import (
+    ManagedProcess,
+    ProcessPlan,
+    plan_processes,
+    symbols_to_subscribe,
+)
 from stock_platform.stream.sinks.redis_latest import Fence, save_fence
 from stock_platform.stream.sinks.redis_store import open_value_store
 
@@ -32,17 +35,17 @@ WRONG_SETTINGS = 2
 
 
 class Supervisor:
-    """Keeps the lease and the processes; `run` returns after `stop`."""
+    """Holds the lease and keeps the processes running; `run` returns after `stop`."""
 
-    def __init__(self, settings: StreamSettings, plan: Plan) -> None:
+    def __init__(self, settings: StreamSettings, plan: ProcessPlan) -> None:
         self._settings = settings
         self._plan = plan
         self._stop = threading.Event()
-        self._sink = open_value_store(
+        self._values = open_value_store(
             settings.redis_url.get_secret_value(), settings.redis_token.get_secret_value()
         )
         key = lease_key(settings.polygon_api_key.get_secret_value())
-        self._lease = Lease(self._sink, key, int(settings.lease_ttl_sec * 1000))
+        self._lease = Lease(self._values, key, int(settings.lease_ttl_sec * 1000))
         self._has_led = False
         self._renew_at = 0.0
         self._health_at = time.monotonic() + settings.ws_health_interval_sec
@@ -100,10 +103,10 @@ class Supervisor:
         try:
             if self.progress.leader and self._lease.renew():
                 return
-            # Not held yet, or lapsed while Redis was away: take it if nobody else did.
+            # Not held yet, or lapsed while Redis was away: acquire it if it is free.
             held = self._lease.acquire()
         except TransientError as error:
-            # Nobody else can take the lease from a Redis that is away: go on reading.
+            # A Redis that is away gives the lease to no other sidecar: go on reading.
             log.warning("lease_unknown", reason=str(error))
             return
         except PermanentError as error:
@@ -112,7 +115,7 @@ class Supervisor:
         if held:
             save_fence(self._settings.journal_dir, Fence(self._lease.key, str(self._lease.fence)))
             if not self.progress.leader:
-                log.info("lease_taken", fence=self._lease.fence)
+                log.info("lease_acquired", fence=self._lease.fence)
         elif self.progress.leader:
             log.error("lease_lost", next="the reader stops; this sidecar stands by")
             self._plan.reader.stop(READER_STOP_S)
@@ -122,7 +125,7 @@ class Supervisor:
         log.info(
             "stream_health",
             leader=self.progress.leader,
-            **self._line.of(self.progress.facts(), now),
+            **self._line.facts(self.progress.facts(), now),
             restarts={name: count for name, count in self.progress.restarts.items() if count},
             problems=self.progress.problems(),
         )
@@ -137,7 +140,7 @@ class Supervisor:
             stopper.start()
         deadline = time.monotonic() + CONSUMER_STOP_S
         while any(stopper.is_alive() for stopper in stoppers) and time.monotonic() < deadline:
-            # The consumers write under the lease until they are done: keep it meanwhile.
+            # The consumers write under the lease until they have ended: keep it meanwhile.
             if time.monotonic() >= self._renew_at:
                 self._renew_at = time.monotonic() + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
                 self._hold_lease()
@@ -149,7 +152,7 @@ class Supervisor:
                 self._lease.release()
         except PlatformError as error:
             log.warning("lease_not_released", reason=str(error))
-        self._sink.close()
+        self._values.close()
         log.info("sidecar_stopped")
 
 
@@ -157,22 +160,26 @@ def _stop_child(child: ManagedProcess) -> None:
     child.stop(CONSUMER_STOP_S)
 
 
-def run(settings: StreamSettings) -> int:
-    """Be the sidecar until SIGTERM or SIGINT; return the exit code."""
-    status.configure_logs(debug=settings.ws_debug)
+def run(settings: Settings) -> int:
+    """Run the sidecar until SIGTERM or SIGINT; return the exit code.
+
+    Raise `PermanentError` when a setting is missing or wrong.
+    """
+    stream = settings.stream
+    runtime.configure_logs(debug=stream.ws_debug)
     symbols = symbols_to_subscribe(settings, datetime.now(UTC).date())
     log.info("symbols_chosen", count="all" if symbols is None else len(symbols))
-    supervisor = Supervisor(settings, make_plan(settings, symbols))
+    supervisor = Supervisor(stream, plan_processes(settings, symbols))
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
     return supervisor.run()
 
 
 def stream_command() -> int:
-    """Read the settings and be the sidecar; 2 when a setting is missing or wrong."""
+    """Read the settings and run the sidecar; return 2 when a setting is missing or wrong."""
     try:
-        return run(load(StreamSettings))
+        return run(Settings.from_env())
     except PlatformError as error:
-        # Every loop of the sidecar has its own answer to trouble: this is of its start.
+        # Every loop of the sidecar handles its own errors: this one is of the start.
         sys.stderr.write(f"{error}\n")
         return WRONG_SETTINGS

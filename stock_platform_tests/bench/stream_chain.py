@@ -14,14 +14,13 @@ from typing import Any
 import psutil
 import redis
 
-from stock_platform.settings import StreamSettings
+from stock_platform.settings import Settings, StreamSettings
 from stock_platform.stream import status
+from stock_platform.stream.feed.options import FeedOptions, ReaderOptions
 from stock_platform.stream.feed.reader import run_reader
 from stock_platform.stream.journal.format import Kind
 from stock_platform.stream.journal.reader import JournalReader
-from stock_platform.stream.options import FeedOptions, ReaderOptions
-from stock_platform.stream.plan import make_plan
-from stock_platform.stream.processes import ManagedProcess
+from stock_platform.stream.processes import ManagedProcess, plan_processes
 from stock_platform_tests.bench.stream_events import PROBES
 from stock_platform_tests.bench.stream_load import Source
 
@@ -51,7 +50,7 @@ def run_chain(
     settings: StreamSettings, source: Source, seconds: float, redis_port: int
 ) -> ChainResult:
     """Run the sidecar's processes against a load for `seconds` after they caught up."""
-    plan = make_plan(settings, None)
+    plan = plan_processes(Settings.from_env().replaced(stream=settings), None)
     children = [plan.reader, *plan.consumers]
     for child in children:
         child.ensure_running(time.monotonic())

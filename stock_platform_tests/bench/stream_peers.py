@@ -158,8 +158,8 @@ async def _listen(listener: Any, host: str, extra: dict[str, Any]) -> None:
 async def _reader(host: str, counted: list[int], extra: dict[str, Any]) -> None:
     from pathlib import Path
 
+    from stock_platform.stream.feed.options import FeedOptions, ReaderOptions
     from stock_platform.stream.feed.reader import Reader
-    from stock_platform.stream.options import FeedOptions, ReaderOptions
     from stock_platform.stream.runtime import tune_gc_and_malloc
 
     tune_gc_and_malloc()

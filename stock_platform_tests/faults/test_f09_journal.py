@@ -8,10 +8,10 @@ from pathlib import Path
 
 from stock_platform.stream import status
 from stock_platform.stream.feed import gaps
+from stock_platform.stream.feed.options import FeedOptions
 from stock_platform.stream.feed.reader import Reader
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.writer import JournalWriter
-from stock_platform.stream.options import FeedOptions
 from stock_platform_tests.faults.feed import numbered_feed
 from stock_platform_tests.stream.servers import wait_until
 from stock_platform_tests.stream.sidecar import (
@@ -99,11 +99,11 @@ def test_f11_a_quiet_feed_has_its_gap_too_however_much_the_busy_one_wrote(tmp_pa
 
     reader = Reader(reader_options(tmp_path))
 
-    quiet, busy = reader.last_known(0), reader.last_known(1)
+    quiet, busy = reader.outages.get(0), reader.outages.get(1)
     assert quiet
     assert busy
-    assert quiet.heard_until == 8
-    assert busy.heard_until == 8
+    assert quiet.last_received == 8
+    assert busy.last_received == 8
     assert busy.last_event == 1795276800000
     reader.journal.close()
 

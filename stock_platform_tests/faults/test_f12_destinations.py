@@ -206,7 +206,7 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
     journal.append_frames(0, 1, [trade(1)], 1)
     with tailing(journal.folder, paused) as consumer:
         wait_until(lambda: consumer.trouble)
-        consumer.give_up()
+        consumer.abandon()
 
     assert redis.client.get("stock:trade:N1") is None
     assert other.fence > mine.fence

@@ -16,12 +16,12 @@ from typing import Any
 
 import psutil
 
-from stock_platform.settings import StreamSettings
+from stock_platform.settings import Settings, StreamSettings
 from stock_platform.stream import status, supervisor
+from stock_platform.stream.feed.options import ReaderOptions
 from stock_platform.stream.feed.reader import run_reader
 from stock_platform.stream.journal.format import Kind
 from stock_platform.stream.journal.reader import JournalReader
-from stock_platform.stream.options import ReaderOptions
 from stock_platform.stream.processes import ManagedProcess
 from stock_platform_tests.stream.servers import wait_until
 
@@ -123,6 +123,11 @@ def settings_for(
     return StreamSettings(**{**usual, **changes})
 
 
+def all_settings(stream: StreamSettings) -> Settings:
+    """Return what the environment sets, with these settings of the stream."""
+    return Settings.from_env().replaced(stream=stream)
+
+
 def _spawn(settings: StreamSettings) -> SpawnProcess:
     process = multiprocessing.get_context("spawn").Process(target=_main, args=(settings,))
     process.start()
@@ -142,7 +147,7 @@ def running_sidecar(settings: StreamSettings) -> Iterator[Sidecar]:
 
 
 def _main(settings: StreamSettings) -> None:
-    raise SystemExit(supervisor.run(settings))
+    raise SystemExit(supervisor.run(all_settings(settings)))
 
 
 def reader_options(folder: Path, **changes: Any) -> ReaderOptions:

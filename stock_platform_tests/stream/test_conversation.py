@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.stream.feed.backoff import ReconnectBackoff
 from stock_platform.stream.feed.handshake import Handshake, Phase, closing_status
+from stock_platform.stream.feed.websocket import ReconnectBackoff
 
 
 def said(*statuses: tuple[str, str]) -> bytes:
@@ -29,9 +29,9 @@ def opened(**changes: object) -> Handshake:
 def test_it_authenticates_first_and_subscribes_only_after_success() -> None:
     talk = opened()
 
-    talk.hear(said(("connected", "Connected Successfully")))
+    talk.receive(said(("connected", "Connected Successfully")))
     before = list(talk.to_send)
-    talk.hear(said(("auth_success", "authenticated")))
+    talk.receive(said(("auth_success", "authenticated")))
 
     assert [json.loads(text)["action"] for text in before] == ["auth"]
     assert [json.loads(text)["params"] for text in talk.to_send[1:]] == ["AM.A,AM.B,FMV.A", "FMV.B"]
@@ -40,18 +40,18 @@ def test_it_authenticates_first_and_subscribes_only_after_success() -> None:
 def test_all_symbols_are_one_wildcard_per_channel() -> None:
     talk = opened(symbols=None)
 
-    talk.hear(said(("auth_success", "authenticated")))
+    talk.receive(said(("auth_success", "authenticated")))
 
     assert json.loads(talk.to_send[-1])["params"] == "AM.*,FMV.*"
 
 
 def test_a_channel_is_confirmed_once_each_of_its_symbols_is() -> None:
     talk = opened()
-    talk.hear(said(("auth_success", "authenticated")))
+    talk.receive(said(("auth_success", "authenticated")))
 
-    talk.hear(said(("success", "subscribed to: AM.A"), ("success", "subscribed to: FMV.A")))
+    talk.receive(said(("success", "subscribed to: AM.A"), ("success", "subscribed to: FMV.A")))
     half = set(talk.confirmed)
-    talk.hear(said(("success", "subscribed to: AM.B"), ("error", "not authorized")))
+    talk.receive(said(("success", "subscribed to: AM.B"), ("error", "not authorized")))
 
     assert half == set()
     assert talk.confirmed == {"AM"}
@@ -61,9 +61,9 @@ def test_a_channel_is_confirmed_once_each_of_its_symbols_is() -> None:
 
 def test_a_plan_that_includes_none_of_it_is_terminal() -> None:
     talk = opened(symbols=None)
-    talk.hear(said(("auth_success", "authenticated")))
+    talk.receive(said(("auth_success", "authenticated")))
 
-    first, last = talk.hear(said(("error", "not authorized"), ("error", "not authorized")))
+    first, last = talk.receive(said(("error", "not authorized"), ("error", "not authorized")))
 
     assert not first.closing
     assert last.terminal
@@ -73,9 +73,9 @@ def test_a_plan_that_includes_none_of_it_is_terminal() -> None:
 
 def test_a_channel_passed_over_in_silence_does_not_hold_up_the_others() -> None:
     talk = opened(symbols=None)
-    talk.hear(said(("auth_success", "authenticated")))
+    talk.receive(said(("auth_success", "authenticated")))
     nothing = talk.accept_partial()
-    talk.hear(said(("success", "subscribed to: AM.*")))
+    talk.receive(said(("success", "subscribed to: AM.*")))
 
     done = talk.accept_partial()
 
@@ -88,7 +88,7 @@ def test_statuses_among_data_are_heard() -> None:
     talk = opened()
     frame = b'[{"ev":"T","sym":"A","t":1},{"ev":"status","status":"max_connections","message":"x"}]'
 
-    [notice] = talk.hear(frame)
+    [notice] = talk.receive(frame)
 
     assert notice.closing
     assert notice.terminal
@@ -117,7 +117,7 @@ def test_the_key_is_in_no_representation() -> None:
 
 @given(frame=st.binary(max_size=60))
 def test_no_frame_ends_the_dialogue(frame: bytes) -> None:
-    opened().hear(b"status" + frame)
+    opened().receive(b"status" + frame)
 
 
 @given(attempts=st.integers(0, 300), chance=st.floats(0, 0.999))

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from stock_platform.stream import status
-from stock_platform.stream.health import STALL_S, Progress
-from stock_platform.stream.health_line import HealthLine
+from stock_platform.stream.health import STALL_S, HealthLine, Progress
 
 FEED = {"state": "streaming", "trouble": "", "frames": 10, "bytes": 1000, "reconnects": 0}
 FEED |= {"refused_subscriptions": 0}
@@ -33,8 +32,8 @@ def test_a_sidecar_that_works_has_no_problem(tmp_path: Path) -> None:
     ("changes", "problem"),
     [
         ({"latest": {"trouble": "Redis does not answer"}}, "latest: Redis does not answer"),
-        ({"latest": {"at": 0}}, "latest: no sign of life"),
-        ({"reader": {"at": 0}}, "reader: no sign of life"),
+        ({"latest": {"at": 0}}, "latest: its status is older than 10 s"),
+        ({"reader": {"at": 0}}, "reader: its status is older than 10 s"),
         ({"reader": {"journal_full": True}}, "journal: at its bound, the feed is not read"),
         (
             {"reader": {"feeds": {"realtime": {**FEED, "state": "refused", "trouble": "why"}}}},
@@ -87,9 +86,9 @@ def counted(frames: int, refused: int, reconnects: int) -> dict[str, Any]:
 
 def test_the_line_gives_rates_since_the_last_one_and_lags() -> None:
     line = HealthLine(("latest",), 0.0)
-    line.of(counted(100, 0, 0), 10.0)
+    line.facts(counted(100, 0, 0), 10.0)
 
-    said = line.of(counted(300, 0, 1), 20.0)
+    said = line.facts(counted(300, 0, 1), 20.0)
 
     assert said == {
         "events_per_s": 400.0,
@@ -106,9 +105,9 @@ def test_the_line_gives_rates_since_the_last_one_and_lags() -> None:
 
 def test_a_reader_that_began_again_makes_no_rate_negative_and_hides_no_drop() -> None:
     line = HealthLine(("latest",), 0.0)
-    line.of(counted(300, 5, 2), 10.0)
+    line.facts(counted(300, 5, 2), 10.0)
 
-    said = line.of(counted(40, 1, 1), 20.0)
+    said = line.facts(counted(40, 1, 1), 20.0)
 
     assert (said["frames_per_s"], said["bytes"]) == (4.0, 34_000)
     assert (said["drops"], said["reconnects"]) == (6, {"realtime": 3})
@@ -117,6 +116,6 @@ def test_a_reader_that_began_again_makes_no_rate_negative_and_hides_no_drop() ->
 def test_segments_given_up_at_the_bound_are_drops() -> None:
     line = HealthLine((), 0.0)
 
-    said = line.of({"reader": {"feeds": {}, "journal_segments_dropped": 2}}, 1.0)
+    said = line.facts({"reader": {"feeds": {}, "journal_segments_dropped": 2}}, 1.0)
 
     assert said["drops"] == 2

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,6 +19,7 @@ from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.lake.read import minute_bars
 from stock_platform.lake.stream_parts import live_parts, read_connections
 from stock_platform.settings import LakeSettings, MarketSettings
+from stock_platform.stream.events import Bar
 from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.sinks.lake_bars import BarsOptions, LakeBarsSink
@@ -38,10 +40,21 @@ def writer(store: ObjectStore) -> MinuteWriter:
     return MinuteWriter(store, Calendar(), "test")
 
 
-def bar(minute: int = 0, **changes: object) -> dict[str, object]:
+def bar(minute: int = 0, **changes: Any) -> Bar:
     start = int((OPEN + timedelta(minutes=minute)).timestamp() * 1000)
     usual = {"sym": "MSFT", "s": start, "e": start + 60_000, "o": 1.1, "h": 1.3, "l": 1.0}
-    return {**usual, "c": 1.2, "v": 10, "dv": "10.250001", "vw": 1.15, **changes}
+    return Bar(**{**usual, "c": 1.2, "v": 10, "dv": "10.250001", "vw": 1.15, **changes})
+
+
+def bars_options(folder: Path, lake: LakeSettings, *, covers_market: bool) -> BarsOptions:
+    return BarsOptions(
+        journal=folder,
+        lake=lake,
+        market=MarketSettings(),
+        writer="w",
+        feeds=("realtime", "delayed"),
+        covers_market=covers_market,
+    )
 
 
 def test_a_bar_is_exact_and_says_where_it_comes_from(
@@ -105,7 +118,7 @@ def test_what_is_no_bar_is_quarantined_with_its_reason(
 ) -> None:
     sunday = int(datetime(2026, 11, 22, 15, 0, tzinfo=UTC).timestamp() * 1000)
     writer.add(bar(h=0.5), LATER)
-    writer.add(bar(s="soon"), LATER)
+    writer.add(bar(s=-1), LATER)
     writer.add(bar(s=sunday), LATER)
 
     written = writer.close_before(LATER)
@@ -130,7 +143,7 @@ def test_the_bars_consumer_writes_minutes_and_the_connection_log(
     journal.append_frames(0, 7, [frame % int(OPEN.timestamp() * 1000)], us + 60_000_000)
     journal.append_event(0, 7, {"event": "closed", "heard_at_us": us + 61_000_000}, us + 70_000_000)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    options = bars_options(folder, lake, covers_market=True)
     bars = LakeBarsSink(options, store)
 
     bars.add(JournalReader(folder).read())
@@ -155,7 +168,7 @@ def test_a_connection_whose_reader_was_killed_ends_with_the_next_one(
     journal.append_event(0, 8, {"event": "opened"}, us + 20_000_000)
     journal.append_event(0, 8, said, us + 21_000_000)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    options = bars_options(folder, lake, covers_market=True)
     bars = LakeBarsSink(options, store)
 
     bars.add(JournalReader(folder).read())
@@ -174,7 +187,7 @@ def test_a_partly_subscribed_market_gives_no_evidence_of_silence(
     us = int(LATER.timestamp() * 1e6)
     journal.append_event(0, 7, {"event": "subscribed", "channel": "AM", "heard_at_us": us}, us)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), False)
+    options = bars_options(folder, lake, covers_market=False)
     bars = LakeBarsSink(options, store)
 
     bars.add(JournalReader(folder).read())
@@ -190,7 +203,7 @@ def test_what_is_held_in_memory_is_read_again_after_a_crash(
     frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":2,"l":1,"c":2,"v":3}]' % soon
     journal.append_frames(0, 7, [frame], 1)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    options = bars_options(folder, lake, covers_market=True)
     bars, tail = LakeBarsSink(options, store), JournalReader(folder)
 
     bars.add(tail.read())
@@ -204,7 +217,7 @@ def test_a_resent_bar_that_waits_is_read_again_after_a_crash_and_written_at_a_st
     store: ObjectStore, tmp_path: Path, journal: JournalWriter, folder: Path
 ) -> None:
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    options = bars_options(folder, lake, covers_market=True)
     bars, tail = LakeBarsSink(options, store), JournalReader(folder)
     frame = b'[{"ev":"AM","sym":"MSFT","s":%d,"o":1,"h":3,"l":1,"c":%d,"v":3}]'
     minute, closed = int(OPEN.timestamp() * 1000), OPEN + timedelta(seconds=70)
@@ -250,7 +263,7 @@ def test_an_outage_is_missing_at_once_and_nothing_else_is(
             text = frame % int(start.timestamp() * 1000)
             journal.append_frames(0, connection, [text], at)
     lake = LakeSettings(lake=str(tmp_path / "lake"))
-    options = BarsOptions(folder, lake, MarketSettings(), "w", ("realtime", "delayed"), True)
+    options = bars_options(folder, lake, covers_market=True)
     bars = LakeBarsSink(options, store)
     bars.add(JournalReader(folder).read())
     bars.flush()

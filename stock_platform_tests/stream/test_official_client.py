@@ -10,7 +10,7 @@ import pytest
 from massive import WebSocketClient
 
 from stock_platform.simulator.server import running
-from stock_platform.stream.options import FeedOptions
+from stock_platform.stream.feed.options import FeedOptions
 from stock_platform_tests.stream.servers import wait_until
 from stock_platform_tests.stream.sidecar import (
     feed_status,

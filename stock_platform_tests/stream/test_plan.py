@@ -1,4 +1,4 @@
-"""What the processes are told: the names of this machine, and which symbols to ask for."""
+"""The processes' options: the names of this machine, and which symbols to ask for."""
 
 from datetime import date
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from stock_platform.lake import tables
 from stock_platform.simulator.server import running
-from stock_platform.stream import plan
-from stock_platform_tests.stream.sidecar import settings_for
+from stock_platform.stream import processes
+from stock_platform_tests.stream.sidecar import all_settings, settings_for
 
 TODAY = date(2026, 11, 18)
 LISTED = {"market": {"synthetic": {"symbols": 20, "first": "2026-11-18", "last": "2026-11-18"}}}
@@ -28,7 +28,7 @@ def test_objects_are_named_after_the_machine_as_it_calls_itself(
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: machine)
 
-    assert plan.hostname() == name
+    assert processes.hostname() == name
 
 
 @pytest.mark.parametrize("machine", ["web-1.example.org", "x" * 200 + "-7"])
@@ -37,7 +37,9 @@ def test_the_lake_accepts_the_name_of_this_machines_writer(
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: machine)
 
-    assert plan.writer("sidecar")[-8:] in tables.connections(TODAY, plan.writer("sidecar"))
+    assert processes.writer("sidecar")[-8:] in tables.connections(
+        TODAY, processes.writer("sidecar")
+    )
 
 
 def test_listed_symbols_are_added_behind_the_configured_ones_up_to_the_limit(
@@ -47,15 +49,17 @@ def test_listed_symbols_are_added_behind_the_configured_ones_up_to_the_limit(
         for name, value in simulator.environment().items():
             monkeypatch.setenv(name, value)
         chosen = [
-            plan.symbols_to_subscribe(
-                settings_for(
-                    tmp_path,
-                    "ws://x",
-                    "ws://y",
-                    "redis://z",
-                    polygon_ws_symbols="ZZZ,MSFT",
-                    polygon_discover_tickers=discover,
-                    polygon_ticker_limit=limit,
+            processes.symbols_to_subscribe(
+                all_settings(
+                    settings_for(
+                        tmp_path,
+                        "ws://x",
+                        "ws://y",
+                        "redis://z",
+                        polygon_ws_symbols="ZZZ,MSFT",
+                        polygon_discover_tickers=discover,
+                        polygon_ticker_limit=limit,
+                    )
                 ),
                 TODAY,
             )
@@ -85,7 +89,7 @@ def test_without_the_listing_the_configured_symbols_still_stream(
             polygon_discover_tickers=True,
         )
 
-        assert plan.symbols_to_subscribe(settings, TODAY) == ("MSFT",)
+        assert processes.symbols_to_subscribe(all_settings(settings), TODAY) == ("MSFT",)
 
 
 def test_a_star_is_all_symbols_and_asks_nobody(tmp_path: Path) -> None:
@@ -93,4 +97,4 @@ def test_a_star_is_all_symbols_and_asks_nobody(tmp_path: Path) -> None:
         tmp_path, "ws://x", "ws://y", "redis://z", polygon_discover_tickers=True
     )
 
-    assert plan.symbols_to_subscribe(settings, TODAY) is None
+    assert processes.symbols_to_subscribe(all_settings(settings), TODAY) is None

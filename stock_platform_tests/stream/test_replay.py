@@ -20,7 +20,7 @@ from stock_platform.stream.sinks.archive.state import Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore, StoreOptions
 from stock_platform.stream.sinks.replay import replay
 from stock_platform_tests.stream.servers import Bucket, Redis
-from stock_platform_tests.stream.sidecar import settings_for
+from stock_platform_tests.stream.sidecar import all_settings, settings_for
 from stock_platform_tests.stream.test_archive import NOON, options, run_to_end, trade
 
 
@@ -41,8 +41,8 @@ def test_a_prefix_of_the_archive_gives_the_same_values_again(
     run_to_end(
         ArchiveSink(options(folder, s3, zstd=suffix.endswith("zst"), naming=naming), store), folder
     )
-    settings = settings_for(
-        tmp_path / "other", "ws://x", "ws://y", redis.url, s3_endpoint_url=s3.url
+    settings = all_settings(
+        settings_for(tmp_path / "other", "ws://x", "ws://y", redis.url, s3_endpoint_url=s3.url)
     )
 
     done = replay(f"s3://{s3.name}/cold/", settings)
@@ -53,7 +53,7 @@ def test_a_prefix_of_the_archive_gives_the_same_values_again(
 
 
 def test_a_place_without_objects_is_told(tmp_path: Path, redis: Redis) -> None:
-    settings = settings_for(tmp_path / "journal", "ws://x", "ws://y", redis.url)
+    settings = all_settings(settings_for(tmp_path / "journal", "ws://x", "ws://y", redis.url))
 
     with pytest.raises(PermanentError, match="no object ending in"):
         replay(str(tmp_path), settings)
@@ -167,17 +167,17 @@ def _backfill(
     for name, value in {**environment, "STOCKS_LAKE": str(folder / "lake")}.items():
         monkeypatch.setenv(name, value)
     (folder / "lake").mkdir()
-    told = BackfillOptions(
-        folder,
-        StoreOptions(s3.name, "us-east-1", s3.url),
-        Naming("cold", "host1", 30),
-        ProviderSettings.load(),
-        ("GOOG", "MSFT", "NVDA"),
+    options = BackfillOptions(
+        journal=folder,
+        store=StoreOptions(s3.name, "us-east-1", s3.url),
+        naming=Naming("cold", "host1", 30),
+        providers=ProviderSettings.load(),
+        symbols=("GOOG", "MSFT", "NVDA"),
     )
-    http, close = open_http(told.providers)
+    http, close = open_http(options.providers)
 
     def close_all() -> None:
         http.close()
         close()
 
-    return Backfill(told, http, store), close_all
+    return Backfill(options, http, store), close_all

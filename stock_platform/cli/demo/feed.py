@@ -8,15 +8,15 @@ when in those sessions the feed was alive.
 import asyncio
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import msgspec
 import websockets
 
 from stock_platform.errors import TransientError
+from stock_platform.stream.events import Bar, Event, decode
+from stock_platform.stream.sinks.connections import ConnectionLog
 from stock_platform.stream.sinks.minutes import MinuteWriter
 
 RETRY_S = 0.02
@@ -28,7 +28,7 @@ CLOSE_EVERY = timedelta(minutes=20)
 _DELIVERY = timedelta(seconds=30)
 
 
-@dataclass(slots=True)
+@dataclass
 class Recorder:
     """Records the simulated feed until it has finished."""
 
@@ -42,6 +42,9 @@ class Recorder:
     connections: int = 0
     _latest: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
     _closed: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
+
+    def __post_init__(self) -> None:
+        self._log = ConnectionLog(self.writer.name)
 
     def record(self) -> None:
         """Read every session; reconnect after every loss, as often as it takes."""
@@ -58,7 +61,7 @@ class Recorder:
             except (OSError, websockets.WebSocketException):
                 await asyncio.sleep(RETRY_S)
         self.parts += len(self.writer.close_before(datetime.max.replace(tzinfo=UTC)))
-        self.writer.write_connections()
+        self._log.save(self.writer.store)
 
     async def _read(self, socket: websockets.ClientConnection, name: str) -> None:
         await socket.recv()
@@ -68,30 +71,30 @@ class Recorder:
         await socket.recv()
         try:
             while (frame := await self._next(socket)) is not None:
-                self._take(msgspec.json.decode(frame), name)
+                self._take(decode(frame).events, name)
             self._alive(name, self._clock())
         finally:
-            self.writer.connections.closed(name, self._latest, self._latest)
+            self._log.closed(name, self._latest, self._latest)
 
-    async def _next(self, socket: websockets.ClientConnection) -> str | bytes | None:
+    async def _next(self, socket: websockets.ClientConnection) -> bytes | None:
         """Return the next frame; None once the replay is over and nothing more comes."""
         while True:
             try:
-                return await asyncio.wait_for(socket.recv(), 1.0)
+                return await asyncio.wait_for(socket.recv(decode=False), 1.0)
             except TimeoutError:
                 if self._finished():
                     return None
 
-    def _take(self, events: list[dict[str, Any]], name: str) -> None:
-        bars = [event for event in events if event["ev"] == "AM"]
+    def _take(self, events: Sequence[Event], name: str) -> None:
+        bars = [event for event in events if isinstance(event, Bar)]
         if not bars:
             return
-        newest = datetime.fromtimestamp(max(event["e"] for event in bars) / 1000, UTC)
-        if not self.writer.connections.knows(name):
+        newest = datetime.fromtimestamp(max(bar.e for bar in bars) / 1000, UTC)
+        if not self._log.has_open(name):
             # A minute's bars leave after its end: who gets them stood in time for that minute.
-            self.writer.connections.opened(name, "AM", newest - timedelta(minutes=1))
-        for event in bars:
-            self.writer.add(event, max(self._latest, newest))
+            self._log.opened(name, "AM", newest - timedelta(minutes=1))
+        for bar in bars:
+            self.writer.add(bar, max(self._latest, newest))
         self.events += len(bars)
         if newest > self._latest:
             self._alive(name, newest + _DELIVERY)
@@ -103,7 +106,7 @@ class Recorder:
         if at.date() != self._latest.date():
             self.progress(at)
         self._latest = max(self._latest, at)
-        self.writer.connections.alive(name, at)
+        self._log.alive(name, at)
 
     def _clock(self) -> datetime:
         return datetime.fromisoformat(self._ask("clock")["replayed"])

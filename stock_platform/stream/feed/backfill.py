@@ -21,11 +21,10 @@ from stock_platform.providers.rate_limit.limiter import SharedRateLimiter, to_ra
 from stock_platform.providers.rate_limit.stores import open_store
 from stock_platform.providers.registry import ProviderSettings
 from stock_platform.providers.transport.client import Endpoint, HttpClient
-from stock_platform.stream import status
+from stock_platform.stream import runtime, status
 from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.gaps import FeedOutage
 from stock_platform.stream.journal import checkpoints
-from stock_platform.stream.processes import run_until_stopped
 from stock_platform.stream.sinks.archive.state import Naming
 from stock_platform.stream.sinks.archive.store import ArchiveStore, KeyExistsError, StoreOptions
 from stock_platform.stream.sinks.redis_values import number
@@ -42,9 +41,9 @@ _PATHS = {"T": "/v3/trades", "Q": "/v3/quotes"}
 Row = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillOptions:
-    """What the process is told."""
+    """Everything the backfill process is given."""
 
     journal: Path
     store: StoreOptions
@@ -56,7 +55,7 @@ class BackfillOptions:
 
 @dataclass(slots=True)
 class Backfill:
-    """Works off the manifest from where the last run ended."""
+    """Works through the manifest from where the last run ended."""
 
     options: BackfillOptions
     http: HttpClient
@@ -67,7 +66,7 @@ class Backfill:
     trouble: str = ""
 
     def work(self) -> None:
-        """Heal every gap not yet seen to; stop at the first that must be tried again."""
+        """Heal every gap not yet handled; stop at the first that must be tried again."""
         journal = self.options.journal
         saved = checkpoints.load(journal, NAME)
         done = saved.generation if saved else 0
@@ -118,7 +117,7 @@ class Backfill:
         return self.options.journal / "spool" / "backfill.ndjson"
 
     def _fetch(self, channel: str, first: int, last: int) -> int:
-        """Bring a channel's events to local disk, never into memory; return how many."""
+        """Write a channel's events to local disk, never into memory; return how many."""
         self._fetched.parent.mkdir(parents=True, exist_ok=True)
         count = size = 0
         with self._fetched.open("wb") as file:
@@ -160,19 +159,19 @@ class Backfill:
     def _key(self, channel: str, gap: FeedOutage, span: tuple[int, int]) -> str:
         # Beside the live parts, which lie by the time of receipt; named by the events' own.
         naming = self.options.naming
-        folder = naming.folder(channel, naming.window_of(gap.heard_until)).rpartition("/")[0]
+        folder = naming.folder(channel, naming.window_of(gap.last_received)).rpartition("/")[0]
         label = f"backfill={_stamp(span[0])}-{_stamp(span[1])}"
         return f"{folder}/{label}/{naming.hostname}-seq=000001.ndjson"
 
 
 def span_ms(gap: FeedOutage) -> tuple[int, int]:
-    """Return the time of the events to ask for, a second wider than the gap on both sides.
+    """Return the time of the events to request, a second wider than the gap on both sides.
 
     The time in the events counts, not ours: a delayed feed brings what happened
     15 minutes ago.
     """
-    first = gap.last_event or gap.heard_until
-    last = gap.first_event or gap.heard_again
+    first = gap.last_event or gap.last_received
+    last = gap.first_event or gap.first_received
     return first - MARGIN_MS, max(first, last) + MARGIN_MS
 
 
@@ -243,13 +242,13 @@ def open_http(providers: ProviderSettings) -> tuple[HttpClient, Callable[[], Non
 
 
 def run_backfill(options: BackfillOptions) -> None:
-    """Be the backfill process until told to stop."""
-    status.configure_logs(debug=options.debug)
+    """Run the backfill process until SIGTERM or the death of the supervisor."""
+    runtime.configure_logs(debug=options.debug)
     http, close = open_http(options.providers)
     backfill = Backfill(options, http, ArchiveStore(options.store))
     stop = threading.Event()
     with http:
-        for _ in run_until_stopped(stop, LOOK_S):
+        for _ in runtime.run_until_stopped(stop, LOOK_S):
             backfill.work()
             backfill.report(stopped=False)
     backfill.report(stopped=True)

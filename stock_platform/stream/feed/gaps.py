@@ -1,31 +1,57 @@
-"""The gap manifest: what the feed may have sent while nobody listened.
+"""The gap manifest: what the feed may have sent while no connection was open.
 
-The feed has no replay. Each outage becomes one line: when we last heard the
-feed and first heard it again, by our clock and by the time in the events.
+The feed has no replay. Each outage becomes one line: when a frame was last received
+and when the feed streamed again, by our clock and by the time in the events.
 """
 
 import errno
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from stock_platform.stream.events import to_ms
+from stock_platform.stream.feed.options import FeedOptions
+
 FILE = "gaps.ndjson"
-MS_END = 100_000_000_000_000
-"""A time in milliseconds has at most 14 digits until the year 5138."""
 
 
 class FeedOutage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One outage of one feed; times are milliseconds since the epoch, 0 when unknown."""
+    """One outage of one feed; times are milliseconds since the epoch, 0 when unknown.
+
+    The manifest's names are older than ours: `heard_until` and `heard_again`.
+    """
 
     feed: str
     channels: list[str]
-    heard_until: int
-    heard_again: int
+    last_received: int = msgspec.field(name="heard_until")
+    first_received: int = msgspec.field(name="heard_again")
     reason: str
     last_event: int = 0
-    """`t` (or `s`) of the last event before, so that a delayed feed is asked for its own time."""
+    """`t` (or `s`) of the last event before, which of a delayed feed is minutes older."""
     first_event: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOutage:
+    """The end of one connection, kept until the feed streams again; times in seconds."""
+
+    last_received: float
+    last_event: int
+    reason: str
+
+    def to_gap(self, feed: FeedOptions, streaming_at: float, first_frame: bytes) -> FeedOutage:
+        """Return the manifest's line for a feed that streams again since `streaming_at`."""
+        return FeedOutage(
+            feed.name,
+            list(feed.channels),
+            int(self.last_received * 1000),
+            int(streaming_at * 1000),
+            self.reason,
+            self.last_event,
+            min(event_times_ms(first_frame), default=0),
+        )
 
 
 UNREADABLE = FeedOutage("", [], 0, 0, "this line of the manifest is torn")
@@ -81,10 +107,3 @@ def event_times_ms(frame: bytes) -> list[int]:
         return []
     times = [event.t or (event.s if isinstance(event.s, int) else 0) for event in events]
     return [to_ms(time) for time in times if time > 0]
-
-
-def to_ms(time: int) -> int:
-    """Decide the unit by the number of digits (13 ms, 16 us, 19 ns), as the vendor mixes them."""
-    if time < MS_END:
-        return time
-    return time // 1000 if time < MS_END * 1000 else time // 1_000_000

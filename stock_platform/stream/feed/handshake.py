@@ -1,6 +1,6 @@
-"""What is said on a Massive socket: authenticate first, then subscribe in batches. Pure.
+"""The dialogue on a Massive socket: authenticate first, then subscribe in batches. Pure.
 
-Statuses are told apart by their text, not by close codes: the vendor closes
+Statuses are recognised by their text, not by close codes: the vendor closes
 with 1000 after a wrong key, and sends `max_connections` only after it has
 accepted key and subscriptions.
 """
@@ -13,19 +13,19 @@ import msgspec
 
 CLOSING = {
     "auth_failed": "the API key is not accepted",
-    "auth_timeout": "the API key was not asked for in time",
+    "auth_timeout": "the API key was not accepted in time",
     "max_connections": "the account has no connection left: another client uses this key",
     "force_disconnect": "the vendor ended the connection",
-    "slow_consumer": "the vendor says we read too slowly",
+    "slow_consumer": "the vendor reports a slow consumer",
 }
 ALL_REFUSED = "all_refused"
-"""Our own word: the key is good, but the plan includes nothing we asked for."""
+"""Our own status: the key is good, but the plan includes none of the channels."""
 TERMINAL = frozenset({"auth_failed", "max_connections", ALL_REFUSED})
 """Trying again soon cannot help: an alarm, and the longest wait."""
 
 
 class Phase(Enum):
-    """How far the conversation is."""
+    """How far the handshake is."""
 
     OPENED = auto()
     SUBSCRIBING = auto()
@@ -43,7 +43,7 @@ _STATUSES = msgspec.json.Decoder(list[_Status])
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the vendor said that matters: `closing`, `terminal`, or only worth a log line."""
+    """A status of the vendor that matters: `closing`, `terminal`, or only worth a log line."""
 
     status: str
     message: str
@@ -74,27 +74,27 @@ class Handshake:
     batch: int
     phase: Phase = Phase.OPENED
     confirmed: set[str] = field(default_factory=set)
-    """Channels of which every subscription was answered with success."""
+    """Channels of which every subscription was confirmed."""
     refused: int = 0
     any_confirmed: bool = False
-    """Whether any subscription was answered with success."""
+    """Whether any subscription was confirmed."""
     to_send: list[bytes] = field(default_factory=list)
     _waiting: dict[str, set[str]] = field(default_factory=dict)
-    _answered: int = 0
-    _asked: int = 0
+    _answers: int = 0
+    _subscriptions: int = 0
 
     def open(self) -> None:
-        """Begin: the key first."""
+        """Queue the first message: the key."""
         self.to_send.append(_message("auth", self.api_key))
 
-    def hear(self, frame: bytes) -> list[Notice]:
-        """Take a frame that may hold statuses, alone or among data."""
+    def receive(self, frame: bytes) -> list[Notice]:
+        """Process a frame that may hold statuses, alone or among data; return the notable ones."""
         notices: list[Notice] = []
         for status in statuses(frame):
-            notices += self._hear(status)
+            notices += self._process(status)
         return notices
 
-    def _hear(self, status: _Status) -> Iterable[Notice]:
+    def _process(self, status: _Status) -> Iterable[Notice]:
         if status.status == "auth_success":
             self._subscribe()
         elif status.status in {"success", "connected"}:
@@ -102,9 +102,9 @@ class Handshake:
         elif status.status in CLOSING:
             return [Notice(status.status, status.message)]
         else:
-            # `error`/`not authorized` names no channel: it only counts as an answer.
+            # `error`/`not authorized` names no channel: it is only counted.
             self.refused += 1
-            self._answer()
+            self._count_answer()
             if self.phase is Phase.STREAMING and not self.any_confirmed:
                 why = f"every subscription was refused: {status.message}"
                 return [Notice(ALL_REFUSED, why)]
@@ -117,9 +117,9 @@ class Handshake:
         return [channel for channel in self.channels if channel not in self.confirmed]
 
     def accept_partial(self) -> bool:
-        """Wait no longer for answers; False when nothing at all was subscribed.
+        """Stop waiting for confirmations; False when nothing at all was subscribed.
 
-        The vendor passes over a channel it does not know without a word.
+        The vendor ignores a channel it does not have without any status.
         """
         if self.any_confirmed:
             self.phase = Phase.STREAMING
@@ -131,7 +131,7 @@ class Handshake:
         ]
         for name in names:
             self._waiting.setdefault(name.partition(".")[0], set()).add(name)
-        self._asked = len(names)
+        self._subscriptions = len(names)
         for at in range(0, len(names), self.batch):
             self.to_send.append(_message("subscribe", ",".join(names[at : at + self.batch])))
         self.phase = Phase.SUBSCRIBING
@@ -144,13 +144,13 @@ class Handshake:
             return
         waiting.discard(name)
         self.any_confirmed = True
-        self._answer()
+        self._count_answer()
         if not waiting:
             self.confirmed.add(channel)
 
-    def _answer(self) -> None:
-        self._answered += 1
-        if self._asked and self._answered >= self._asked:
+    def _count_answer(self) -> None:
+        self._answers += 1
+        if self._subscriptions and self._answers >= self._subscriptions:
             self.phase = Phase.STREAMING
 
 

@@ -1,8 +1,8 @@
 """The reader process: two sockets into one journal, and nothing else.
 
 No Redis, no S3, no parsing beyond handshake and status: it can never be the
-slow consumer the vendor disconnects. Whatever happens behind the journal does
-not reach it.
+slow consumer the vendor disconnects. Nothing that happens behind the journal
+reaches it.
 """
 
 import asyncio
@@ -13,22 +13,20 @@ import ssl
 from pathlib import Path
 
 import msgspec
-import structlog
 
-from stock_platform.stream import status
+from stock_platform.stream import runtime, status
 from stock_platform.stream.feed import gaps
-from stock_platform.stream.feed.connection import OpenOutage
-from stock_platform.stream.feed.session import SECOND, Feed
+from stock_platform.stream.feed.connection import ReconnectingFeed
+from stock_platform.stream.feed.gaps import OpenOutage
+from stock_platform.stream.feed.options import ReaderOptions
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Kind
 from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.segments import segments
 from stock_platform.stream.journal.writer import JournalWriter
-from stock_platform.stream.options import ReaderOptions
-from stock_platform.stream.runtime import tune_gc_and_malloc
 
-log = structlog.get_logger(__name__)
 NAME = "reader"
+REPORT_S = 1.0
 
 
 class Reader:
@@ -36,40 +34,42 @@ class Reader:
 
     def __init__(self, options: ReaderOptions) -> None:
         self.options = options
-        self._last_frames = _last_frames(options.journal)
+        self.outages = _open_outages(options.journal)
+        """By feed, the outage that began when an earlier reader of this journal ended."""
         self.journal = JournalWriter(
             options.journal,
             segment_bytes=options.segment_bytes,
             bytes_max=options.journal_bytes_max,
             policy=options.full_policy,
         )
-        self.trust = ssl.create_default_context(cafile=options.trust) if options.trust else None
+        trust = ssl.create_default_context(cafile=options.trust) if options.trust else None
         self._room = asyncio.Event()
         self._room.set()
-        self._feeds = [Feed(n, feed, self) for n, feed in enumerate(options.feeds)]
+        self._feeds = [
+            ReconnectingFeed(
+                index,
+                self.journal,
+                options,
+                outage=self.outages.get(index),
+                ready=self._wait_for_room,
+                trust=trust,
+            )
+            for index in range(len(options.feeds))
+        ]
 
     @property
     def frames(self) -> int:
         """How many messages were received so far."""
         return sum(feed.counts.frames for feed in self._feeds)
 
-    def last_known(self, feed: int) -> OpenOutage | None:
-        """Return the outage that began when an earlier reader of this journal died."""
-        found = self._last_frames.get(feed)
-        return OpenOutage(found[0], found[1], "the reader was stopped") if found else None
-
-    def market_open(self, now: float, margin_s: float) -> bool:
-        """Whether the market has been open for `margin_s` and still is."""
-        return any(opens + margin_s < now < closes for opens, closes in self.options.hours)
-
-    async def room(self) -> None:
-        """Wait until the journal takes data again; `_report` looks once a second."""
+    async def _wait_for_room(self) -> None:
+        # The journal accepts data again once `_report`, which looks every second, sees room.
         if self.journal.full:
             self._room.clear()
         await self._room.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until told to stop; then close the sockets and sync."""
+        """Read until `stop` is set; then close the sockets and sync the journal."""
         tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
         tasks += [asyncio.create_task(self._sync()), asyncio.create_task(self._report())]
         stopping = asyncio.create_task(stop.wait())
@@ -96,7 +96,7 @@ class Reader:
             if not self.journal.full:
                 self._room.set()
             self._save_status(stopped=False)
-            await asyncio.sleep(SECOND)
+            await asyncio.sleep(REPORT_S)
 
     def _save_status(self, *, stopped: bool) -> None:
         counts = self.journal.counts
@@ -121,45 +121,47 @@ class Reader:
 class _Alive(msgspec.Struct):
     event: str
     streaming: bool = False
-    heard_at_us: int = 0
+    alive_at_us: int = msgspec.field(default=0, name="heard_at_us")
 
 
-def _last_frames(folder: Path) -> dict[int, tuple[float, int]]:
-    """Give, per feed, when it was last heard and the last event's time (0: unknown).
+def _open_outages(folder: Path) -> dict[int, OpenOutage]:
+    """Return, by feed, the last sign of life and the last event's time (0: unknown).
 
     A quiet feed may have no frame in the newest segments, which a busy one fills in
-    seconds; but each says every second that it is alive.
+    seconds; but each writes an `alive` event every second.
     """
     found = segments(folder)[-2:]
     if not found:
         return {}
-    tail = JournalReader(folder, found[0].base)
+    journal = JournalReader(folder, found[0].base)
     last: dict[int, tuple[float, int]] = {}
-    for records in iter(tail.read, []):
+    for records in iter(journal.read, []):
         for record in records:
             before = last.get(record.feed, (0.0, 0))
             if record.kind == Kind.DATA:
                 times = gaps.event_times_ms(record.frames()[-1])
                 last[record.feed] = (record.received_at_us / 1e6, max(times, default=before[1]))
-            elif heard := _heard_at(record.payload):
-                last[record.feed] = (max(heard, before[0]), before[1])
-    tail.close()
-    return last
+            elif alive_at := _alive_at(record.payload):
+                last[record.feed] = (max(alive_at, before[0]), before[1])
+    journal.close()
+    return {
+        feed: OpenOutage(at, event, "the reader was stopped") for feed, (at, event) in last.items()
+    }
 
 
-def _heard_at(payload: bytes) -> float:
+def _alive_at(payload: bytes) -> float:
     try:
-        said = msgspec.json.decode(payload, type=_Alive)
+        event = msgspec.json.decode(payload, type=_Alive)
     except msgspec.MsgspecError:
         return 0.0
-    return said.heard_at_us / 1e6 if said.event == "alive" and said.streaming else 0.0
+    return event.alive_at_us / 1e6 if event.event == "alive" and event.streaming else 0.0
 
 
 def run_reader(options: ReaderOptions) -> None:
-    """Be the reader process until SIGTERM or the death of the supervisor."""
-    status.configure_logs(debug=options.debug)
+    """Run the reader process until SIGTERM or the death of the supervisor."""
+    runtime.configure_logs(debug=options.debug)
     reader = Reader(options)
-    tune_gc_and_malloc()
+    runtime.tune_gc_and_malloc()
 
     async def main() -> None:
         stop = asyncio.Event()

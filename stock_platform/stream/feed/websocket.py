@@ -1,14 +1,14 @@
 """A WebSocket as the reader needs it: whole messages in, text out, and why it ended.
 
-picows hands over frames four times faster than anything else; `websockets` is
-the fallback behind the same three callbacks.
+picows receives frames four times faster than any other library; `websockets` is
+the fallback behind the same protocol.
 """
 
 import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +28,7 @@ _SILENT_LOGGER.propagate = False
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a connection is over, as the other side said it (1006: without a word)."""
+    """The close code and reason of a connection (1006: it ended without a close frame)."""
 
     code: int
     reason: str
@@ -46,33 +46,34 @@ class Socket(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHandler:
-    """Who hears what. Messages are put into `frames`; `wake` is called for the first of them.
+class FrameHandler(Protocol):
+    """The receiver of a socket's messages.
 
-    A list and not a callback per message: at one event a message the call is
-    the largest part of the cost.
+    A socket appends them to `frames` and calls `wake` for the first of them. A list and
+    not a callback per message: at one event a message the call is the largest part of the cost.
     """
 
     frames: list[bytes]
-    wake: Callable[[], None]
-    life: Callable[[], None]
 
-    def message(self, frame: bytes) -> None:
-        if not self.frames:
-            self.wake()
-        self.frames.append(frame)
+    def wake(self) -> None: ...
+
+    def alive(self) -> None: ...
+
+
+def _deliver(handler: FrameHandler, frame: bytes) -> None:
+    if not handler.frames:
+        handler.wake()
+    handler.frames.append(frame)
 
 
 class _PicowsSocket(picows.WSListener):
-    def __init__(self, ears: FrameHandler, bytes_max: int) -> None:
+    def __init__(self, handler: FrameHandler, bytes_max: int) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._message = ears.message
-        self._frames = ears.frames
-        self._wake = ears.wake
-        self._life = ears.life
+        self._handler = handler
+        self._frames = handler.frames
+        self._wake = handler.wake
         self._bytes_max = bytes_max
-        self.settling: asyncio.Task[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
         self._fragments: list[bytes] = []
         self._size = 0
         self._code, self._reason = 1006, ""
@@ -95,7 +96,7 @@ class _PicowsSocket(picows.WSListener):
             self._reason = payload[2:].decode(errors="replace")
             transport.disconnect()
         elif kind in {picows.WSMsgType.PING, picows.WSMsgType.PONG}:
-            self._life()
+            self._handler.alive()
         else:
             self._collect(frame)
 
@@ -108,11 +109,11 @@ class _PicowsSocket(picows.WSListener):
             return
         self._fragments.append(payload)
         if frame.fin:
-            self._message(b"".join(self._fragments))
+            _deliver(self._handler, b"".join(self._fragments))
             self._fragments, self._size = [], 0
 
-    async def settle(self) -> None:
-        """Take what picows found wrong, which it tells only to who waits for the end."""
+    async def wait_ended(self) -> None:
+        """Set `ended`; picows raises what it found wrong only from this wait."""
         try:
             await self._transport.wait_disconnected()
         except picows.WSError as error:
@@ -133,11 +134,11 @@ class _PicowsSocket(picows.WSListener):
 
 class _WebsocketsSocket:
     def __init__(
-        self, connection: websockets.asyncio.client.ClientConnection, ears: FrameHandler
+        self, connection: websockets.asyncio.client.ClientConnection, handler: FrameHandler
     ) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._connection = connection
-        self._ears = ears
+        self._handler = handler
         self._tasks = {asyncio.create_task(self._read())}
 
     async def _read(self) -> None:
@@ -145,7 +146,7 @@ class _WebsocketsSocket:
         try:
             while True:
                 message = await self._connection.recv(decode=False)
-                self._ears.message(bytes(message))
+                _deliver(self._handler, bytes(message))
         except websockets.ConnectionClosed as error:
             close = error.rcvd or error.sent
             ended = Ended(close.code, close.reason) if close else ended
@@ -164,11 +165,11 @@ class _WebsocketsSocket:
 
     async def _ping(self) -> None:
         await (await self._connection.ping())
-        self._ears.life()
+        self._handler.alive()
 
     def _start(self, work: Awaitable[object]) -> None:
         async def run() -> None:
-            # The connection may end first; `ended` tells that, once.
+            # The connection may end first: that is reported by `ended`, once.
             with contextlib.suppress(websockets.ConnectionClosed):
                 await work
 
@@ -179,13 +180,13 @@ class _WebsocketsSocket:
 
 async def connect(
     url: str,
-    ears: FrameHandler,
+    handler: FrameHandler,
     *,
     engine: str,
     bytes_max: int,
     trust: ssl.SSLContext | None = None,
 ) -> Socket:
-    """Open a connection; raise `Transient` when it cannot be had."""
+    """Open a connection; raise `TransientError` when it cannot be had."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if engine == "websockets":
@@ -196,8 +197,8 @@ async def connect(
                     ping_interval=None,
                     ssl=trust if url.startswith("wss:") else None,
                 )
-                return _WebsocketsSocket(connection, ears)
-            listener = _PicowsSocket(ears, bytes_max)
+                return _WebsocketsSocket(connection, handler)
+            listener = _PicowsSocket(handler, bytes_max)
             await picows.ws_connect(
                 lambda: listener,
                 url,
@@ -206,7 +207,32 @@ async def connect(
                 read_buffer_init_size=READ_BUFFER_BYTES,
                 logger_name=_SILENT_LOGGER,
             )
-            listener.settling = asyncio.create_task(listener.settle())
+            listener.ending = asyncio.create_task(listener.wait_ended())
             return listener
     except (OSError, TimeoutError, picows.WSError, websockets.WebSocketException) as error:
         raise TransientError(f"no connection to {url}: {type(error).__name__} {error}") from error
+
+
+@dataclass(slots=True)
+class ReconnectBackoff:
+    """Waits that grow by `factor` up to `max_ms`; `reset` starts over."""
+
+    initial_ms: int
+    factor: float
+    max_ms: int
+    attempts: int = 0
+
+    def next_s(self, chance: float, *, terminal: bool = False) -> float:
+        """Return the next wait; `chance` in [0, 1) shortens it by up to a quarter.
+
+        A terminal refusal (wrong key, too many connections) waits the maximum at
+        once: more attempts only keep the account blocked.
+        """
+        wait_ms = min(self.max_ms, self.initial_ms * self.factor ** min(self.attempts, 64))
+        self.attempts += 1
+        if terminal:
+            wait_ms = self.max_ms
+        return wait_ms * (1 - chance / 4) / 1000
+
+    def reset(self) -> None:
+        self.attempts = 0

@@ -15,15 +15,15 @@ FOLDER = "offsets"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """`offset`: everything before it is done, on disk or at its destination.
+    """`offset`: everything before it is on disk or at its destination.
 
-    `state` is the consumer's own, as JSON.
+    `state` is the sink's own, as JSON; it is given back by `checkpoints.load`.
     """
 
     offset: int
     state: msgspec.Raw = msgspec.Raw(b"null")
     generation: int = 0
-    """Counts a consumer's checkpoints, where it must know which one is safe."""
+    """Counts a sink's checkpoints, for one that acts only on what is on disk."""
 
 
 def path_of(journal: Path, consumer: str) -> Path:
@@ -66,8 +66,8 @@ def released_offsets(journal: Path, consumers: Iterable[str] | None = None) -> d
     return {name: point.offset if point else 0 for name, point in found.items()}
 
 
-def only_one(journal: Path, consumer: str) -> int:
-    """Take a consumer's lock for the life of this process, or raise `Permanent`."""
+def lock_consumer(journal: Path, consumer: str) -> int:
+    """Lock a consumer for the life of this process; raise `PermanentError` when it is locked."""
     path = journal / FOLDER / f"{consumer}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
@@ -75,7 +75,7 @@ def only_one(journal: Path, consumer: str) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise PermanentError(f"another {consumer} consumer works on {journal}") from None
+        raise PermanentError(f"another {consumer} process works on {journal}") from None
     return fd
 
 
@@ -99,14 +99,14 @@ class CheckpointWriter:
         self._thread.start()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Have `checkpoint` saved soon; only the newest one offered matters."""
+        """Queue `checkpoint` to be saved soon; a newer one replaces it."""
         if self._failed:
             raise self._failed
         self._newest = checkpoint
         self._wake.set()
 
     def close(self) -> None:
-        """Save what was offered last and end the thread."""
+        """Save the last checkpoint and end the thread."""
         self._stop = True
         self._wake.set()
         self._thread.join()
@@ -130,6 +130,6 @@ class CheckpointWriter:
                 self._wake.set()
 
 
-def release(lock: int) -> None:
-    """Give up what `only_one` took."""
+def unlock(lock: int) -> None:
+    """Release the lock of `lock_consumer`."""
     os.close(lock)

@@ -84,7 +84,8 @@ def pack(
 def parse(buffer: bytes, at: int, base: int) -> Record:
     """Read the record at `buffer[at]`, whose first byte has journal offset `base`.
 
-    Raises `Torn` when more bytes are needed and `Damaged` when no bytes can help.
+    Raise `IncompleteRecordError` when more bytes are needed and `CorruptRecordError`
+    when no bytes can help.
     """
     if len(buffer) - at < HEADER.size:
         raise IncompleteRecordError

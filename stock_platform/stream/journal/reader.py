@@ -18,7 +18,7 @@ LISTING_EVERY = 64
 
 
 class JournalReader:
-    """A position in the journal. `offset` is behind the last record given out."""
+    """A position in the journal. `offset` is behind the last record returned."""
 
     def __init__(self, folder: Path, offset: int = 0) -> None:
         self.offset = offset
@@ -58,7 +58,7 @@ class JournalReader:
         except FileNotFoundError:
             return False  # deleted since it was listed: the next call finds its successor
         if segment.base > self.offset:
-            # What lay between was given up (drop_oldest) or lost with the power.
+            # What lay between was dropped (drop_oldest) or lost with the power.
             self.skipped_bytes += segment.base - self.offset
             self.offset = segment.base
         self._base = segment.base
@@ -111,7 +111,7 @@ class JournalReader:
         return step
 
     def _following(self) -> Segment | None:
-        # Almost always the next segment starts where this one ends: one stat tells.
+        # Almost always the next segment starts where this one ends: one stat shows it.
         # Only after a loss of power does it start later, and then a listing finds it.
         end = self._base + self._size()
         self._waits += 1
@@ -128,7 +128,7 @@ class JournalReader:
         if self.offset < end and self._complete_record_waits():
             return True
         if self.offset < end:
-            # A torn tail the writer could not cut off: nobody was told it was safe.
+            # A torn tail the writer could not cut off: it was never acknowledged.
             self.damaged += 1
         self.skipped_bytes += following.base - self.offset
         self.offset = following.base

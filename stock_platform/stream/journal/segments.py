@@ -32,7 +32,7 @@ def path_of(folder: Path, base: int) -> Path:
 
 
 def segments(folder: Path) -> list[Segment]:
-    """Return the segments in order; one that vanishes meanwhile is passed over."""
+    """Return the segments in order; one that vanishes meanwhile is skipped."""
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:

@@ -1,4 +1,4 @@
-"""The journal: what was received, on disk before anybody looks at it.
+"""The journal: what was received, on disk before anything processes it.
 
 One process appends; consumers read behind it. A record is acknowledged when its
 write() returned, so it survives a kill of every process; a loss of power costs
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from stock_platform.errors import PermanentError
+from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.journal.format import Kind, pack, pack_frames
 from stock_platform.stream.journal.segments import path_of, recover, segments, sync_folder
 
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class JournalCounts:
-    """What happened to what was offered."""
+    """What happened to the records."""
 
     records: int = 0
     bytes: int = 0
@@ -35,10 +36,9 @@ class JournalCounts:
 
 
 class JournalWriter:
-    """The writer's side. Appending is for one thread; what may run beside it says so.
+    """Appends records, from one thread; `sync` and `release` may run in another one.
 
-    Whatever could keep the appending waiting (syncing, deleting what is done with) is
-    made to run beside it.
+    They take milliseconds in which nothing could be appended.
     """
 
     def __init__(self, folder: Path, *, segment_bytes: int, bytes_max: int, policy: str) -> None:
@@ -53,7 +53,7 @@ class JournalWriter:
         self.torn_bytes = recovered.torn_bytes
         self._received_at_us = recovered.received_at_us
         # A consumer may have read what a loss of power then took: never reuse its offsets.
-        self._end = max([recovered.end, *_consumer_offsets(folder)])
+        self._end = max([recovered.end, *checkpoints.released_offsets(folder).values()])
         self._unsynced: list[int] = []
         self._folder_changed = True
         self._fd = -1
@@ -121,7 +121,7 @@ class JournalWriter:
     def _append(
         self, payload: list[bytes], kind: int, source: tuple[int, int], received_at_us: int
     ) -> bool:
-        # Events are a few bytes a second and say what happened at the bound: they always fit.
+        # Events are a few bytes a second and record what happened at the bound: always accepted.
         if kind == Kind.DATA and self.full:
             self.counts.refused += 1
             return False
@@ -184,7 +184,7 @@ class JournalWriter:
 
 
 def _delete(path: Path) -> bool:
-    """Whether it was this call that deleted it."""
+    """Return whether it was this call that deleted it."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -200,9 +200,3 @@ def _only_writer(folder: Path) -> int:
         os.close(fd)
         raise PermanentError(f"another reader writes the journal in {folder}") from None
     return fd
-
-
-def _consumer_offsets(folder: Path) -> list[int]:
-    from stock_platform.stream.journal.checkpoints import released_offsets
-
-    return list(released_offsets(folder).values())

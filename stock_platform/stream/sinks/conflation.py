@@ -20,8 +20,7 @@ import msgspec
 
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.errors import InvalidDataError
-from stock_platform.stream.events import TIME_MAX, Bar, Event, Fmv, Quote, Trade
-from stock_platform.stream.feed.gaps import to_ms
+from stock_platform.stream.events import TIME_MAX, Bar, Event, Fmv, Quote, Trade, to_ms
 from stock_platform.stream.sinks.redis_values import TO_VALUE
 
 SYMBOLS_MAX = 60_000
@@ -36,7 +35,7 @@ PREFIXES: dict[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long each kind of value is believed."""
+    """How long each kind of value is kept, in seconds."""
 
     agg1m_s: int = 120
     fmv_s: int = 60
@@ -49,7 +48,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Values of one kind to be set: the keys, their JSON, and how long it is believed."""
+    """Values of one kind to be set: the keys, their JSON, and how long it is kept."""
 
     ttl_s: int
     keys: Sequence[bytes]
@@ -57,42 +56,42 @@ class Update:
 
 
 class _Table:
-    """The keys of one kind; a symbol's place is the same in every list."""
+    """The keys of one kind; a symbol's index is the same in every list."""
 
     def __init__(self) -> None:
-        self.places: dict[str, int] = {}
+        self.index: dict[str, int] = {}
         self.keys: list[bytes] = []
         self.times = array("q")
         self.sequences = array("q")
-        self.bodies: list[bytes | None] = []
-        """The value that waits to be set, but for `updatedAt`; None while Redis has the newest."""
+        self.pending: list[bytes | None] = []
+        """The value to be set, without `updatedAt`; None while Redis has the newest."""
         self.changed: list[int] = []
 
     def add(self, symbol: str, key: bytes) -> int:
-        self.places[symbol] = len(self.keys)
+        self.index[symbol] = len(self.keys)
         self.keys.append(key)
         self.times.append(0)
         self.sequences.append(0)
-        self.bodies.append(None)
-        return self.places[symbol]
+        self.pending.append(None)
+        return self.index[symbol]
 
-    def restore(self, places: Sequence[int], bodies: Sequence[bytes | None]) -> None:
-        for place, body in zip(places, bodies, strict=True):
-            if self.bodies[place] is None:
-                self.bodies[place] = body
-                self.changed.append(place)
+    def restore(self, indexes: Sequence[int], pending: Sequence[bytes | None]) -> None:
+        for at, body in zip(indexes, pending, strict=True):
+            if self.pending[at] is None:
+                self.pending[at] = body
+                self.changed.append(at)
 
 
 class Conflator:
-    """Takes events in order of arrival; `drain` gives the changed keys once."""
+    """Keeps the newest event of each key; `drain` returns the changed keys once."""
 
     def __init__(self, lifetimes: Lifetimes) -> None:
         self.refused_symbols = 0
         self.older = 0
         self._ttl = lifetimes.of()
         self._tables: dict[type, _Table] = {kind: _Table() for kind in PREFIXES}
-        self._handed: list[tuple[_Table, list[int], list[bytes | None]]] = []
-        self._unseen: list[tuple[_Table, int]] = []
+        self._drained: list[tuple[_Table, list[int], list[bytes | None]]] = []
+        self._unverified: list[tuple[_Table, int]] = []
 
     @property
     def waiting(self) -> int:
@@ -111,95 +110,95 @@ class Conflator:
                 table, to_value = trades, to_trade
             else:
                 if kind in TO_VALUE:
-                    self._take(event, _time_of(event), 0)
+                    self._add_one(event, _time_of(event), 0)
                 continue
-            place, time = table.places.get(event.sym), event.t
-            if place is None:
-                self._take(event, time, event.q)
+            at, time = table.index.get(event.sym), event.t
+            if at is None:
+                self._add_one(event, time, event.q)
                 continue
-            if time <= table.times[place]:
-                if time < table.times[place] or event.q < table.sequences[place]:
+            if time <= table.times[at]:
+                if time < table.times[at] or event.q < table.sequences[at]:
                     self.older += 1
                     continue
             else:
-                table.times[place] = time
-            table.sequences[place] = event.q
-            if table.bodies[place] is None:
-                table.changed.append(place)
-            table.bodies[place] = encode(to_value(event))
+                table.times[at] = time
+            table.sequences[at] = event.q
+            if table.pending[at] is None:
+                table.changed.append(at)
+            table.pending[at] = encode(to_value(event))
 
     def unverified_keys(self) -> list[bytes]:
         """Return the keys changed for the first time in this process's life.
 
         What Redis holds for them may be newer (a restart re-reads a little of
-        the journal): ask, and `learn`.
+        the journal): read it, and `seed`.
         """
-        return [table.keys[place] for table, place in self._unseen]
+        return [table.keys[at] for table, at in self._unverified]
 
     def seed(self, stored: Sequence[bytes | None]) -> None:
-        """Take the values Redis holds for the `unseen` keys, in their order; a newer one stays."""
-        for (table, place), value in zip(self._unseen, stored, strict=True):
-            time, known = _time_in(value) if value else None, table.times[place]
+        """Verify against what Redis holds for `unverified_keys`, in their order: newer stays."""
+        for (table, at), value in zip(self._unverified, stored, strict=True):
+            time, known = _stored_time(value) if value else None, table.times[at]
             if time is None or time <= to_ms(known):
                 continue
             # In the unit this feed counts in; a value nobody meant may hold any number.
-            table.times[place] = min(time * (known // max(to_ms(known), 1)), TIME_MAX)
-            table.sequences[place] = 0
-            if table.bodies[place] is not None:
-                table.bodies[place] = None
-                table.changed.remove(place)
-        self._unseen = []
+            table.times[at] = min(time * (known // max(to_ms(known), 1)), TIME_MAX)
+            table.sequences[at] = 0
+            if table.pending[at] is not None:
+                table.pending[at] = None
+                table.changed.remove(at)
+        self._unverified = []
 
     def drain(self, now: datetime) -> list[Update]:
-        """Return every changed key's newest value once; `restore` undoes it."""
+        """Return every changed key's newest value once; `requeue` undoes it."""
         stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         # In place of a value's last brace.
         end = b',"updatedAt":"%b"}' % stamp.encode()
         updates: list[Update] = []
         for kind, table in self._tables.items():
-            places, table.changed = table.changed, []
-            if not places:
+            indexes, table.changed = table.changed, []
+            if not indexes:
                 continue
-            bodies = [table.bodies[place] for place in places]
-            for place in places:
-                table.bodies[place] = None
-            keys = [table.keys[place] for place in places]
+            pending = [table.pending[at] for at in indexes]
+            for at in indexes:
+                table.pending[at] = None
+            keys = [table.keys[at] for at in indexes]
             updates.append(
-                Update(self._ttl[kind], keys, [body[:-1] + end for body in bodies if body])
+                Update(self._ttl[kind], keys, [body[:-1] + end for body in pending if body])
             )
-            self._handed.append((table, places, bodies))
+            self._drained.append((table, indexes, pending))
         return updates
 
     def requeue(self) -> None:
-        """Take back what the last `drain` gave, because it could not be set."""
-        for table, places, bodies in self._handed:
-            table.restore(places, bodies)
-        self._handed = []
+        """Queue what the last `drain` returned again, because it could not be set."""
+        for table, indexes, pending in self._drained:
+            table.restore(indexes, pending)
+        self._drained = []
 
     def confirm(self) -> None:
-        """Let go of what the last `drain` gave: it is set."""
-        self._handed = []
+        """Forget what the last `drain` returned: it is set."""
+        self._drained = []
 
     def invalidate(self) -> None:
-        """Forget what is known of Redis: another sidecar may have written meanwhile."""
-        self._unseen = [
-            (table, place) for table in self._tables.values() for place in range(len(table.keys))
+        """Make every key unverified again: another sidecar may have written meanwhile."""
+        self._unverified = [
+            (table, at) for table in self._tables.values() for at in range(len(table.keys))
         ]
 
-    def _take(self, event: Any, time: int, sequence: int) -> None:
+    def _add_one(self, event: Any, time: int, sequence: int) -> None:
         table = self._tables[type(event)]
-        place = table.places.get(event.sym)
-        if place is None:
-            place = self._register(type(event), event.sym)
-        if place is None:
+        at = table.index.get(event.sym)
+        if at is None:
+            at = self._register(type(event), event.sym)
+        if at is None:
             return
-        if (time, sequence) < (table.times[place], table.sequences[place]):
+        if (time, sequence) < (table.times[at], table.sequences[at]):
             self.older += 1
             return
-        table.times[place], table.sequences[place] = time, sequence
-        if table.bodies[place] is None:
-            table.changed.append(place)
-        table.bodies[place] = _encode(TO_VALUE[type(event)](event))
+        table.times[at], table.sequences[at] = time, sequence
+        if table.pending[at] is None:
+            table.changed.append(at)
+        table.pending[at] = _encode(TO_VALUE[type(event)](event))
 
     def _register(self, kind: type, symbol: str) -> int | None:
         table = self._tables[kind]
@@ -211,9 +210,9 @@ class Conflator:
         if len(table.keys) >= SYMBOLS_MAX:
             self.refused_symbols += 1
             return None
-        place = table.add(symbol, f"{PREFIXES[kind]}{symbol}".encode())
-        self._unseen.append((table, place))
-        return place
+        at = table.add(symbol, f"{PREFIXES[kind]}{symbol}".encode())
+        self._unverified.append((table, at))
+        return at
 
 
 def _time_of(event: Bar | Fmv) -> int:
@@ -225,7 +224,7 @@ class _Stored(msgspec.Struct):
     ts: int | None = None
 
 
-def _time_in(value: bytes) -> int | None:
+def _stored_time(value: bytes) -> int | None:
     try:
         stored = msgspec.json.decode(value, type=_Stored)
     except (msgspec.MsgspecError, UnicodeDecodeError):

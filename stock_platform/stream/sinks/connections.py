@@ -12,6 +12,8 @@ import polars as pl
 
 from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.domain.sessions import NEW_YORK
+from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.stream_parts import write_connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Interval:
 
 
 class ConnectionLog:
-    """The intervals of one writer, remembered until the session they touch is stored."""
+    """The intervals of one writer, kept until they have ended and are stored by `save`."""
 
     def __init__(self, writer: str) -> None:
         self._writer = writer
@@ -43,7 +45,7 @@ class ConnectionLog:
         for interval in lasting:
             self._set(interval)
 
-    def knows(self, connection: str) -> bool:
+    def has_open(self, connection: str) -> bool:
         """Whether any channel of `connection` is open."""
         return bool(self._lasting(connection))
 
@@ -64,19 +66,23 @@ class ConnectionLog:
             self._set(replace(interval, disconnected_at=at))
 
     def replaced(self, connection: str, feed: str, at: datetime) -> None:
-        """Note that `connection` is now the one of `feed`: an earlier one ended without a word.
+        """Note that `connection` is now the one of `feed`: an earlier one has ended.
 
-        Whoever was killed says no goodbye; how long it was alive stays as it was.
+        A reader that was killed writes no `closed` event; `alive_until` stays as it was.
         """
         for interval in self.lasting:
             if interval.connection.startswith(f"{feed}-") and interval.connection != connection:
                 self._set(replace(interval, disconnected_at=at))
 
-    def take_changed(self) -> Iterator[tuple[date, pl.DataFrame]]:
-        """Return each session's intervals that changed since the last call.
+    def save(self, store: ObjectStore) -> None:
+        """Store the intervals that changed since the last call; the lake merges them.
 
-        A connection held over midnight is given to every New York date it touches.
+        A connection held over midnight is stored with every New York date it touches.
         """
+        for session, frame in self._changed_by_session():
+            write_connections(store, session, self._writer, frame)
+
+    def _changed_by_session(self) -> Iterator[tuple[date, pl.DataFrame]]:
         changed, self._changed = self._changed, set()
         by_session: dict[date, list[Interval]] = {}
         for key in changed:

@@ -1,4 +1,4 @@
-"""The consumer that brings minute bars and the connection log to the lake."""
+"""The sink that writes minute bars and the connection log to the lake."""
 
 import time
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ import structlog
 from stock_platform.errors import PlatformError, TransientError
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings, MarketSettings
-from stock_platform.stream import status
+from stock_platform.stream import runtime
 from stock_platform.stream.events import Bar, decode
 from stock_platform.stream.journal import checkpoints, consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
 from stock_platform.stream.journal.format import Kind, Record
-from stock_platform.stream.sinks.connections import Interval
+from stock_platform.stream.sinks.connections import ConnectionLog, Interval
 from stock_platform.stream.sinks.minutes import RESENDS_WAIT, MinuteWriter
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,9 @@ CLOSE_S = 5.0
 CONNECTIONS_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BarsOptions:
-    """What the consumer is told."""
+    """The options of the process."""
 
     journal: Path
     lake: LakeSettings
@@ -43,9 +43,9 @@ class BarsOptions:
     debug: bool = False
 
 
-class _Heard(msgspec.Struct):
+class _ConnectionEvent(msgspec.Struct):
     event: str
-    heard_at_us: int = 0
+    alive_at_us: int = msgspec.field(default=0, name="heard_at_us")
     channel: str = ""
 
 
@@ -57,19 +57,21 @@ class LakeBarsSink:
 
     def __init__(self, options: BarsOptions, store: ObjectStore) -> None:
         self._options = options
-        self._writer = MinuteWriter(store, options.market.calendar(), options.writer)
+        self._store = store
+        self._minutes = MinuteWriter(store, options.market.calendar(), options.writer)
+        self._connections = ConnectionLog(options.writer)
         self._held_from: dict[int, int] = {}
         self._close_at = self._connections_at = 0.0
         self._bars = self._parts = self._malformed = 0
         self._last_minute: datetime | None = None
-        self._remember(checkpoints.load(options.journal, NAME))
+        self._resume(checkpoints.load(options.journal, NAME))
 
     def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.kind == Kind.EVENT:
-                self._hear(record)
+                self._add_event(record)
             elif record.feed == BAR_FEED:
-                self._take_data(record)
+                self._add_frames(record)
 
     def flush(self) -> None:
         now = time.monotonic()
@@ -79,17 +81,15 @@ class LakeBarsSink:
                 self._close(datetime.now(UTC) - timedelta(seconds=CLOSE_S))
             if now >= self._connections_at:
                 self._connections_at = now + CONNECTIONS_S
-                self._writer.write_connections()
+                self._connections.save(self._store)
         except (PlatformError, OSError) as error:
             self._close_at = self._connections_at = 0.0
-            raise TransientError(f"the lake does not take bars: {error}") from error
+            raise TransientError(f"the lake refuses bars: {error}") from error
 
-    def checkpoint(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, offset: int) -> Checkpoint | None:
         # What is held is only in the journal: begin again at its first record.
-        offset = min(self._held_from.values(), default=taken)
-        return Checkpoint(
-            offset, msgspec.Raw(msgspec.json.encode(self._writer.connections.lasting))
-        )
+        offset = min(self._held_from.values(), default=offset)
+        return Checkpoint(offset, msgspec.Raw(msgspec.json.encode(self._connections.lasting)))
 
     def drain(self) -> bool:
         self._close_at = self._connections_at = 0.0
@@ -99,21 +99,21 @@ class LakeBarsSink:
             self._close(datetime.now(UTC), resends_wait=timedelta(0))
         except (PlatformError, OSError):
             return False
-        return not self._writer.held
+        return not self._minutes.held
 
     def status(self) -> dict[str, object]:
         return {
             "bars": self._bars,
             "parts": self._parts,
-            "rejected": self._writer.rejected,
+            "rejected": self._minutes.rejected,
             "malformed": self._malformed,
-            "held": self._writer.held,
+            "held": self._minutes.held,
             "last_minute": self._last_minute.isoformat() if self._last_minute else None,
         }
 
-    def _take_data(self, record: Record) -> None:
+    def _add_frames(self, record: Record) -> None:
         received = datetime.fromtimestamp(record.received_at_us / 1e6, UTC)
-        self._writer.connections.alive(self._connection(record), received)
+        self._connections.alive(self._connection(record), received)
         for frame in record.frames():
             if BAR_TAG not in frame:
                 continue
@@ -123,47 +123,46 @@ class LakeBarsSink:
                 if isinstance(event, Bar):
                     self._bars += 1
                     self._held_from.setdefault(event.s, record.start)
-                    self._writer.add(msgspec.to_builtins(event), received)
+                    self._minutes.add(event, received)
 
-    def _hear(self, record: Record) -> None:
+    def _add_event(self, record: Record) -> None:
         try:
-            heard = msgspec.json.decode(record.payload, type=_Heard)
+            event = msgspec.json.decode(record.payload, type=_ConnectionEvent)
         except msgspec.MsgspecError:
             self._malformed += 1
             return
         at = datetime.fromtimestamp(record.received_at_us / 1e6, UTC)
-        until = datetime.fromtimestamp(heard.heard_at_us / 1e6, UTC)
+        until = datetime.fromtimestamp(event.alive_at_us / 1e6, UTC)
         connection = self._connection(record)
-        connections = self._writer.connections
-        if heard.event == "subscribed":
-            partly = heard.channel == "AM" and not self._options.covers_market
-            connections.opened(connection, "AM.partly" if partly else heard.channel, at)
-        elif heard.event == "opened":
-            connections.replaced(connection, self._options.feeds[record.feed], at)
-        elif heard.event == "closed":
-            connections.closed(connection, until, at)
+        if event.event == "subscribed":
+            partly = event.channel == "AM" and not self._options.covers_market
+            self._connections.opened(connection, "AM.partly" if partly else event.channel, at)
+        elif event.event == "opened":
+            self._connections.replaced(connection, self._options.feeds[record.feed], at)
+        elif event.event == "closed":
+            self._connections.closed(connection, until, at)
             self._connections_at = 0.0
         else:
-            connections.alive(connection, until)
+            self._connections.alive(connection, until)
 
     def _connection(self, record: Record) -> str:
         return f"{self._options.feeds[record.feed]}-{record.connection}"
 
     def _close(self, instant: datetime, *, resends_wait: timedelta = RESENDS_WAIT) -> None:
-        parts = self._writer.close_before(instant, resends_wait=resends_wait)
+        parts = self._minutes.close_before(instant, resends_wait=resends_wait)
         self._parts += len(parts)
         if parts:
             self._last_minute = max(part.minute for part in parts)
-        held = {round(minute.timestamp() * 1000) for minute in self._writer.minutes_held}
+        held = {round(minute.timestamp() * 1000) for minute in self._minutes.minutes_held}
         self._held_from = {s: at for s, at in self._held_from.items() if s in held}
 
-    def _remember(self, found: Checkpoint | None) -> None:
+    def _resume(self, found: Checkpoint | None) -> None:
         if found is not None and found.state:
             lasting = msgspec.json.decode(found.state, type=list[Interval] | None)
-            self._writer.connections.resume(lasting or [])
+            self._connections.resume(lasting or [])
 
 
 def run_bars(options: BarsOptions) -> None:
-    """Be the bars consumer's process."""
-    status.configure_logs(debug=options.debug)
+    """Run the process of the lake's minute bars."""
+    runtime.configure_logs(debug=options.debug)
     consumer.run_consumer(options.journal, LakeBarsSink(options, open_store(options.lake)))

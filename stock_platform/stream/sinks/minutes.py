@@ -1,14 +1,15 @@
 """Minute bars from the stream into the lake: one immutable part per closed minute.
 
-A late trade makes the feed send the same minute again; the newest sending
-wins. When the minute's part is already in the lake, the resend goes into a
+A late trade makes the feed send the same minute again; the newest one wins.
+When the minute's part is already in the lake, the resend goes into a
 further part: the lake names parts so that the same bars again are the same part
 and other bars never collide.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 import polars as pl
 
@@ -17,8 +18,8 @@ from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.lake.append_log import record_rejected
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.stream_parts import write_connections, write_live_minute
-from stock_platform.stream.sinks.connections import ConnectionLog
+from stock_platform.lake.stream_parts import write_live_minute
+from stock_platform.stream.events import Bar
 
 PROVIDER = "massive_stream"
 DATASET = "minute_bars_live"
@@ -35,6 +36,12 @@ _RAW = {
 }
 
 
+class _Received(NamedTuple):
+    minute: datetime | None
+    bar: Bar
+    received_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenMinute:
     """One part that is now in the lake."""
@@ -48,42 +55,40 @@ class WrittenMinute:
 class MinuteWriter:
     """Holds the bars of minutes not yet written and writes them when they close.
 
-    `connections` may be fed by the caller; its intervals are stored by
-    `write_connections`. Everything is safe to repeat.
+    Everything is safe to repeat.
     """
 
     def __init__(self, store: ObjectStore, calendar: Calendar, writer: str) -> None:
-        self.connections = ConnectionLog(writer)
         self.rejected = 0
-        self._store = store
+        self.store = store
         self._calendar = calendar
-        self._writer = writer
-        self._open: dict[datetime, dict[str, dict[str, object]]] = {}
-        self._unplaced: list[dict[str, object]] = []
+        self.name = writer
+        self._open: dict[datetime, dict[str, _Received]] = {}
+        self._outside: list[_Received] = []
+        """Bars of no session, for the quarantine."""
         self._newest = datetime(1970, 1, 1, tzinfo=UTC)
         self._sessions: dict[date, bool] = {}
 
     @property
     def held(self) -> int:
         """How many bars wait for their minute to close."""
-        return sum(len(bars) for bars in self._open.values()) + len(self._unplaced)
+        return sum(len(bars) for bars in self._open.values()) + len(self._outside)
 
-    def add(self, event: Mapping[str, object], received_at: datetime) -> None:
-        """Take an AM event as the feed sent it; the later arrival replaces the earlier.
+    def add(self, bar: Bar, received_at: datetime) -> None:
+        """Hold an AM event as it was decoded; a later one of the same minute replaces it.
 
         `dv` (decimal text) is preferred to `v` (whole shares). What is no bar
         goes to quarantine with its reason at the next `close_before`.
         """
-        bar = _to_row(event, received_at)
-        minute = bar["minute"]
-        if isinstance(minute, datetime) and self._is_session(_session(minute)):
-            self._open.setdefault(minute, {})[str(bar["symbol"])] = bar
+        minute = _instant(bar.s)
+        if minute is not None and self._is_session(_session(minute)):
+            self._open.setdefault(minute, {})[bar.sym] = _Received(minute, bar, received_at)
         else:
-            self._unplaced.append(bar)
+            self._outside.append(_Received(minute, bar, received_at))
 
     @property
     def minutes_held(self) -> Collection[datetime]:
-        """The minutes of which bars wait, re-sent ones of written minutes included."""
+        """The minutes of which bars are held, re-sent ones of written minutes included."""
         return self._open.keys()
 
     def close_before(
@@ -108,9 +113,9 @@ class MinuteWriter:
             for minute in minutes:
                 del self._open[minute]
             self._newest = max(self._newest, minutes[-1])
-        if self._unplaced:
-            self._reject(self._unplaced)
-            self._unplaced = []
+        if self._outside:
+            self._reject(self._outside)
+            self._outside = []
         return written
 
     def _grouped(self, closed: list[datetime], *, waits: bool) -> list[list[datetime]]:
@@ -131,13 +136,8 @@ class MinuteWriter:
             return []
         return [*late.values(), *groups]
 
-    def write_connections(self) -> None:
-        """Store what is new of the connection intervals; the lake unites it with the old."""
-        for session, frame in self.connections.take_changed():
-            write_connections(self._store, session, self._writer, frame)
-
     def _is_session(self, day: date) -> bool:
-        # The calendar is asked once a day, not once a bar: an answer costs 100 us.
+        # One look-up in the calendar per day, not per bar: it costs 100 us.
         if day not in self._sessions:
             if len(self._sessions) >= DAYS_KNOWN_MAX:
                 self._sessions.clear()
@@ -147,19 +147,19 @@ class MinuteWriter:
     def _write(self, minute: datetime, bars: pl.DataFrame) -> WrittenMinute:
         label = minute.astimezone(NEW_YORK).strftime("%H%M")
         session = _session(minute)
-        uri = write_live_minute(self._store, session, label, self._writer, bars)
+        uri = write_live_minute(self.store, session, label, self.name, bars)
         return WrittenMinute(session, minute, bars.height, uri)
 
-    def _validated(self, rows: list[dict[str, object]]) -> pl.DataFrame:
-        sifted = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
-        if sifted.rejected.height:
-            self._quarantine(sifted.rejected)
-        return sifted.bars
+    def _validated(self, rows: Iterable[_Received]) -> pl.DataFrame:
+        checked = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+        if checked.rejected.height:
+            self._quarantine(checked.rejected)
+        return checked.bars
 
-    def _reject(self, rows: list[dict[str, object]]) -> None:
-        # A well-formed bar of a day without a session passes `sift`: name that reason here.
-        sifted = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
-        closed = sifted.bars.select(
+    def _reject(self, rows: Iterable[_Received]) -> None:
+        # A well-formed bar of a day without a session is valid: name that reason here.
+        checked = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
+        closed = checked.bars.select(
             pl.lit(DATASET).alias("dataset"),
             "provider",
             "symbol",
@@ -167,38 +167,34 @@ class MinuteWriter:
             pl.lit("the exchange was closed that day").alias("reason"),
             pl.Series(
                 "record",
-                [str(row)[:2000] for row in sifted.bars.drop("observed_at").iter_rows(named=True)],
+                [str(row)[:2000] for row in checked.bars.drop("observed_at").iter_rows(named=True)],
                 dtype=pl.String,
             ),
             "observed_at",
         ).cast(REJECTED)
-        self._quarantine(pl.concat([sifted.rejected, closed]))
+        self._quarantine(pl.concat([checked.rejected, closed]))
 
     def _quarantine(self, rejected: pl.DataFrame) -> None:
         self.rejected += rejected.height
-        record_rejected(self._store, rejected)
+        record_rejected(self.store, rejected)
 
 
-def _to_row(event: Mapping[str, object], received_at: datetime) -> dict[str, object]:
-    start = event.get("s")
-    volume = event.get("dv")
-    return {
-        "symbol": _text(event.get("sym")),
-        "open": _text(event.get("o")),
-        "high": _text(event.get("h")),
-        "low": _text(event.get("l")),
-        "close": _text(event.get("c")),
-        "vwap": _text(event.get("vw")),
-        "volume": _text(event.get("v") if volume is None else volume),
-        "provider": PROVIDER,
-        "revision": Revision.LIVE.value,
-        "minute": _instant(start),
-        "observed_at": received_at,
+def _to_frame(rows: Iterable[_Received]) -> pl.DataFrame:
+    received = [(row.minute, row.bar, row.received_at) for row in rows]
+    bars = [bar for _, bar, _ in received]
+    columns = {
+        "symbol": [bar.sym for bar in bars],
+        "open": [_text(bar.o) for bar in bars],
+        "high": [_text(bar.h) for bar in bars],
+        "low": [_text(bar.l) for bar in bars],
+        "close": [_text(bar.c) for bar in bars],
+        "vwap": [_text(bar.vw) for bar in bars],
+        "volume": [_text(bar.v if bar.dv is None else bar.dv) for bar in bars],
+        "provider": [PROVIDER] * len(bars),
+        "revision": [Revision.LIVE.value] * len(bars),
+        "minute": [minute for minute, _, _ in received],
+        "observed_at": [at for _, _, at in received],
     }
-
-
-def _to_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
-    columns = {name: [row[name] for row in rows] for name in _RAW}
     return pl.DataFrame(columns, schema=_RAW)
 
 
@@ -207,8 +203,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _instant(milliseconds: object) -> datetime | None:
-    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < 4_102_444_800_000:
+def _instant(milliseconds: int) -> datetime | None:
+    if not 0 < milliseconds < 4_102_444_800_000:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 

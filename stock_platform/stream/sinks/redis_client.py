@@ -23,7 +23,7 @@ class RedisCommandError(PermanentError):
 
 
 class RedisClient:
-    """One connection, opened when first needed and again after any trouble."""
+    """One connection, opened when first needed and again after any failure."""
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         parts = urlsplit(url)
@@ -38,19 +38,19 @@ class RedisClient:
         self._at = 0
 
     def command(self, *arguments: bytes | str | int) -> RedisReply:
-        """Send one command and return its reply; raise `CommandFailed` for an error reply."""
+        """Send one command and return its reply; raise `RedisCommandError` for an error."""
         self.send([packed(*arguments)])
         return self.receive()
 
     def send(self, pieces: Iterable[bytes]) -> None:
         """Send packed commands; their replies are to be received, one each."""
         connection = self._open()
-        with self._told_as_transient():
+        with self._transient_errors():
             connection.sendall(b"".join(pieces))
 
     def receive(self) -> RedisReply:
         """Return the next reply."""
-        with self._told_as_transient():
+        with self._transient_errors():
             reply = self._reply()
         if isinstance(reply, RedisCommandError):
             raise reply
@@ -66,7 +66,7 @@ class RedisClient:
     def _open(self) -> socket.socket:
         if self._socket:
             return self._socket
-        with self._told_as_transient():
+        with self._transient_errors():
             plain = socket.create_connection(self._address, self._timeout_s)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = plain
@@ -91,7 +91,7 @@ class RedisClient:
         return greetings
 
     @contextlib.contextmanager
-    def _told_as_transient(self):
+    def _transient_errors(self):
         try:
             yield
         except (OSError, EOFError) as error:

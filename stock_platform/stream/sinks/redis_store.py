@@ -34,12 +34,12 @@ class LeaseLostError(PermanentError):
 
 
 class ValueStore(Protocol):
-    """A Redis, however reached."""
+    """A Redis, over its own protocol or over REST."""
 
     def command(self, *arguments: bytes | str | int) -> RedisReply: ...
 
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
-        """Set all values while the lease key holds the fence; raise `FenceLost` otherwise.
+        """Set all values while the lease key holds the fence; raise `LeaseLostError` otherwise.
 
         `lease` is the key and the fence; an empty fence is not checked.
         """
@@ -51,7 +51,7 @@ class ValueStore(Protocol):
 
 
 def open_value_store(url: str, token: str = "", *, publish: bool = False) -> ValueStore:
-    """Choose by the URL's scheme."""
+    """Open the store of newest values: Redis, or Upstash for an `https://` URL."""
     script = SET_AND_PUBLISH if publish else SET_ALL
     if url.startswith(("http://", "https://")):
         return UpstashStore(url, token, script)
@@ -74,7 +74,7 @@ class RedisStore:
             self._load()
         chunks = list(_chunks(updates, CHUNK_KEYS))
         self._link.send(self._call(chunk, lease) for chunk in chunks)
-        # Every reply is taken before anything is raised, or the next flush would read ours.
+        # Every reply is read before anything is raised, or the next flush would read ours.
         replies = [self._receive() for _ in chunks]
         for reply in replies:
             if isinstance(reply, RedisCommandError):
@@ -125,7 +125,7 @@ class UpstashStore:
         )
 
     def command(self, *arguments: bytes | str | int) -> RedisReply:
-        return self._ask("/", [_text(argument) for argument in arguments])
+        return self._post("/", [_text(argument) for argument in arguments])
 
     def put(self, updates: Sequence[Update], lease: tuple[str, str]) -> None:
         calls = []
@@ -133,7 +133,7 @@ class UpstashStore:
             keys = [lease[0], *(key.decode() for key in chunk.keys)]
             arguments = [lease[1], str(chunk.ttl_s), *(value.decode() for value in chunk.values)]
             calls.append(["EVAL", self._script, str(len(keys)), *keys, *arguments])
-        if 0 in _many(self._ask("/pipeline", calls)):
+        if 0 in _many(self._post("/pipeline", calls)):
             raise LeaseLostError("the lease belongs to another sidecar")
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -146,7 +146,7 @@ class UpstashStore:
     def close(self) -> None:
         self._http.close()
 
-    def _ask(self, path: str, body: object) -> RedisReply:
+    def _post(self, path: str, body: object) -> RedisReply:
         try:
             response = self._http.post(path, content=msgspec.json.encode(body))
         except httpx2.HTTPError as error:

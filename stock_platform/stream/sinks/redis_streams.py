@@ -1,4 +1,4 @@
-"""The consumer that feeds the live plane: events by symbol shard into Redis Streams.
+"""The sink that feeds the live plane: events by symbol shard into Redis Streams.
 
 One entry is what one journal record holds for one shard. Its id is made of the
 record's time and offset, which only rise, so an entry added twice is refused
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from stock_platform.errors import TransientError
-from stock_platform.stream import status
+from stock_platform.stream import runtime
 from stock_platform.stream.journal import consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
 from stock_platform.stream.journal.format import Kind, Record
@@ -23,13 +23,13 @@ from stock_platform.stream.sinks.redis_latest import load_fence
 NAME = "queue"
 TICK_S = 0.02
 WAITING_MAX = 2_000
-"""Entries packed and not yet taken by Redis; above it the journal is not read."""
+"""Entries packed and not yet in Redis; above it the journal is not read."""
 ALREADY_THERE = "equal or smaller"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """What the consumer is told."""
+    """The options of the process."""
 
     journal: Path
     redis_url: str = field(repr=False)
@@ -48,7 +48,7 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def stream_name(shard: int) -> str:
-    """Name a shard's stream; `events` of an entry is a JSON array, `received_at` is in us."""
+    """Return a shard's stream; an entry has `events`, a JSON array, and `received_at` in us."""
     return f"stock:events:{shard}"
 
 
@@ -63,7 +63,7 @@ class QueueSink:
         self._link = link
         self._shard_of: dict[str, int] = {}
         self._waiting: list[bytes] = []
-        self._taken = self._done = 0
+        self._added = self._delivered = 0
         self._events = self._entries = self._repeated = self._malformed = 0
 
     @property
@@ -73,11 +73,11 @@ class QueueSink:
     def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.kind == Kind.DATA:
-                self._take(record)
-        self._taken = records[-1].end
+                self._pack_record(record)
+        self._added = records[-1].end
 
     def flush(self) -> None:
-        taken, waiting = self._taken, self._waiting
+        added, waiting = self._added, self._waiting
         if waiting:
             self._check_lease()
             self._link.send(waiting)
@@ -89,7 +89,7 @@ class QueueSink:
             self._repeated += sum(bool(text) for text in replies)
             self._entries += len(waiting)
             self._waiting = []
-        self._done = taken
+        self._delivered = added
 
     def sync(self) -> None:
         """Nothing lies on local disk."""
@@ -97,8 +97,8 @@ class QueueSink:
     def on_checkpoint_saved(self, checkpoint: Checkpoint) -> None:
         """Nothing waits for a checkpoint."""
 
-    def checkpoint(self, taken: int) -> Checkpoint | None:
-        return Checkpoint(self._done) if self._done else None
+    def checkpoint(self, offset: int) -> Checkpoint | None:
+        return Checkpoint(self._delivered) if self._delivered else None
 
     def drain(self) -> bool:
         return not self._waiting
@@ -111,7 +111,7 @@ class QueueSink:
             "malformed": self._malformed,
         }
 
-    def _take(self, record: Record) -> None:
+    def _pack_record(self, record: Record) -> None:
         shards: dict[int, list[msgspec.Raw]] = {}
         for frame in record.frames():
             try:
@@ -164,8 +164,8 @@ class QueueSink:
 
 
 def run_queue(options: QueueOptions) -> None:
-    """Be the queue consumer's process."""
-    status.configure_logs(debug=options.debug)
+    """Run the process of the Redis Streams."""
+    runtime.configure_logs(debug=options.debug)
     link = RedisClient(options.redis_url)
     consumer.run_consumer(options.journal, QueueSink(options, link))
     link.close()

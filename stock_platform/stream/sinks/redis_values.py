@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from stock_platform.stream.events import Bar, Fmv, Number, Quote, Trade
-from stock_platform.stream.feed.gaps import MS_END, to_ms
+from stock_platform.stream.events import MS_END, Bar, Fmv, Number, Quote, Trade, to_ms
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 
@@ -69,7 +68,7 @@ def number(text: str | None, plain: Number) -> Exact:
 
 
 def _ms(time: int) -> int:
-    # Called for every event: the common unit is told without a second call.
+    # Called for every event: the common unit needs no second call.
     return time if time < MS_END else to_ms(time)
 
 

@@ -1,4 +1,4 @@
-"""`stocks replay`: archived NDJSON back through the same consumers.
+"""`stocks replay`: archived NDJSON back through the same sinks.
 
 Redis gets the newest values and the lake the minute bars, exactly as from the
 feed; the archive itself is left alone. May be repeated: nothing changes.
@@ -18,10 +18,10 @@ import zstandard
 
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
-from stock_platform.settings import LakeSettings, MarketSettings, StreamSettings, load
+from stock_platform.settings import Settings, StreamSettings
 from stock_platform.stream.journal.consumer import JournalConsumer, Sink
 from stock_platform.stream.journal.writer import JournalWriter
-from stock_platform.stream.plan import latest_options, writer
+from stock_platform.stream.processes import FEED_NAMES, latest_options, writer
 from stock_platform.stream.sinks.archive.lines import without_ingest_time
 from stock_platform.stream.sinks.lake_bars import BarsOptions, LakeBarsSink
 from stock_platform.stream.sinks.redis_latest import LatestSink
@@ -48,11 +48,13 @@ class _Stamped(msgspec.Struct):
     ev: str = ""
 
 
-def replay(source: str, settings: StreamSettings | None = None) -> ReplayResult:
-    """Feed a file, a folder or `s3://bucket/prefix` back, object by object."""
-    settings = settings or load(StreamSettings)
+def replay(source: str, settings: Settings) -> ReplayResult:
+    """Feed a file, a folder or `s3://bucket/prefix` back, object by object.
+
+    Raise `PermanentError` when `source` holds no archived object.
+    """
     done = ReplayResult()
-    for stream in _objects(source, settings):
+    for stream in _objects(source, settings.stream):
         with TemporaryDirectory(prefix="stocks-replay-") as folder, stream:
             journal = Path(folder)
             done.events += _to_journal(stream, journal)
@@ -125,23 +127,28 @@ def _append(journal: JournalWriter, lines: list[bytes]) -> None:
         raise PermanentError("the disk has no room for the replay")
 
 
-def _through_sinks(journal: Path, settings: StreamSettings, done: ReplayResult) -> None:
-    options = latest_options(settings, journal)
-    sink = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
-    latest = LatestSink(options, sink)
+def _through_sinks(journal: Path, settings: Settings, done: ReplayResult) -> None:
+    options = latest_options(settings.stream, journal)
+    values = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
+    latest = LatestSink(options, values)
     _drain(journal, latest)
-    sink.close()
+    values.close()
     done.written += int(str(latest.status()["written"]))
-    if settings.stream_to_lake:
-        lake = load(LakeSettings)
-        market = load(MarketSettings)
-        told = BarsOptions(journal, lake, market, writer("replay"), ("realtime", "delayed"), False)
-        bars = LakeBarsSink(told, open_store(lake))
+    if settings.stream.stream_to_lake:
+        bars_options = BarsOptions(
+            journal=journal,
+            lake=settings.lake,
+            market=settings.market,
+            writer=writer("replay"),
+            feeds=FEED_NAMES,
+            covers_market=False,
+        )
+        bars = LakeBarsSink(bars_options, open_store(settings.lake))
         _drain(journal, bars)
         done.bars += int(str(bars.status()["bars"]))
 
 
-def _drain(journal: Path, work: Sink) -> None:
-    consumer = JournalConsumer(journal, work)
+def _drain(journal: Path, sink: Sink) -> None:
+    consumer = JournalConsumer(journal, sink)
     consumer.stop()
     consumer.run(lambda: True)

@@ -19,7 +19,7 @@ import structlog
 import zstandard
 
 from stock_platform.errors import PermanentError
-from stock_platform.stream import status
+from stock_platform.stream import runtime
 from stock_platform.stream.journal import checkpoints, consumer
 from stock_platform.stream.journal.checkpoints import Checkpoint
 from stock_platform.stream.journal.format import Kind, Record
@@ -39,7 +39,7 @@ WAITING_BYTES_MAX = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """What the consumer is told."""
+    """The options of the process."""
 
     journal: Path
     store: StoreOptions
@@ -77,9 +77,7 @@ class ArchiveSink:
     @property
     def busy(self) -> bool:
         """Whether so much waits for the store that nothing more should be taken."""
-        waiting = (
-            part.bytes for obj in self._state.objects for part in obj.parts if not part.etag
-        )
+        waiting = (part.bytes for obj in self._state.objects for part in obj.parts if not part.etag)
         return sum(waiting) > WAITING_BYTES_MAX
 
     def add(self, records: Sequence[Record]) -> None:
@@ -104,7 +102,7 @@ class ArchiveSink:
             self._state.objects.remove(obj)
             self._trash.append((self._state.generation, obj))
 
-    def checkpoint(self, taken: int) -> Checkpoint | None:
+    def checkpoint(self, offset: int) -> Checkpoint | None:
         for file in self._files.values():
             file.flush()
         self._state.generation += 1
@@ -115,7 +113,7 @@ class ArchiveSink:
             if key in keep or int(key.partition("/")[2]) >= self._state.window
         }
         state = msgspec.Raw(msgspec.json.encode(self._state))
-        return Checkpoint(taken, state, self._state.generation)
+        return Checkpoint(offset, state, self._state.generation)
 
     def sync(self) -> None:
         """Bring the part files to the disk; runs beside everything else."""
@@ -254,7 +252,7 @@ def _cut_back(path: Path, size: int) -> None:
 
 def run_archive(options: ArchiveOptions) -> None:
     """Be the archive consumer's process."""
-    status.configure_logs(debug=options.debug)
+    runtime.configure_logs(debug=options.debug)
     archive = ArchiveSink(options, ArchiveStore(options.store))
     consumer.run_consumer(options.journal, archive)
     archive.close()

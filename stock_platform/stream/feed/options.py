@@ -1,4 +1,4 @@
-"""What each process of the sidecar is told: plain values, so that a process imports little."""
+"""The options of the reader process: plain values, so that it imports little."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
-    """One host and what we want of it."""
+    """One host and the channels to subscribe there."""
 
     name: str
     url: str
     channels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderOptions:
-    """Everything the reader process is told; plain values, so that it imports little."""
+    """Everything the reader process is given."""
 
     journal: Path
     feeds: tuple[FeedOptions, ...]
@@ -34,9 +34,14 @@ class ReaderOptions:
     engine: str = "picows"
     debug: bool = False
     consumers: tuple[str, ...] = ()
+    """Whose checkpoints hold a segment back from being deleted."""
     hours: tuple[tuple[int, int], ...] = ()
     """Regular sessions as (open, close) in seconds since the epoch: when silence is odd."""
     handshake_s: float = 20.0
-    """From the open socket to the last answer to a subscription; a long list takes seconds."""
+    """From the open socket to the last confirmed subscription; a long list takes seconds."""
     trust: str = ""
     """A further certificate authority, as a file; tests of TLS need one."""
+
+    def market_open(self, now: float, margin_s: float) -> bool:
+        """Return whether the market has been open for `margin_s` at `now` and still is."""
+        return any(opens + margin_s < now < closes for opens, closes in self.hours)
