@@ -12,7 +12,7 @@ from stock_platform.errors import InvalidDataError
 from stock_platform.settings.loader import EnvironmentSettings
 
 S3_PARTS_MAX = 10_000
-"""S3 takes no more parts in one upload."""
+"""The most parts in one S3 upload."""
 
 
 class RedisSettings(EnvironmentSettings):
@@ -92,7 +92,7 @@ class StreamSettings(EnvironmentSettings):
     journal_segment_bytes: int = Field(67_108_864, ge=65_536, le=134_217_728)
     journal_max_bytes: int = Field(8_589_934_592, ge=131_072, description="bound of the journal")
     journal_full_policy: Literal["pause", "drop_oldest"] = Field(
-        "pause", description="at the bound: stop reading, or give up the oldest segment"
+        "pause", description="at the bound: stop reading, or delete the oldest segment"
     )
     journal_sync_ms: int = Field(200, ge=1, description="what a loss of power may cost")
     redis_flush_ms: int = Field(50, ge=1, description="newest value per key, this often")
@@ -104,6 +104,9 @@ class StreamSettings(EnvironmentSettings):
     queue_shards: int = Field(4, ge=1, le=256)
     queue_entries_max: int = Field(10_000, ge=1, description="entries kept in each shard")
     stream_to_lake: bool = Field(True, description="AM bars to the lake, one part a minute")
+    stream_sinks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="installed sinks to run beside the built-in ones: name,name"
+    )
     lease_ttl_sec: float = Field(15.0, gt=0.5, description="a dead sidecar is replaced after this")
     metrics_port: int = Field(9464, ge=0, le=65_535, description="/metrics, /healthz; 0 = any free")
     metrics_host: str = Field("127.0.0.1", description="0.0.0.0 inside a container")
@@ -129,6 +132,13 @@ class StreamSettings(EnvironmentSettings):
         if not symbols:
             raise ValueError("name at least one symbol, or * for all")
         return symbols
+
+    @field_validator("stream_sinks", mode="before")
+    @classmethod
+    def _read_names(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
     @field_validator("polygon_ws_host_realtime", "polygon_ws_host_delayed")
     @classmethod

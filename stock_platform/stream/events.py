@@ -70,19 +70,19 @@ class Status(msgspec.Struct, tag_field="ev", tag="status", gc=False):
 
 
 class Second(msgspec.Struct, tag_field="ev", tag="A", gc=False):
-    """A second bar, not asked for."""
+    """A second bar, not subscribed."""
 
 
 class Luld(msgspec.Struct, tag_field="ev", tag="LULD", gc=False):
-    """A price band, not asked for."""
+    """A price band, not subscribed."""
 
 
 class Imbalance(msgspec.Struct, tag_field="ev", tag="NOI", gc=False):
-    """An auction imbalance, not asked for."""
+    """An auction imbalance, not subscribed."""
 
 
 class LaunchpadValue(msgspec.Struct, tag_field="ev", tag="LV", gc=False):
-    """A value of another product, not asked for."""
+    """A value of another product, not subscribed."""
 
 
 Event: TypeAlias = Bar | Trade | Quote | Fmv | Status | Second | Luld | Imbalance | LaunchpadValue
@@ -111,7 +111,11 @@ KNOWN = frozenset({"AM", "T", "Q", "FMV", "status", "A", "LULD", "NOI", "LV"})
 
 
 def decode(frame: bytes) -> Decoded:
-    """Decode one frame; what cannot be decoded is told, never dropped in silence."""
+    """Decode one frame; what cannot be decoded is counted, never dropped in silence.
+
+    >>> decode(b'[{"ev":"FMV","sym":"A","t":1795276800000,"fmv":1.5}]').events
+    [Fmv(sym='A', t=1795276800000, fmv=1.5)]
+    """
     try:
         return Decoded(_FRAME.decode(frame))
     except (msgspec.MsgspecError, UnicodeDecodeError):

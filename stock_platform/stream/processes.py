@@ -19,7 +19,7 @@ from stock_platform.errors import PlatformError
 from stock_platform.settings import Settings, StreamSettings
 from stock_platform.stream.feed import reader
 from stock_platform.stream.feed.options import FeedOptions, ReaderOptions
-from stock_platform.stream.sinks import lake_bars, redis_latest, redis_streams
+from stock_platform.stream.sinks import installed, lake_bars, redis_latest, redis_streams
 from stock_platform.stream.sinks.archive import sink
 from stock_platform.stream.sinks.archive.sink import ArchiveOptions
 from stock_platform.stream.sinks.archive.state import Naming
@@ -142,10 +142,21 @@ def plan_processes(settings: Settings, symbols: Sequence[str] | None) -> Process
     if stream.stream_to_lake:
         bars = _bars(settings, symbols)
         consumers.append(ManagedProcess(lake_bars.NAME, lake_bars.run_bars, bars))
+    consumers += _installed(stream)
     names = tuple(child.name for child in consumers)
     others = [_backfill(settings, symbols)] if stream.s3_enabled else []
     read = ManagedProcess(reader.NAME, reader.run_reader, _reader(stream, symbols, names))
     return ProcessPlan(read, consumers, others)
+
+
+def _installed(settings: StreamSettings) -> list[ManagedProcess]:
+    contexts = [
+        installed.SinkContext(
+            name=name, journal=settings.journal_dir, feeds=FEED_NAMES, debug=settings.ws_debug
+        )
+        for name in settings.stream_sinks
+    ]
+    return [ManagedProcess(c.name, installed.run_installed, c) for c in contexts]
 
 
 def symbols_to_subscribe(settings: Settings, today: date) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ from stock_platform.stream.processes import (
     plan_processes,
     symbols_to_subscribe,
 )
+from stock_platform.stream.sinks.installed import check_names
 from stock_platform.stream.sinks.redis_latest import Fence, save_fence
 from stock_platform.stream.sinks.redis_store import open_value_store
 
@@ -88,7 +89,7 @@ class Supervisor:
             self._renew_at = now + self._settings.lease_ttl_sec / RENEWALS_PER_TTL
             self._hold_lease()
         facts = self.progress.facts()
-        # Once begun, consumers work off the journal whoever holds the lease; only reading needs it.
+        # Once begun, consumers read the journal whoever holds the lease; only the feed needs it.
         self._has_led = self._has_led or self.progress.leader
         reading = [self._plan.reader] if self.progress.leader else []
         for child in [*reading, *self._plan.followers] if self._has_led else []:
@@ -167,6 +168,7 @@ def run(settings: Settings) -> int:
     """
     stream = settings.stream
     runtime.configure_logs(debug=stream.ws_debug)
+    check_names(stream.stream_sinks)
     symbols = symbols_to_subscribe(settings, datetime.now(UTC).date())
     log.info("symbols_chosen", count="all" if symbols is None else len(symbols))
     supervisor = Supervisor(stream, plan_processes(settings, symbols))

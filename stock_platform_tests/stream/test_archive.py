@@ -284,7 +284,7 @@ def test_lines_hold_what_json_says_whatever_its_form(
 
     lines.add([frame], 5)
 
-    taken = lines.take()
+    taken = lines.drain()
     found = [
         (channel, json.loads(without_ingest_time(line)))
         for channel, text in taken.items()
@@ -300,7 +300,7 @@ def test_what_is_no_frame_is_kept_with_its_reason(frame: bytes) -> None:
 
     lines.add([frame], 5)
 
-    for text in lines.take().values():
+    for text in lines.drain().values():
         for line in text.splitlines():
             msgspec.json.decode(line)
 

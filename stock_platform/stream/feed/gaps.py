@@ -58,7 +58,7 @@ UNREADABLE = FeedOutage("", [], 0, 0, "this line of the manifest is torn")
 
 
 def record(journal: Path, gap: FeedOutage) -> None:
-    """Append one gap, durably; `OSError` when the disk does not take it."""
+    """Append one gap, durably; raise `OSError` when the disk is full."""
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(journal / FILE, flags, 0o644)
     try:

@@ -157,7 +157,7 @@ class Handshake:
 def closing_status(frame: bytes) -> Notice | None:
     """Return the status in a connection's last frame that explains its end, if there is one.
 
-    While data streams a status is looked for where frames begin; one behind data is found here.
+    While data streams only the head of a frame is searched; one behind data is found here.
     """
     notices = [Notice(status.status, status.message) for status in statuses(frame)]
     return next((notice for notice in notices if notice.closing), None)

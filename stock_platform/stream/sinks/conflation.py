@@ -141,7 +141,7 @@ class Conflator:
             time, known = _stored_time(value) if value else None, table.times[at]
             if time is None or time <= to_ms(known):
                 continue
-            # In the unit this feed counts in; a value nobody meant may hold any number.
+            # In the unit this feed counts in; a damaged value may hold any number.
             table.times[at] = min(time * (known // max(to_ms(known), 1)), TIME_MAX)
             table.sequences[at] = 0
             if table.pending[at] is not None:

@@ -143,6 +143,11 @@ class LatestSink:
             "flush_ms": round(self._flush_ms, 2),
         }
 
+    def close(self) -> None:
+        """End the flush under way and the connection."""
+        self._thread.shutdown()
+        self._values.close()
+
     def _seed_unverified(self) -> None:
         keys = self._conflator.unverified_keys()
         if not keys:
@@ -211,5 +216,6 @@ def run_latest(options: LatestOptions) -> None:
     runtime.configure_logs(debug=options.debug)
     sys.setswitchinterval(SWITCH_S)
     values = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
-    consumer.run_consumer(options.journal, LatestSink(options, values))
-    values.close()
+    latest = LatestSink(options, values)
+    consumer.run_consumer(options.journal, latest)
+    latest.close()

@@ -1,6 +1,6 @@
 """Where newest values go: Redis over its own protocol, or Upstash over REST.
 
-Both set a whole flush through one small script that first looks whether this
+Both set a whole flush through one small script that first checks that this
 sidecar still holds the lease: a paused process that wakes up after its lease
 went to another one changes nothing.
 """
@@ -16,7 +16,7 @@ from stock_platform.stream.sinks.conflation import Update
 from stock_platform.stream.sinks.redis_client import RedisClient, RedisCommandError, RedisReply
 
 CHUNK_KEYS = 500
-"""Keys of one script call: below a millisecond in which Redis serves nobody else."""
+"""Keys of one script call: below a millisecond in which Redis serves no other client."""
 UPSTASH_CHUNK_KEYS = 200
 UPSTASH_TIMEOUT_S = 10.0
 _STEP = """

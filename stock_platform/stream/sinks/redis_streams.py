@@ -111,6 +111,9 @@ class QueueSink:
             "malformed": self._malformed,
         }
 
+    def close(self) -> None:
+        self._link.close()
+
     def _pack_record(self, record: Record) -> None:
         shards: dict[int, list[msgspec.Raw]] = {}
         for frame in record.frames():
@@ -166,6 +169,6 @@ class QueueSink:
 def run_queue(options: QueueOptions) -> None:
     """Run the process of the Redis Streams."""
     runtime.configure_logs(debug=options.debug)
-    link = RedisClient(options.redis_url)
-    consumer.run_consumer(options.journal, QueueSink(options, link))
-    link.close()
+    queue = QueueSink(options, RedisClient(options.redis_url))
+    consumer.run_consumer(options.journal, queue)
+    queue.close()

@@ -132,7 +132,7 @@ def _through_sinks(journal: Path, settings: Settings, done: ReplayResult) -> Non
     values = open_value_store(options.redis_url, options.redis_token, publish=options.publish)
     latest = LatestSink(options, values)
     _drain(journal, latest)
-    values.close()
+    latest.close()
     done.written += int(str(latest.status()["written"]))
     if settings.stream.stream_to_lake:
         bars_options = BarsOptions(

@@ -1,6 +1,6 @@
 """The archive as tables: one schema, from which Athena's DDL and DuckDB's columns come.
 
-Partitions are projected, so nobody has to register them: Athena reads below
+Partitions are projected, so they need no registration: Athena reads below
 `ingest_dt=.../hour=.../`, live parts and backfills alike. `uploading.marker`
 is empty and gives no row.
 """
@@ -82,7 +82,7 @@ FIRST_DAY = "2026/01/01"
 
 
 def duckdb_columns(channel: str) -> dict[str, str]:
-    """Give `read_json`'s columns for a channel's objects, names as in the file."""
+    """Return `read_json`'s columns for a channel's objects, names as in the file."""
     columns = CHANNELS[channel]
     return {
         {"ingestts": "ingestTs"}.get(name, name): _DUCKDB[kind] for name, kind in columns.items()
@@ -122,4 +122,4 @@ def write_ddl(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_ddl(Path(__file__).resolve().parents[2] / "deploy" / "athena")
+    write_ddl(Path(__file__).resolve().parents[4] / "deploy" / "athena")

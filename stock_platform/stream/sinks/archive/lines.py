@@ -8,26 +8,26 @@ from stock_platform.stream.events import name_of
 
 CHANNELS = ("AM", "FMV", "T", "Q")
 OTHER = "OTHER"
-"""Events of an `ev` nobody asked for."""
+"""Events of an `ev` that was not subscribed."""
 REJECTED = "REJECTED"
 """What is no event, with the reason: kept and counted, never dropped."""
 REJECTED_BYTES_MAX = 65_536
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
-# Only the two busy channels are told by their first bytes. In valid JSON an object that
+# Only the two busy channels are recognised by their first bytes. In valid JSON an object that
 # begins so has this `ev`; every other beginning is decoded by name.
 _QUOTE, _TRADE = b'{"ev":"Q"', b'{"ev":"T"'
 _HEAD = 9
 
 
 class Lines:
-    """Collects lines by channel until they are taken."""
+    """Collects lines by channel until `drain`."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._texts: dict[str, list[bytes]] = {}
 
     def add(self, frames: Iterable[bytes], ingest_ms: int) -> None:
-        """Take the frames of one record."""
+        """Add the frames of one record."""
         # Lines without their last brace: what comes instead is the same for the whole record.
         quotes: list[bytes] = []
         trades: list[bytes] = []
@@ -57,11 +57,11 @@ class Lines:
             if lines:
                 self._keep(channel, tail.join(lines) + tail, len(lines))
 
-    def take(self) -> dict[str, bytes]:
-        """Return each channel's lines as one text and forget them."""
-        taken = {channel: b"".join(texts) for channel, texts in self._texts.items()}
+    def drain(self) -> dict[str, bytes]:
+        """Return each channel's lines as one text, once."""
+        drained = {channel: b"".join(texts) for channel, texts in self._texts.items()}
         self._texts = {}
-        return taken
+        return drained
 
     def _keep(self, channel: str, text: bytes, count: int) -> None:
         self._texts.setdefault(channel, []).append(text)
@@ -83,7 +83,7 @@ class Lines:
 
 
 def without_ingest_time(line: bytes) -> bytes:
-    """Give back an archive line as the event the feed sent."""
+    """Return an archive line as the event the feed sent."""
     at = line.rfind(b',"ingestTs":')
     if at < 0 or not line.rstrip().endswith(b"}") or not line[at + 12 :].strip(b"}\r\n ").isdigit():
         return line.rstrip()

@@ -1,4 +1,4 @@
-"""The consumer that archives every event to S3, exactly once.
+"""The sink that archives every event to S3, exactly once.
 
 Lines go to part files on local disk; a checkpoint names their lengths, so a
 crash cuts them back and reads on from the journal. An object is sealed first,
@@ -37,7 +37,7 @@ WAITING_BYTES_MAX = 1 << 30
 """Sealed or cut bytes not yet in the store; above it the consumer stops reading the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveOptions:
     """The options of the process."""
 
@@ -65,18 +65,16 @@ class ArchiveSink:
         self._files: dict[int, BinaryIO] = {}
         self._growing: dict[str, ArchiveObject] = {}
         self._lines = Lines()
-        self._remembered = self._state.generation
-        self._taken_at = time.monotonic()
+        self._saved_generation = self._state.generation
+        self._added_at = time.monotonic()
         self._start = 0
         self._trash: list[tuple[int, ArchiveObject]] = []
-        self._delivery = Uploads(
-            store, options.naming, self._state, self._spool, options.use_marker
-        )
+        self._uploads = Uploads(store, options.naming, self._state, self._spool, options.use_marker)
         self._recover()
 
     @property
     def busy(self) -> bool:
-        """Whether so much waits for the store that nothing more should be taken."""
+        """Whether so much waits for the store that no record should be added."""
         waiting = (part.bytes for obj in self._state.objects for part in obj.parts if not part.etag)
         return sum(waiting) > WAITING_BYTES_MAX
 
@@ -91,14 +89,14 @@ class ArchiveSink:
             if record.kind == Kind.DATA:
                 self._lines.add(record.frames(), record.received_at_ms)
         self._store_lines()
-        self._taken_at = time.monotonic()
+        self._added_at = time.monotonic()
 
     def flush(self) -> None:
         now_ms = int(time.time() * 1000)
-        idle = time.monotonic() - self._taken_at > GRACE_S
+        idle = time.monotonic() - self._added_at > GRACE_S
         if idle:
             self._seal(before=self._options.naming.window_of(now_ms - int(GRACE_S * 1000)))
-        for obj in self._delivery.advance(self._remembered):
+        for obj in self._uploads.advance(self._saved_generation):
             self._state.objects.remove(obj)
             self._trash.append((self._state.generation, obj))
 
@@ -128,7 +126,7 @@ class ArchiveSink:
                 os.close(fd)
 
     def on_checkpoint_saved(self, checkpoint: Checkpoint) -> None:
-        self._remembered = checkpoint.generation
+        self._saved_generation = checkpoint.generation
         kept = []
         for generation, obj in self._trash:
             if generation < checkpoint.generation:
@@ -146,18 +144,18 @@ class ArchiveSink:
         return {
             "lines": dict(self._lines.counts),
             "objects_open": len(self._state.objects),
-            "objects_completed": self._delivery.completed,
-            "uploaded_bytes": self._delivery.uploaded_bytes,
-            "store_trouble": self._delivery.trouble,
+            "objects_completed": self._uploads.completed,
+            "uploaded_bytes": self._uploads.uploaded_bytes,
+            "store_trouble": self._uploads.trouble,
         }
 
     def close(self) -> None:
-        self._delivery.close()
+        self._uploads.close()
         for file in self._files.values():
             file.close()
 
     def _store_lines(self) -> None:
-        for channel, text in self._lines.take().items():
+        for channel, text in self._lines.drain().items():
             data = zstandard.compress(text, 1) if self._options.zstd else text
             obj = self._growing.get(channel)
             full = obj and obj.total_bytes + len(data) > self._options.object_bytes_max
@@ -179,9 +177,9 @@ class ArchiveSink:
 
     def _open(self, channel: str) -> ArchiveObject:
         window = self._state.window
-        # Several objects of one channel may begin in one batch of records: the seq tells
-        # them apart, the offset alone would not.
-        seq = self._state.take_seq(channel, window)
+        # Several objects of one channel may begin in one batch of records: the seq
+        # distinguishes them, the offset alone would not.
+        seq = self._state.next_sequence(channel, window)
         obj = ArchiveObject(channel, window, seq, self._unique(channel, window))
         self._state.objects.append(obj)
         self._growing[channel] = obj
@@ -209,7 +207,7 @@ class ArchiveSink:
     def _seal_one(self, obj: ArchiveObject) -> None:
         if obj.open_bytes:
             self._cut(obj)
-        # The next checkpoint is the first that knows of the sealing.
+        # The next checkpoint is the first that records the sealing.
         obj.sealed = self._state.generation + 1
         del self._growing[obj.channel]
 
@@ -236,7 +234,7 @@ def _load(journal: Path) -> ArchiveState:
         return ArchiveState(uuid.uuid4().hex[:12])
     state = msgspec.json.decode(found.state, type=ArchiveState)
     for obj in state.objects:
-        # Completed, but perhaps not its marker: going through it again finds it done.
+        # Completed, but perhaps not its marker: repeating it finds the object there.
         obj.sealed = abs(obj.sealed)
     return state
 
@@ -251,7 +249,7 @@ def _cut_back(path: Path, size: int) -> None:
 
 
 def run_archive(options: ArchiveOptions) -> None:
-    """Be the archive consumer's process."""
+    """Run the archive's process."""
     runtime.configure_logs(debug=options.debug)
     archive = ArchiveSink(options, ArchiveStore(options.store))
     consumer.run_consumer(options.journal, archive)

@@ -1,4 +1,4 @@
-"""What the archive remembers: every object not yet complete, and its parts on local disk."""
+"""The archive's checkpoint: every object not yet complete, and its parts on local disk."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ class Part(msgspec.Struct):
     number: int
     bytes: int
     etag: str = ""
-    """Set once the store has taken it."""
+    """Set once it is uploaded."""
 
 
 class ArchiveObject(msgspec.Struct):
@@ -25,7 +25,7 @@ class ArchiveObject(msgspec.Struct):
     """Start of the window in minutes since the epoch."""
     seq: int
     first_offset: int
-    """Journal offset of its first record: with the journal's id, who we are to the store."""
+    """Journal offset of its first record: with the journal's id, its origin in the store."""
     parts: list[Part] = msgspec.field(default_factory=list)
     open_bytes: int = 0
     """Bytes of the part still growing, numbered len(parts) + 1."""
@@ -39,7 +39,7 @@ class ArchiveObject(msgspec.Struct):
         return sum(part.bytes for part in self.parts) + self.open_bytes
 
     def part_path(self, spool: Path, number: int) -> Path:
-        # The first offset names the files: the seq may change when its key is taken.
+        # The first offset names the files: the seq changes when its key exists already.
         name = f"{self.channel}-{self.window}-{self.first_offset}-{number:05d}.part"
         return spool / name
 
@@ -54,7 +54,7 @@ class ArchiveState(msgspec.Struct):
     next_seq: dict[str, int] = msgspec.field(default_factory=dict)
     """By `channel/window`; only of windows that may still get objects."""
 
-    def take_seq(self, channel: str, window: int) -> int:
+    def next_sequence(self, channel: str, window: int) -> int:
         key = f"{channel}/{window}"
         seq = self.next_seq.get(key, 1)
         self.next_seq[key] = seq + 1

@@ -1,4 +1,4 @@
-"""The archive's S3 calls: each may be repeated, and says what the store already has."""
+"""The archive's S3 calls: each may be repeated and reports what the store already has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Found:
 
 
 class ArchiveStore:
-    """One bucket. Every method raises `Transient` for what another try may mend."""
+    """One bucket. Every method raises `TransientError` for what another try may fix."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._bucket = options.bucket
@@ -64,7 +64,7 @@ class ArchiveStore:
         )
 
     def put(self, key: str, path: Path, origin: str) -> None:
-        """Create a small object; `Taken` when the key has one."""
+        """Create a small object; raise `KeyExistsError` when the key has one."""
         with path.open("rb") as body:
             self._call(
                 "put_object", Key=key, Body=body, IfNoneMatch="*", Metadata={"origin": origin}
@@ -90,7 +90,7 @@ class ArchiveStore:
         return str(answer["ETag"])
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        """Make the object of its parts; `Taken` when the key has one."""
+        """Complete the object; raise `KeyExistsError` when the key has one."""
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         self._call(
             "complete_multipart_upload",
@@ -101,7 +101,7 @@ class ArchiveStore:
         )
 
     def check(self, key: str, upload_id: str) -> None:
-        """Raise `UploadGone` when the upload is not there."""
+        """Raise `UploadNotFoundError` when the upload is not there."""
         self._call("list_parts", Key=key, UploadId=upload_id, MaxParts=1)
 
     def abort(self, key: str, upload_id: str) -> None:

@@ -1,7 +1,7 @@
-"""Bring archive objects to the store, each in a thread, each step repeatable.
+"""Upload archive objects, each in a thread, each step repeatable.
 
-A step may be repeated after a crash or an answer that got lost; whether it had
-worked is found out from the store itself (length and origin of what is there).
+A step may be repeated after a crash or a lost response; whether it had
+worked is read from the store itself (length and origin of what is there).
 """
 
 import time
@@ -28,7 +28,7 @@ SEQ_MAX = 999_999
 
 @dataclass(slots=True)
 class _UploadTask:
-    """One object's way: the step under way, and when the next may be tried."""
+    """One object's upload: the step under way, and when the next may be tried."""
 
     future: "Future[None] | None" = None
     tries: int = 0
@@ -47,12 +47,12 @@ class Uploads:
     trouble: str = ""
     completed: int = 0
     uploaded_bytes: int = 0
-    _trips: dict[int, _UploadTask] = field(default_factory=dict)
+    _tasks: dict[int, _UploadTask] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
     )
 
-    def advance(self, remembered: int) -> list[ArchiveObject]:
+    def advance(self, saved_generation: int) -> list[ArchiveObject]:
         """Start what can be started; return the objects that are now complete.
 
         An object is completed only after its sealing was saved in a checkpoint
@@ -60,49 +60,49 @@ class Uploads:
         """
         done = []
         for obj in self.state.objects:
-            trip = self._trips.setdefault(id(obj), _UploadTask())
-            if trip.future is not None:
-                if not trip.future.done():
+            task = self._tasks.setdefault(id(obj), _UploadTask())
+            if task.future is not None:
+                if not task.future.done():
                     continue
-                if self._ended(trip) and obj.sealed < 0:
+                if self._ended(task) and obj.sealed < 0:
                     done.append(obj)
-                    del self._trips[id(obj)]
+                    del self._tasks[id(obj)]
                     continue
-            if time.monotonic() >= trip.next_at and self._has_work(obj, remembered):
-                trip.future = self._threads.submit(self._step, obj, remembered, trip.tries)
+            if time.monotonic() >= task.next_at and self._has_work(obj, saved_generation):
+                task.future = self._threads.submit(self._step, obj, saved_generation, task.tries)
         return done
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
-    def _has_work(self, obj: ArchiveObject, remembered: int) -> bool:
+    def _has_work(self, obj: ArchiveObject, saved_generation: int) -> bool:
         if self.use_marker and not obj.marked:
             return True
-        if 0 < obj.sealed <= remembered:
+        if 0 < obj.sealed <= saved_generation:
             return True
         return any(not part.etag for part in obj.parts) and not obj.sealed
 
-    def _ended(self, trip: _UploadTask) -> bool:
-        ended, trip.future = trip.future, None
+    def _ended(self, task: _UploadTask) -> bool:
+        ended, task.future = task.future, None
         error = ended.exception() if ended else None
         if error is None:
-            trip.tries, self.trouble = 0, ""
+            task.tries, self.trouble = 0, ""
             return True
         if not isinstance(error, TransientError):
             raise error
-        trip.tries += 1
-        trip.next_at = time.monotonic() + min(RETRY_MAX_S, RETRY_S * 2 ** min(trip.tries, 10))
+        task.tries += 1
+        task.next_at = time.monotonic() + min(RETRY_MAX_S, RETRY_S * 2 ** min(task.tries, 10))
         if str(error) != self.trouble:
-            log.warning("archive_waits", reason=str(error))
+            log.warning("archive_waiting", reason=str(error))
         self.trouble = str(error)
         return False
 
-    def _step(self, obj: ArchiveObject, remembered: int, tries: int) -> None:
+    def _step(self, obj: ArchiveObject, saved_generation: int, tries: int) -> None:
         if self.use_marker and not obj.marked:
             self.store.put_marker(self.naming.marker(obj))
             obj.marked = True
-        final = 0 < obj.sealed <= remembered
+        final = 0 < obj.sealed <= saved_generation
         try:
             if tries and self._was_done(obj):
                 self._completed(obj)
@@ -120,7 +120,7 @@ class Uploads:
             if not self._is_ours(obj):
                 self._rename(obj)
                 raise TransientError(
-                    "the key was taken by another archive: trying the next"
+                    "the key holds an object of another archive: trying the next"
                 ) from None
         except UploadNotFoundError as error:
             if not (final and self._is_ours(obj)):
@@ -130,7 +130,7 @@ class Uploads:
             self._completed(obj)
 
     def _was_done(self, obj: ArchiveObject) -> bool:
-        """Look, after a failure, whether it had worked after all or the upload is gone."""
+        """Return, after a failure, whether the object is there after all; check its upload."""
         if obj.sealed > 0 and self._is_ours(obj):
             return True
         if obj.upload_id:
@@ -138,7 +138,7 @@ class Uploads:
         return False
 
     def _completed(self, obj: ArchiveObject) -> None:
-        # Said before looking, so that of two that end together at least one sees no other.
+        # Set before the search, so that of two that end together at least one finds no other.
         obj.sealed = -1
         others = [
             other
@@ -168,7 +168,7 @@ class Uploads:
 
     def _rename(self, obj: ArchiveObject) -> None:
         self._forget_upload(obj)
-        obj.seq = self.state.take_seq(obj.channel, obj.window)
+        obj.seq = self.state.next_sequence(obj.channel, obj.window)
         if obj.seq > SEQ_MAX:
             raise TransientError(f"no free name for channel {obj.channel} in its window")
 

@@ -1,0 +1,1 @@
+"""Contract suites that a package runs against its own classes."""
