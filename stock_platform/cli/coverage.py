@@ -4,15 +4,18 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+import polars as pl
 import typer
 from rich.table import Table
 
 from stock_platform.cli.terminal import console
-from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
+from stock_platform.domain.coverage import COUNTS
+from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.coverage import CoverageAt, coverage_at
 from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
 
 
@@ -40,7 +43,7 @@ def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) ->
 def coverage_rows(
     lake_context: LakeContext, session: date | None, symbol: str | None, now: datetime
 ) -> list[Row]:
-    """Return a row per session; raise `Permanent` for a session or symbol nobody expects."""
+    """Return a row per session; raise `PermanentError` for a session or symbol not expected."""
     expected = lake_context.sessions(now)
     if session is not None and session not in expected:
         raise PermanentError(
@@ -49,26 +52,22 @@ def coverage_rows(
         )
     name = parse_symbol(symbol) if symbol else None
     days = [session] if session else expected
-    return [_row(lake_context, day, name, now) for day in days]
+    return [_row(coverage_at(lake_context, day, now), name) for day in days]
 
 
-def _row(lake_context: LakeContext, session: date, symbol: str | None, now: datetime) -> Row:
-    grid = lake_context.calendar.grid(session)
-    coverage = lake_context.coverage(grid)
-    due = grid.closed_slots(now, lake_context.grace_s)
+def _row(found: CoverageAt, symbol: str | None) -> Row:
+    session = found.coverage.session
     if symbol is None:
-        return Row(session, coverage.totals(due), [])
-    row = int(coverage.rows_of([symbol])[0])
-    if row < 0:
+        return Row(session, found.coverage.totals(found.end), [])
+    counts = found.counts().filter(pl.col("symbol") == symbol)
+    if not counts.height:
         return Row(session, dict.fromkeys(COUNTS, 0), ["not expected"])
-    counts = {name: int(values[row]) for name, values in coverage.counts(due).items()}
-    return Row(session, counts, _gaps(lake_context, coverage, row, due))
-
-
-def _gaps(lake_context: LakeContext, coverage: SessionCoverage, row: int, due: int) -> list[str]:
-    labels = lake_context.calendar.minute_labels()
-    _, first, last = runs(coverage.missing(due)[row : row + 1])
-    return [f"{labels[a]}-{labels[b]}" for a, b in zip(first, last, strict=True)]
+    ranges = found.missing_ranges().filter(pl.col("symbol") == symbol)
+    gaps = [
+        f"{first.astimezone(NEW_YORK):%H:%M}-{last.astimezone(NEW_YORK):%H:%M}"
+        for first, last in ranges.select("first", "last").rows()
+    ]
+    return Row(session, counts.select(COUNTS).row(0, named=True), gaps)
 
 
 def _to_json(row: Row) -> dict[str, object]:

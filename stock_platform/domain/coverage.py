@@ -234,32 +234,9 @@ def unpack(column: pl.Series, width: int) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=width).astype(bool)
 
 
-@dataclass(frozen=True, slots=True)
-class MissingRange:
-    """Neighbouring missing minutes of one symbol: slots `first` to `last`, both included."""
-
-    symbol: str
-    session: date
-    first: int
-    last: int
-
-    @property
-    def minutes(self) -> int:
-        return self.last - self.first + 1
-
-
 def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give (row, first, last) of every run of True along the second axis, in row order."""
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, first = np.nonzero(edges == 1)
     _, last = np.nonzero(edges == -1)
     return row, first, last - 1
-
-
-def to_missing_ranges(coverage: SessionCoverage, mask: np.ndarray) -> list[MissingRange]:
-    """Return the runs of `mask` (bool[symbols, width]) as gaps, by symbol and time."""
-    rows, first, last = runs(mask)
-    return [
-        MissingRange(str(coverage.symbols[row]), coverage.session, int(a), int(b))
-        for row, a, b in zip(rows, first, last, strict=True)
-    ]

@@ -1,20 +1,21 @@
-"""Turn gaps into the fewest provider calls within the budget.
+"""Turn missing minutes into the fewest provider calls within the rate limit.
 
-A range call costs the same for one minute or a whole session, so all gaps of
-one symbol in one session are one call; many symbols of a closed session are
-one flat file.
+A range call costs the same for one minute or a whole session, so all missing minutes
+of one symbol in one session are one call; many symbols of a closed session are one
+flat file.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_platform.domain.coverage import MissingRange
+import numpy as np
+
+from stock_platform.domain.coverage import SessionCoverage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCall:
-    """One question to a provider: slots `first` to `last`; symbol None is the session's file."""
+    """One request to a provider: slots `first` to `last`; symbol None is the session's file."""
 
     session: date
     symbol: str | None
@@ -32,7 +33,7 @@ class Costs:
 
     @classmethod
     def of(cls, *, requests_per_minute: int, at_once: int, calls_max: int) -> "Costs":
-        """Estimate costs: a budget of N a minute makes each range call 60/N seconds long."""
+        """Estimate costs: a limit of N a minute makes each range call 60/N seconds long."""
         alone = 0.2 / max(at_once, 1)
         return cls(
             max(alone, 60 / requests_per_minute if requests_per_minute else 0.0),
@@ -46,42 +47,47 @@ class HealPlan:
 
     calls: tuple[PlannedCall, ...]
     left_out: tuple[str, ...] = ()
+    without_file: "HealPlan | None" = None
+    """The calls by symbol to make instead when the session's file cannot be had."""
 
 
 def plan_calls(
-    gaps: Iterable[MissingRange],
-    *,
-    file_published: bool,
-    costs: Costs,
-    asked_before: Sequence[str] = (),
+    coverage: SessionCoverage, wanted: np.ndarray, *, file_published: bool, costs: Costs
 ) -> HealPlan:
-    """Cover `gaps` of one session with the cheapest calls.
+    """Cover the `wanted` minutes (bool[symbols, width]) with the cheapest calls.
 
     A file is cheaper for many symbols, and always when they are more than
-    `costs.calls_max` calls. Otherwise at most so many are asked, those that failed
-    before last: what cannot be filled never keeps the others from being asked.
+    `costs.calls_max` calls. Otherwise at most that many symbols are requested, those
+    that failed before last: what cannot be filled never keeps the others from it.
     """
-    spans: dict[str, tuple[date, int, int, int]] = {}
-    for gap in gaps:
-        session, first, last, minutes = spans.get(gap.symbol, (gap.session, gap.first, gap.last, 0))
-        spans[gap.symbol] = (
-            session,
-            min(first, gap.first),
-            max(last, gap.last),
-            minutes + gap.minutes,
-        )
-    if not spans:
+    rows = np.flatnonzero(wanted.any(axis=1))
+    if not len(rows):
         return HealPlan(())
-    too_many = len(spans) > costs.calls_max or len(spans) * costs.range_s > costs.file_s
-    if file_published and too_many:
-        session = next(iter(spans.values()))[0]
-        first = min(span[1] for span in spans.values())
-        last = max(span[2] for span in spans.values())
-        return HealPlan((PlannedCall(session, None, first, last),))
-    failed = set(asked_before)
-    order = sorted(spans, key=lambda symbol: (symbol in failed, -spans[symbol][3], symbol))
-    calls = tuple(
-        PlannedCall(spans[symbol][0], symbol, spans[symbol][1], spans[symbol][2])
-        for symbol in order[: costs.calls_max]
+    by_symbol = _by_symbol(coverage, wanted, rows, costs.calls_max)
+    too_many = len(rows) > costs.calls_max or len(rows) * costs.range_s > costs.file_s
+    if not (file_published and too_many):
+        return by_symbol
+    slots = np.flatnonzero(wanted.any(axis=0))
+    file = PlannedCall(
+        session=coverage.session, symbol=None, first=int(slots[0]), last=int(slots[-1])
     )
-    return HealPlan(calls, tuple(order[costs.calls_max :]))
+    return HealPlan((file,), without_file=by_symbol)
+
+
+def _by_symbol(
+    coverage: SessionCoverage, wanted: np.ndarray, rows: np.ndarray, calls_max: int
+) -> HealPlan:
+    """Plan one call per row of `wanted`, from its first to its last minute."""
+    minutes = wanted[rows].sum(axis=1)
+    # Rows are in the order of their symbols; the last key sorts first.
+    rows = rows[np.lexsort((rows, -minutes, coverage.attempts[rows] > 0))]
+    chosen, left_out = rows[:calls_max], rows[calls_max:]
+    first = wanted[chosen].argmax(axis=1)
+    last = wanted.shape[1] - 1 - wanted[chosen, ::-1].argmax(axis=1)
+    calls = tuple(
+        PlannedCall(
+            session=coverage.session, symbol=str(coverage.symbols[row]), first=int(a), last=int(b)
+        )
+        for row, a, b in zip(chosen, first, last, strict=True)
+    )
+    return HealPlan(calls, tuple(str(symbol) for symbol in coverage.symbols[left_out]))

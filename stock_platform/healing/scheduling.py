@@ -5,19 +5,20 @@ is too young, backing off or exhausted is left out, so a gap that cannot be
 filled neither starves the others nor is retried for ever.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import msgspec
 import numpy as np
 
 from stock_platform.domain.coverage import SessionCoverage, to_instant
 from stock_platform.healing.retry import RetrySchedule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealRange:
-    """One session's minutes worth asking for: slots `first` to `last`, both included."""
+    """One session's minutes worth a request: slots `first` to `last`, both included."""
 
     session: date
     first: int
@@ -66,32 +67,31 @@ def heal_range_of(
     if not len(slots):
         return None
     return HealRange(
-        coverage.session,
-        int(slots[0]),
-        int(slots[-1]),
-        int(mask.sum()),
-        int(mask.any(axis=1).sum()),
+        session=coverage.session,
+        first=int(slots[0]),
+        last=int(slots[-1]),
+        minutes=int(mask.sum()),
+        symbols=int(mask.any(axis=1).sum()),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class HealHistory:
-    """What a sensor asked of one session so far: kept in its cursor."""
+class HealHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs a sensor has requested for one session so far: kept in its cursor."""
 
     count: int = 0
-    """Runs asked for; part of every run key, as Dagster never forgets a used one."""
-    runs_without_progress: int = 0
+    """Runs requested; part of every run key, as Dagster never forgets a used one."""
+    runs_without_progress: int = msgspec.field(default=0, name="fruitless")
     """Of these, how many in a row changed nothing."""
     missing: int = -1
-    """Missing symbol-minutes when it was last asked."""
+    """Missing symbol-minutes at the last request."""
     at: datetime | None = None
     last: int = -1
-    """Last slot asked for; -1 where it is not known."""
+    """Last slot requested; -1 where it is not known."""
 
 
 def select_sessions(
     needs: Iterable[HealRange],
-    asked: dict[date, HealHistory],
+    history: Mapping[date, HealHistory],
     now: datetime,
     *,
     backoff: RetrySchedule,
@@ -99,7 +99,7 @@ def select_sessions(
     failed: frozenset[date] = frozenset(),
     sessions_max: int,
 ) -> list[tuple[HealRange, HealHistory]]:
-    """Choose the sessions to ask for now, newest first, and what to remember of each.
+    """Choose the sessions to heal now, newest first, with the history to keep of each.
 
     A session whose run is still going is left alone; one whose last run changed
     nothing waits longer each time and is given up after the last wait. One whose
@@ -107,28 +107,23 @@ def select_sessions(
     """
     chosen: list[tuple[HealRange, HealHistory]] = []
     for need in sorted(needs, key=lambda need: need.session, reverse=True):
-        before = asked.get(need.session, HealHistory())
+        before = history.get(need.session, HealHistory())
         if need.session in running:
             continue
-        fruitless = _runs_without_progress(
+        without_progress = _runs_without_progress(
             need, before, failed=need.session in failed, backoff=backoff
         )
-        due = backoff.next_at(fruitless, before.at) if before.at else now
-        if due is None or due > now:
+        next_at = backoff.next_at(without_progress, before.at) if before.at else now
+        if next_at is None or next_at > now:
             continue
-        chosen.append(
-            (
-                need,
-                replace(
-                    before,
-                    count=before.count + 1,
-                    fruitless=fruitless,
-                    missing=need.minutes,
-                    at=now,
-                    last=need.last,
-                ),
-            )
+        entry = HealHistory(
+            count=before.count + 1,
+            runs_without_progress=without_progress,
+            missing=need.minutes,
+            at=now,
+            last=need.last,
         )
+        chosen.append((need, entry))
         if len(chosen) == sessions_max:
             break
     return chosen

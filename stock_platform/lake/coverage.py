@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import TIMESTAMP_US
-from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage, runs
+from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.lake import object_store, parquet, tables
 from stock_platform.lake.object_store import ObjectStore
@@ -34,11 +33,6 @@ SUMMARIES = pl.Schema(
 """One row per session that has a ledger: its grid's width, the end of the slots counted, sums
 over the symbols, the earliest next_retry_at, and the earliest verified_at (null while any
 symbol was never verified)."""
-
-RANGES = pl.Schema(
-    {"session": pl.Date(), "symbol": pl.String(), "first": pl.Int32(), "last": pl.Int32()}
-)
-"""One row per run of missing minutes: slots `first` to `last`, both included."""
 
 _WIDTH = "stocks.grid_width"
 _SUMMARY = "stocks.summary"
@@ -103,17 +97,6 @@ def summaries(store: ObjectStore, sessions: Iterable[date]) -> pl.DataFrame:
     )
 
 
-def missing_ranges(store: ObjectStore, grids: Iterable[MinuteGrid]) -> pl.DataFrame:
-    """Return every run of missing minutes of many sessions as a frame of `RANGES`.
-
-    Sessions without a ledger of their grid's width give no row. Only minutes
-    due when the ledger was kept count.
-    """
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(lambda grid: _ranges(store, grid), grids))
-    return pl.concat([pl.DataFrame(schema=RANGES), *found])
-
-
 def _encode(grid: MinuteGrid, frame: pl.DataFrame, due: int) -> bytes:
     verified = frame["verified_at"]
     instants = {
@@ -141,33 +124,6 @@ def _summary(store: ObjectStore, session: date) -> dict[str, int | None] | None:
     notes = parquet.notes(end)
     parquet.check_version(path, notes)
     return json.loads(notes[_SUMMARY])
-
-
-def _ranges(store: ObjectStore, grid: MinuteGrid) -> pl.DataFrame:
-    path = tables.data("coverage", grid.session)
-    found = store.get(path)
-    notes = parquet.notes(found[0]) if found else {}
-    if found is None or notes.get(_WIDTH) != str(grid.width):
-        return pl.DataFrame(schema=RANGES)
-    bits = ("observed_bits", "empty_bits", "silent_bits")
-    rows = parquet.decode(path, found[0], COVERAGE, columns=["symbol", "missing", *bits])
-    rows = rows.filter(pl.col("missing") > 0)
-    size = (grid.width + 7) // 8
-    packed = [np.frombuffer(b"".join(rows[name]), np.uint8).reshape(-1, size) for name in bits]
-    # The states are combined as whole bytes; only what is missing is spread out to minutes.
-    slots = np.arange(grid.width)
-    due = (slots >= grid.first) & (slots < json.loads(notes[_SUMMARY])["due"])
-    missing = np.packbits(due) & ~(packed[0] | packed[1] | packed[2])
-    row, first, last = runs(np.unpackbits(missing, axis=1, count=grid.width).astype(bool))
-    return pl.DataFrame(
-        {
-            "session": pl.repeat(grid.session, len(row), eager=True),
-            "symbol": rows["symbol"].gather(row),
-            "first": first,
-            "last": last,
-        },
-        schema_overrides=RANGES,
-    )
 
 
 def _decode(grid: MinuteGrid, data: bytes) -> SessionCoverage | None:

@@ -1,20 +1,19 @@
-"""Ask for what is missing and write down what the answers prove.
+"""Heal a session: plan the calls for what is missing, fetch them, record what they prove.
 
-The one place where gaps, providers and the lake meet; everything it decides is
-in `healing/`. Nothing here knows Dagster, so `stocks init` heals with it too.
+The one place where coverage, providers and the lake meet; every decision is in `healing/`.
 """
 
 import copy
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.coverage import SessionCoverage, to_missing_ranges
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import PlatformError
@@ -28,6 +27,7 @@ from stock_platform.lake.append_log import record_responses
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.providers.fallback import first_success
 from stock_platform.providers.registry import Providers
 from stock_platform.providers.sources import MinuteBarSource, SessionSource, failed_response
 from stock_platform.providers.transport.client import utc_now
@@ -35,22 +35,39 @@ from stock_platform.providers.transport.client import utc_now
 Log = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealResult:
     """What one heal or settlement did, for the asset's page."""
 
     coverage: SessionCoverage
-    published: Published | None
-    calls: int
-    found: int
+    published: Published | None = None
+    calls: int = 0
+    found: int = 0
     """Symbol-minutes that were observed for the first time."""
-    rejected: int
-    refused: int
-    failed: int
-    left_out: int
+    rejected: int = 0
+    left_out: int = 0
     """Symbols left for a later run by the bound on calls."""
-    seconds: float
+    seconds: float = 0.0
     responses: list[ProviderResponse] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """Responses in which a provider refused."""
+        return sum(response.outcome == "refused" for response in self.responses)
+
+    @property
+    def failed(self) -> int:
+        """Responses that failed and are requested again."""
+        return sum(response.outcome == "failed" for response in self.responses)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The responses to a plan, how many calls that took, and the symbols it left out."""
+
+    responses: list[ProviderResponse]
+    calls: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,54 +87,44 @@ class Healer:
     def heal(
         self, grid: MinuteGrid, first: int, last: int, *, now: datetime, only_ready: bool
     ) -> HealResult:
-        """Ask for the unobserved minutes in the slots `first` to `last`.
+        """Request the unobserved minutes in the slots `first` to `last`; safe to repeat.
 
-        With `only_ready` (a sensor's run) only missing minutes of symbols that are
-        not backing off; otherwise (a person's run) everything not yet proven.
+        With `only_ready` (a sensor's run) only missing minutes of symbols that are not
+        waiting for a retry; otherwise (a run by hand) everything that is not confirmed:
+
+            healer.heal(grid, 0, 389, now=datetime.now(UTC), only_ready=False)
         """
         coverage = self.context.coverage(grid)
-        due = grid.closed_slots(now, 0)
-        wanted = coverage.missing(due) if only_ready else coverage.unconfirmed(due)
+        closed = grid.closed_slots(now, 0)
+        wanted = coverage.missing(closed) if only_ready else coverage.unconfirmed(closed)
         if only_ready:
             policy = self.context.policy
             wanted &= retryable(coverage, now, backoff=policy.retry, settle=policy.settle)
-        window = np.zeros(grid.width, dtype=bool)
-        window[first : last + 1] = True
-        return self._ask_for(coverage, wanted & window, now)
+        wanted[:, :first] = wanted[:, last + 1 :] = False
+        return self._run(coverage, wanted, now)
 
     def settle(self, grid: MinuteGrid, *, now: datetime, since: datetime) -> HealResult:
-        """Ask the source of record for the whole closed session.
+        """Request the whole closed session from the source of record; safe to repeat.
 
-        Only what was not verified since `since` is asked for; where the provider has
-        a file of the session, one file answers for everybody.
+        Only symbols that were not verified since `since` are requested; where the provider
+        has a file of the session, one file covers all of them.
         """
         coverage = self.context.coverage(grid)
         session = np.ones((1, grid.width), dtype=bool)
         session[0, : grid.first] = session[0, grid.end :] = False
         wanted = session & unverified(coverage, since)[:, None]
-        return self._ask_for(coverage, wanted, now)
+        return self._run(coverage, wanted, now)
 
-    def _ask_for(self, coverage: SessionCoverage, wanted: np.ndarray, now: datetime) -> HealResult:
-        started = time.monotonic()
-        grid = coverage.grid
+    def _run(self, coverage: SessionCoverage, wanted: np.ndarray, now: datetime) -> HealResult:
         if not wanted.any():
-            return HealResult(coverage, None, 0, 0, 0, 0, 0, 0, 0.0)
-        plan = self._plan(coverage, wanted, file_published=self._file_published(grid))
-        self.log(
-            f"{grid.session}: asking for {int(wanted.sum()):,} symbol-minutes of "
-            f"{int(wanted.any(axis=1).sum()):,} symbols in {len(plan.calls):,} calls"
-        )
-        responses = self._ask(grid, plan, now)
-        if self.providers.minute and any(_is_failed_file(response) for response in responses):
-            # The file is there and cannot be had: ask by symbol what it would have said.
-            again = self._plan(coverage, wanted, file_published=False)
-            responses += self._ask(grid, again, now)
-            plan = replace(again, calls=plan.calls + again.calls)
-        return self._record(coverage, responses, plan, started)
+            return HealResult(coverage=coverage)
+        started = time.monotonic()
+        plan = self._plan(coverage, wanted)
+        fetched = self._fetch(coverage.grid, plan, now)
+        return self._record(coverage, fetched, started)
 
-    def _plan(
-        self, coverage: SessionCoverage, wanted: np.ndarray, *, file_published: bool
-    ) -> HealPlan:
+    def _plan(self, coverage: SessionCoverage, wanted: np.ndarray) -> HealPlan:
+        """Plan the cheapest calls for the `wanted` minutes."""
         costs = Costs.of(
             requests_per_minute=self.providers.requests_per_minute,
             at_once=self.max_concurrent_requests,
@@ -125,64 +132,79 @@ class Healer:
         )
         if not self.providers.minute:
             costs = Costs(range_s=float("inf"), calls_max=0)
-        failed = [str(name) for name in coverage.symbols[coverage.attempts > 0]]
-        return plan_calls(
-            to_missing_ranges(coverage, wanted),
-            file_published=file_published,
-            costs=costs,
-            asked_before=failed,
+        published = self._file_published(coverage.grid)
+        plan = plan_calls(coverage, wanted, file_published=published, costs=costs)
+        self.log(
+            f"{coverage.session}: requesting {int(wanted.sum()):,} symbol-minutes of "
+            f"{int(wanted.any(axis=1).sum()):,} symbols in {len(plan.calls):,} calls"
         )
+        return plan
 
     def _file_published(self, grid: MinuteGrid) -> bool:
         for source in self.providers.session:
             try:
                 if source.fingerprint(grid.session) is not None:
                     return True
-            except PlatformError as problem:
-                self.log(f"{grid.session}: {source.name} cannot say what it has: {problem}")
+            except PlatformError as error:
+                self.log(f"{grid.session}: {source.name} cannot be checked for a file: {error}")
         return False
 
-    def _ask(self, grid: MinuteGrid, plan: HealPlan, now: datetime) -> list[ProviderResponse]:
-        with ThreadPoolExecutor(self.max_concurrent_requests) as pool:
-            return [
-                response
-                for responses in pool.map(lambda call: self._ask_one(grid, call, now), plan.calls)
-                for response in responses
-            ]
+    def _fetch(self, grid: MinuteGrid, plan: HealPlan, now: datetime) -> Fetched:
+        """Make the calls of a plan; where its file is there and cannot be had, those by symbol."""
+        responses = self._request_all(grid, plan.calls, now)
+        by_symbol = plan.without_file
+        if not (self.providers.minute and by_symbol and any(map(_is_failed_file, responses))):
+            return Fetched(responses, len(plan.calls), len(plan.left_out))
+        responses += self._request_all(grid, by_symbol.calls, now)
+        calls = len(plan.calls) + len(by_symbol.calls)
+        return Fetched(responses, calls, len(by_symbol.left_out))
 
-    def _ask_one(
+    def _request_all(
+        self, grid: MinuteGrid, calls: tuple[PlannedCall, ...], now: datetime
+    ) -> list[ProviderResponse]:
+        with ThreadPoolExecutor(self.max_concurrent_requests) as pool:
+            found = pool.map(lambda call: self._request(grid, call, now), calls)
+            return [response for responses in found for response in responses]
+
+    def _request(
         self, grid: MinuteGrid, call: PlannedCall, now: datetime
     ) -> list[ProviderResponse]:
-        """Ask one call's providers in turn, until one answers; return every answer."""
+        """Make one call, of the first provider that responds; return every response."""
         first, last = grid.minute(call.first), grid.minute(call.last)
-        symbols = (call.symbol,) if call.symbol else None
-        responses: list[ProviderResponse] = []
-        for source in self.providers.minute if call.symbol else self.providers.session:
-            try:
-                return [*responses, _question(source, grid, call)]
-            except PlatformError as problem:
-                self.log(f"{grid.session} {call.symbol or 'all symbols'}: {problem}")
-                responses.append(
-                    failed_response(
-                        source.name,
-                        grid.session,
-                        symbols,
-                        first=first,
-                        last=last,
-                        asked_at=max(now, self.clock()),
-                        problem=problem,
-                    )
-                )
-        return responses
+        failed: list[ProviderResponse] = []
 
-    def _record(
-        self,
-        coverage: SessionCoverage,
-        responses: list[ProviderResponse],
-        plan: HealPlan,
-        started: float,
-    ) -> HealResult:
-        grid, store = coverage.grid, self.store
+        def note_failure(source: MinuteBarSource | SessionSource, error: PlatformError) -> None:
+            self.log(f"{grid.session} {call.symbol or 'all symbols'}: {error}")
+            failed.append(
+                failed_response(
+                    source.name,
+                    grid.session,
+                    (call.symbol,) if call.symbol else None,
+                    first=first,
+                    last=last,
+                    asked_at=max(now, self.clock()),
+                    problem=error,
+                )
+            )
+
+        symbol = call.symbol
+        if symbol is None:
+            attempted = first_success(
+                self.providers.session,
+                lambda source: source.session_minute_bars(grid.session, grid),
+                on_failure=note_failure,
+            )
+        else:
+            attempted = first_success(
+                self.providers.minute,
+                lambda source: source.minute_bars(symbol, grid.session, first, last),
+                on_failure=note_failure,
+            )
+        return failed + attempted.responses
+
+    def _record(self, coverage: SessionCoverage, fetched: Fetched, started: float) -> HealResult:
+        """Publish the bars, keep the responses as evidence, and update the coverage."""
+        grid, store, responses = coverage.grid, self.store, fetched.responses
         # Before the bars that are compared get replaced.
         self._reconcile(coverage, responses)
         bars = [response.bars for response in responses if response.bars.height]
@@ -194,27 +216,25 @@ class Healer:
         rejected = sum(
             append_log.record_rejected(store, response.rejected) for response in responses
         )
-        # Evidence before verdict: a crash in between re-derives the same ledger.
+        # Evidence before verdict: a crash in between derives the same coverage again.
         record_responses(store, grid.session, responses)
         before = coverage.totals()["observed"]
         updated = coverage_table.update(
-            store, grid, lambda stored: self._judged(stored, coverage, responses)
+            store, grid, lambda stored: self._updated(stored, coverage, responses)
         )
         return HealResult(
-            updated,
-            published,
-            len(plan.calls),
-            updated.totals()["observed"] - before,
-            rejected,
-            sum(response.outcome == "refused" for response in responses),
-            sum(response.outcome == "failed" for response in responses),
-            len(plan.left_out),
-            time.monotonic() - started,
-            responses,
+            coverage=updated,
+            published=published,
+            calls=fetched.calls,
+            found=updated.totals()["observed"] - before,
+            rejected=rejected,
+            left_out=fetched.left_out,
+            seconds=time.monotonic() - started,
+            responses=responses,
         )
 
     def _reconcile(self, coverage: SessionCoverage, responses: list[ProviderResponse]) -> None:
-        """Record how the streamed bars differ from what the providers answered."""
+        """Record how the streamed bars differ from what the providers responded."""
         if not any(response.outcome == "ok" for response in responses):
             return
         session = coverage.session
@@ -229,35 +249,26 @@ class Healer:
                 self.store, "bar_differences", session, found, key=("symbol", "minute")
             )
 
-    def _judged(
+    def _updated(
         self,
         stored: SessionCoverage | None,
         known: SessionCoverage,
         responses: list[ProviderResponse],
     ) -> SessionCoverage:
-        """Bring the stored ledger up to date with what was known and these answers."""
+        """Return the stored coverage with what was known and these responses applied."""
         grid = known.grid
-        # The caller may try again against a newer ledger: never change what it was given.
+        # The caller may try again with newer stored coverage: never change the argument.
         coverage = copy.deepcopy(
             stored if stored is not None and _same_symbols(stored, known) else known
         )
         for name in ("observed", "silent"):
             coverage.bits[name] |= known.bits[name]
-        # Parallel answers are judged as `derive` replays them.
+        # Parallel responses are applied in the order in which `derive` replays them.
         for response in sorted(responses, key=lambda response: response.asked_at):
             apply_response(coverage, response, self.context.policy)
         coverage.rebuild_observed(read.minute_bars(self.store, grid.session, ["symbol", "minute"]))
         coverage.checked_at = self.clock()
         return coverage
-
-
-def _question(
-    source: MinuteBarSource | SessionSource, grid: MinuteGrid, call: PlannedCall
-) -> ProviderResponse:
-    if isinstance(source, SessionSource):
-        return source.session_minute_bars(grid.session, grid)
-    first, last = grid.minute(call.first), grid.minute(call.last)
-    return source.minute_bars(str(call.symbol), grid.session, first, last)
 
 
 def _is_failed_file(response: ProviderResponse) -> bool:

@@ -9,13 +9,13 @@ import polars as pl
 
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.sessions import MinuteGrid
-from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.healing.aggregate import rebuild
 from stock_platform.lake import append_log, read, tables, write
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
+from stock_platform.providers.fallback import quotes_in_turn
 from stock_platform.providers.registry import Providers
 from stock_platform.providers.sources import QuoteResponse
 from stock_platform.settings import ServingSettings, Settings
@@ -53,7 +53,8 @@ def poll_quotes(
 ) -> PollResult:
     """Poll the newest of `slots` if it is fresh and rebuild the others from their bars.
 
-    Raises `Permanent` when a minute is to be polled and no provider gives anything.
+    Raise `TransientError` or `PermanentError` when a minute is to be polled and every
+    provider fails; see `providers.fallback.combined_error`.
     """
     expected = lake_context.universe(grid.session)
     minutes = [grid.minute(slot) for slot in slots if grid.minute(slot) <= now]
@@ -61,7 +62,7 @@ def poll_quotes(
     polled: list[QuoteResponse] = []
     if running:
         with open_providers() as providers:
-            polled = list(_poll(providers, expected, running[0], log))
+            polled = _poll(providers, expected, running[0], log)
     past = [minute for minute in minutes if minute not in running]
     frames = [response.quotes for response in polled] + list(
         _rebuilt(lake_context, grid, past, now)
@@ -77,27 +78,18 @@ def poll_quotes(
 
 def _poll(
     providers: Providers, symbols: list[str], minute: datetime, log: Log
-) -> Iterator[QuoteResponse]:
-    """Ask the providers in turn for the symbols the ones before did not give.
-
-    A minute passes only once: one provider in trouble must not hide the next, and
-    only when all of them are does the run fail.
-    """
-    left, troubles = symbols, list[str]()
-    for source in providers.quotes:
-        if not left:
-            return
-        try:
-            response = source.quotes(left, minute)
-        except PlatformError as problem:
-            troubles.append(f"{source.name}: {problem}")
-            log(troubles[-1])
-            continue
-        yield response
-        given = set(response.quotes["symbol"])
-        left = [symbol for symbol in left if symbol not in given]
-    if len(troubles) == len(providers.quotes):
-        raise PermanentError("; ".join(troubles) or NO_QUOTES)
+) -> list[QuoteResponse]:
+    """Request the quotes of a minute that passes only once: no provider hides the next."""
+    if not symbols:
+        return []
+    attempted = quotes_in_turn(
+        providers.quotes,
+        symbols,
+        minute,
+        on_failure=lambda source, error: log(f"{source.name}: {error}"),
+    )
+    attempted.raise_without_response(NO_QUOTES)
+    return attempted.responses
 
 
 def _rebuilt(

@@ -1,4 +1,4 @@
-"""Bench of coverage: the sensor's read, a year surveyed, a year expanded to gap ranges.
+"""Bench of coverage: the sensor's read, a year surveyed.
 
 `python -m stock_platform_tests.bench.coverage`
 """
@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from stock_platform.domain.coverage import SessionCoverage, to_missing_ranges
+from stock_platform.domain.coverage import SessionCoverage, runs
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import tables
@@ -61,9 +61,7 @@ def sensor_tick(store: ObjectStore, grids: list[MinuteGrid]) -> int:
     for grid in grids[-5:]:
         coverage = coverage_table.load(store, grid)
         assert coverage is not None
-        gaps += len(
-            to_missing_ranges(coverage, coverage.missing(grid.closed_slots(grid.closes_at, 0)))
-        )
+        gaps += len(runs(coverage.missing(grid.closed_slots(grid.closes_at, 0)))[0])
     return gaps
 
 
@@ -79,9 +77,6 @@ def main() -> None:
         report.add("sensor tick over the last five sessions", tick * 1e3, "ms", "< 200")
         scan = best_of(5, lambda: coverage_table.summaries(store, sessions))
         report.add("252 sessions scanned", scan, "s", "< 0.3")
-        ranges = coverage_table.missing_ranges(store, grids).height
-        expand = best_of(3, lambda: coverage_table.missing_ranges(store, grids))
-        report.add(f"252 sessions expanded to {ranges:,} gap ranges", expand, "s", "< 5")
         sql = "SELECT session, sum(missing) AS missing FROM coverage GROUP BY session"
         asked = best_of(3, lambda: query(store, sql))
         report.add("252 sessions, counts of every symbol added up in SQL", asked, "s")

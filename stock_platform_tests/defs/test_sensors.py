@@ -162,7 +162,15 @@ def test_streamed_minutes_are_recorded_without_a_run(
 
 
 def test_a_cursor_survives_being_written_and_read() -> None:
-    asked = {date(2026, 11, 19): HealHistory(3, 1, 42, datetime(2026, 11, 19, 15, tzinfo=UTC), 7)}
+    asked = {
+        date(2026, 11, 19): HealHistory(
+            count=3,
+            runs_without_progress=1,
+            missing=42,
+            at=datetime(2026, 11, 19, 15, tzinfo=UTC),
+            last=7,
+        )
+    }
 
     assert read_cursor(write_cursor(asked)) == asked
 

@@ -15,7 +15,7 @@ TICK = timedelta(seconds=30)
 
 
 def need(session: date, minutes: int = 7, last: int = 389) -> HealRange:
-    return HealRange(session, 0, last, minutes, 1)
+    return HealRange(session=session, first=0, last=last, minutes=minutes, symbols=1)
 
 
 def test_the_newest_sessions_come_first_and_a_tick_is_bounded() -> None:
@@ -40,7 +40,12 @@ def test_what_is_remembered_makes_the_next_run_key_a_new_one() -> None:
 def test_a_tick_that_was_lost_is_decided_the_same_way_again(
     sessions: list[date], order: list[int]
 ) -> None:
-    asked = {day: HealHistory(5, 0, 3, EVENING - timedelta(hours=1), 389) for day in SESSIONS[::2]}
+    asked = {
+        day: HealHistory(
+            count=5, runs_without_progress=0, missing=3, at=EVENING - timedelta(hours=1), last=389
+        )
+        for day in SESSIONS[::2]
+    }
     needs = [need(session) for session in sessions]
     shuffled = sorted(needs, key=lambda need: order[need.session.day % 3])
 
@@ -76,7 +81,7 @@ def test_a_run_that_changed_nothing_is_repeated_ever_later_and_then_given_up() -
 
 
 def test_a_gap_that_shrank_is_asked_for_at_once() -> None:
-    asked = {DAY: HealHistory(3, 2, 7, EVENING, 389)}
+    asked = {DAY: HealHistory(count=3, runs_without_progress=2, missing=7, at=EVENING, last=389)}
 
     [(_, entry)] = select_sessions(
         [need(DAY, minutes=6)], asked, EVENING, backoff=BACKOFF, sessions_max=1
@@ -86,7 +91,11 @@ def test_a_gap_that_shrank_is_asked_for_at_once() -> None:
 
 
 def test_a_given_up_session_is_asked_for_again_when_something_new_goes_missing() -> None:
-    asked = {DAY: HealHistory(4, 3, 7, EVENING - timedelta(hours=9), 389)}
+    asked = {
+        DAY: HealHistory(
+            count=4, runs_without_progress=3, missing=7, at=EVENING - timedelta(hours=9), last=389
+        )
+    }
 
     same = select_sessions([need(DAY)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
     more = select_sessions([need(DAY, minutes=8)], asked, EVENING, backoff=BACKOFF, sessions_max=1)
@@ -95,7 +104,7 @@ def test_a_given_up_session_is_asked_for_again_when_something_new_goes_missing()
 
 
 def test_as_many_but_other_minutes_are_no_fruitless_run() -> None:
-    asked = {DAY: HealHistory(3, 0, 7, EVENING, 100)}
+    asked = {DAY: HealHistory(count=3, runs_without_progress=0, missing=7, at=EVENING, last=100)}
 
     [(_, entry)] = select_sessions(
         [need(DAY, last=101)], asked, EVENING, backoff=BACKOFF, sessions_max=1

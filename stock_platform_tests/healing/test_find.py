@@ -41,14 +41,16 @@ def test_a_need_spans_all_missing_minutes_and_counts_them() -> None:
     coverage.bits["empty"][0, [5, 6]] = False
     coverage.bits["empty"][2, 100] = False
 
-    assert need_of(coverage, EVENING) == HealRange(DAY, 5, 100, minutes=3, symbols=2)
+    assert need_of(coverage, EVENING) == HealRange(
+        session=DAY, first=5, last=100, minutes=3, symbols=2
+    )
 
 
 @pytest.mark.parametrize(("clock", "last"), [("14:33", 0), ("14:34:59", 1), ("23:00", 389)])
 def test_a_minute_is_needed_after_the_grace_time(clock: str, last: int) -> None:
     need = need_of(SessionCoverage.blank(GRID, ["A"]), at(clock))
 
-    assert need == HealRange(DAY, 0, last, minutes=last + 1, symbols=1)
+    assert need == HealRange(session=DAY, first=0, last=last, minutes=last + 1, symbols=1)
 
 
 @pytest.mark.parametrize("clock", ["09:00", "14:30", "14:32:59"])
@@ -59,7 +61,7 @@ def test_nothing_is_needed_before_a_minute_is_due(clock: str) -> None:
 def test_a_half_day_needs_nothing_after_its_close() -> None:
     need = need_of(SessionCoverage.blank(REGULAR.grid(HALF_DAY), ["A"]), at("23:00", HALF_DAY))
 
-    assert need == HealRange(HALF_DAY, 0, 209, minutes=210, symbols=1)
+    assert need == HealRange(session=HALF_DAY, first=0, last=209, minutes=210, symbols=1)
 
 
 def test_a_symbol_that_waits_is_left_out_until_its_time() -> None:
@@ -93,21 +95,27 @@ def test_what_was_answered_while_young_is_asked_again_once_it_has_settled() -> N
     coverage.confirm_empty("empty", slice(None), 1, 389)
 
     assert need_of(coverage, at("14:50:59")) is None
-    assert need_of(coverage, at("14:51")) == HealRange(DAY, 0, 0, minutes=1, symbols=1)
+    assert need_of(coverage, at("14:51")) == HealRange(
+        session=DAY, first=0, last=0, minutes=1, symbols=1
+    )
 
 
 def test_a_young_minute_does_not_hold_up_a_fresh_outage_of_its_symbol() -> None:
     coverage = SessionCoverage.blank(GRID, ["A"])
     apply_response(coverage, response(slots=(0, 0), asked_at=at("14:33")), RULES)
 
-    assert need_of(coverage, at("14:34")) == HealRange(DAY, 1, 1, minutes=1, symbols=1)
+    assert need_of(coverage, at("14:34")) == HealRange(
+        session=DAY, first=1, last=1, minutes=1, symbols=1
+    )
 
 
 def test_minutes_that_were_not_over_when_asked_are_not_answered_for() -> None:
     coverage = SessionCoverage.blank(GRID, ["A"])
     apply_response(coverage, response(slots=(0, 389), asked_at=at("14:33")), RULES)
 
-    assert need_of(coverage, at("14:36")) == HealRange(DAY, 3, 3, minutes=1, symbols=1)
+    assert need_of(coverage, at("14:36")) == HealRange(
+        session=DAY, first=3, last=3, minutes=1, symbols=1
+    )
 
 
 @given(coverages(), st.integers(-60, 1500))

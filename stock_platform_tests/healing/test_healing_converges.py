@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from stock_platform.domain.coverage import SessionCoverage, to_missing_ranges
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.healing.apply_response import SettlementPolicy, apply_response
@@ -77,7 +77,7 @@ def heal(coverage: SessionCoverage, need: HealRange, provider: Provider, now: da
     wanted &= retryable(coverage, now, backoff=RULES.retry, settle=RULES.settle)
     wanted[:, : need.first] = wanted[:, need.last + 1 :] = False
     published = provider.has_file_of(coverage.session, now)
-    plan = plan_calls(to_missing_ranges(coverage, wanted), file_published=published, costs=COSTS)
+    plan = plan_calls(coverage, wanted, file_published=published, costs=COSTS)
     for call in plan.calls:
         apply_response(coverage, provider.response(call, now), RULES)
 

@@ -4,14 +4,13 @@ from datetime import date
 from multiprocessing.synchronize import Barrier
 
 import numpy as np
-import pytest
 
-from stock_platform.domain.coverage import BITMAPS, SessionCoverage, to_missing_ranges
+from stock_platform.domain.coverage import BITMAPS, SessionCoverage
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.settings import LakeSettings
-from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, HALF_DAY, REGULAR, at, bars_of
+from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, at, bars_of
 from stock_platform_tests.lake.workers import SPAWN, finish, start
 
 
@@ -105,32 +104,11 @@ def test_nothing_kept_gives_an_empty_summary(store: ObjectStore) -> None:
     assert coverage_table.summaries(store, []).is_empty()
 
 
-@pytest.mark.parametrize("session", [DAY, HALF_DAY])
-def test_missing_ranges_are_the_gaps_of_the_ledger(store: ObjectStore, session: date) -> None:
-    grid = REGULAR.grid(session)
-    kept = coverage_table.update(store, grid, lambda _: fresh(grid))
-
-    found = coverage_table.missing_ranges(store, [grid])
-
-    gaps = to_missing_ranges(kept, kept.missing())
-    assert found.rows() == [(session, gap.symbol, gap.first, gap.last) for gap in gaps]
-    assert max(gap.last for gap in gaps) == grid.end - 1
-
-
 def test_minutes_that_were_not_due_are_not_missing(disk: ObjectStore) -> None:
     coverage = fresh()
     coverage.checked_at = GRID.minute(7)
     coverage_table.update(disk, GRID, lambda _: coverage)
 
-    ranges = coverage_table.missing_ranges(disk, [GRID]).select("symbol", "first", "last").rows()
     [row] = coverage_table.summaries(disk, [DAY]).rows(named=True)
 
-    assert ranges == [("A", 2, 6), ("B", 0, 4), ("B", 6, 6)]
     assert (row["due"], row["expected"], row["missing"]) == (7, 21, 11)
-
-
-def test_ranges_of_extended_hours_fill_the_last_byte(disk: ObjectStore) -> None:
-    grid = EXTENDED.grid(DAY)
-    coverage_table.update(disk, grid, lambda _: fresh(grid))
-
-    assert coverage_table.missing_ranges(disk, [grid])["last"].max() == 959

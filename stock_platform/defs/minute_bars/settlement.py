@@ -109,4 +109,6 @@ def session_due(
     if settled and not symbols:
         return None
     stage = sum(grid.closes_at + wait <= now for wait in (settle, *waits))
-    return HealRange(session, grid.first, stage, minutes=symbols, symbols=symbols)
+    return HealRange(
+        session=session, first=grid.first, last=stage, minutes=symbols, symbols=symbols
+    )

@@ -140,4 +140,10 @@ def _quotes_needed(lake_context: LakeContext, grid: MinuteGrid, now: datetime) -
     absent = [grid.first + index for index in slots_without(quotes, bars, minutes)]
     if not absent:
         return None
-    return HealRange(grid.session, absent[0], absent[-1], len(absent), bars["symbol"].n_unique())
+    return HealRange(
+        session=grid.session,
+        first=absent[0],
+        last=absent[-1],
+        minutes=len(absent),
+        symbols=bars["symbol"].n_unique(),
+    )

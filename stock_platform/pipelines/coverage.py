@@ -1,0 +1,124 @@
+"""What is known of every expected minute, as frames: one truth for the command line and the API.
+
+Both functions derive from the same `SessionCoverage`, so that they agree, also on a
+session that was never ingested: then every minute that has closed is missing.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+import polars as pl
+
+from stock_platform.domain.bars import TIMESTAMP_US
+from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
+from stock_platform.errors import PermanentError
+from stock_platform.lake import read
+from stock_platform.pipelines.context import LakeContext
+
+SESSION_COVERAGE = pl.Schema(
+    {"symbol": pl.String(), "session": pl.Date(), **{name: pl.Int64() for name in COUNTS}}
+)
+"""One row per expected symbol: how many of its minutes that have closed are in each state;
+`refused` ones are also counted in `missing`, `healed` ones in `observed`."""
+
+MISSING_RANGES = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "session": pl.Date(),
+        "first": TIMESTAMP_US,
+        "last": TIMESTAMP_US,
+        "minutes": pl.Int64(),
+    }
+)
+"""One row per run of missing minutes of a symbol: the starts of the first and the last one (UTC),
+and how many they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageAt:
+    """A session's coverage as of one instant: minutes from slot `end` on have not closed."""
+
+    coverage: SessionCoverage
+    end: int
+
+    def counts(self) -> pl.DataFrame:
+        """Return a frame of `SESSION_COVERAGE`, by symbol."""
+        symbols = pl.Series("symbol", self.coverage.symbols.tolist(), dtype=pl.String)
+        session = pl.lit(self.coverage.session, dtype=pl.Date)
+        counts = pl.DataFrame({"symbol": symbols, **self.coverage.counts(self.end)})
+        return counts.with_columns(session.alias("session")).select(
+            pl.col(name).cast(dtype) for name, dtype in SESSION_COVERAGE.items()
+        )
+
+    def missing_ranges(self) -> pl.DataFrame:
+        """Return a frame of `MISSING_RANGES`, by symbol and time."""
+        rows, first, last = runs(self.coverage.missing(self.end))
+        start = self.coverage.grid.starts_at
+        slots = pl.DataFrame(
+            {
+                "symbol": pl.Series(self.coverage.symbols[rows].tolist(), dtype=pl.String),
+                "first": first.astype(np.int64),
+                "last": last.astype(np.int64),
+            }
+        )
+        instant = pl.lit(start, dtype=TIMESTAMP_US)
+        return slots.select(
+            "symbol",
+            pl.lit(self.coverage.session, dtype=pl.Date).alias("session"),
+            (instant + pl.duration(minutes=pl.col("first"))).alias("first"),
+            (instant + pl.duration(minutes=pl.col("last"))).alias("last"),
+            (pl.col("last") - pl.col("first") + 1).alias("minutes"),
+        ).cast(MISSING_RANGES)
+
+
+def session_coverage(
+    context: LakeContext, session: date, *, now: datetime | None = None
+) -> pl.DataFrame:
+    """Return a frame of `SESSION_COVERAGE`: what is known of each expected symbol's minutes.
+
+    Minutes count once they closed the grace time before `now` (default: now). Raise
+    `PermanentError` for a day the lake should hold nothing of:
+
+        session_coverage(LakeContext.from_env(), date(2026, 11, 20))
+    """
+    at = now or datetime.now(UTC)
+    known = known_sessions(context, at)
+    if session not in known:
+        span = f"{known[0]} to {known[-1]}" if known else "none yet"
+        raise PermanentError(
+            f"{session} is not a session the lake should hold ({span}; see STOCKS_FIRST_SESSION)"
+        )
+    return coverage_at(context, session, at).counts()
+
+
+def missing_ranges(
+    context: LakeContext, first: date, last: date, *, now: datetime | None = None
+) -> pl.DataFrame:
+    """Return a frame of `MISSING_RANGES` over the sessions `first` to `last`, both included.
+
+    The minutes of each symbol and session add up to `missing` of `session_coverage`.
+    Days the lake should hold nothing of have no row:
+
+        missing_ranges(LakeContext.from_env(), date(2026, 11, 16), date(2026, 11, 20))
+    """
+    at = now or datetime.now(UTC)
+    found = [
+        coverage_at(context, session, at).missing_ranges()
+        for session in known_sessions(context, at)
+        if first <= session <= last
+    ]
+    return pl.concat([pl.DataFrame(schema=MISSING_RANGES), *found])
+
+
+def coverage_at(context: LakeContext, session: date, now: datetime) -> CoverageAt:
+    """Load or derive the coverage of a session of the exchange as of `now`."""
+    grid = context.calendar.grid(session)
+    return CoverageAt(context.coverage(grid), grid.closed_slots(now, context.grace_s))
+
+
+def known_sessions(context: LakeContext, now: datetime) -> list[date]:
+    """Return the sessions the lake should hold as of `now` and those it has coverage of."""
+    kept = read.sessions_present(context.store, "coverage")
+    days = sorted({*context.sessions(now), *kept})
+    return [day for day in days if context.calendar.is_session(day)]
