@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from stock_platform.domain import revision, symbols
+from stock_platform.domain import revision
+from stock_platform.domain.columns import PRICE, TIMESTAMP_US
+from stock_platform.domain.rejections import midnight, reject
+from stock_platform.domain.symbols import is_symbol_expr
 
-PRICE = pl.Decimal(18, 6)
-TIMESTAMP_US = pl.Datetime("us", "UTC")
 PRICE_MIN = 0.000_001
 """The smallest price a column of six decimals can hold."""
 PRICE_MAX = 100_000_000.0
@@ -39,21 +40,6 @@ MINUTE_BARS = pl.Schema({"symbol": pl.String(), "minute": TIMESTAMP_US, **_VALUE
 
 DAILY_BARS = pl.Schema({"symbol": pl.String(), "session": pl.Date(), **_VALUES, **_PROVENANCE})
 """One row per symbol and session of XNYS. Nullable: vwap, transactions."""
-
-REJECTED = pl.Schema(
-    {
-        "dataset": pl.String(),
-        "provider": pl.String(),
-        "symbol": pl.String(),
-        "at": TIMESTAMP_US,
-        "reason": pl.String(),
-        "record": pl.String(),
-        "observed_at": TIMESTAMP_US,
-    }
-)
-"""Quarantine: `at` is the minute the row spoke of (a session's midnight UTC for daily rows,
-null where it was unreadable), `record` is the refused row as text, as it came (cut at 2,000
-characters)."""
 
 VALUE_COLUMNS = tuple(_VALUES)
 _OPTIONAL = ("vwap", "transactions")
@@ -90,19 +76,7 @@ def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Vali
     counts = pl.Series("transactions", numbers["transactions"].filter(ok).cast(pl.Int64))
     bars = rows.filter(ok).with_columns(counts).cast(schema)
     bad = rows.filter(~ok)
-    rejected = bad.select(
-        pl.lit(dataset).alias("dataset"),
-        pl.col("provider").cast(pl.String),
-        pl.col("symbol").cast(pl.String).str.slice(0, 64),
-        _at(schema).alias("at"),
-        reason.filter(~ok).alias("reason"),
-        pl.Series(
-            "record",
-            [str(row)[:2000] for row in bad.drop("provider", "observed_at").iter_rows(named=True)],
-            dtype=pl.String,
-        ),
-        pl.col("observed_at").cast(TIMESTAMP_US),
-    ).cast(REJECTED)
+    rejected = reject(bad, reason.filter(~ok), dataset=dataset, at=_at(schema))
     return Validated(bars, rejected)
 
 
@@ -193,13 +167,13 @@ def _time_columns(schema: pl.Schema) -> list[str]:
 def _at(schema: pl.Schema) -> pl.Expr:
     if "minute" in schema:
         return pl.col("minute").cast(TIMESTAMP_US, strict=False)
-    return pl.col("session").cast(pl.Datetime("us"), strict=False).dt.replace_time_zone("UTC")
+    return midnight(pl.col("session"))
 
 
 def _reason(schema: pl.Schema) -> pl.Expr:
     prices = ("open", "high", "low", "close")
     wrong: list[tuple[pl.Expr, str]] = [
-        (~_is_symbol(), "the symbol is not acceptable"),
+        (~is_symbol_expr(pl.col("symbol").cast(pl.String)), "the symbol is not acceptable"),
         *((~_finite(name), f"{name} is not a number") for name in (*prices, "volume")),
         *((pl.col(name) < PRICE_MIN, f"{name} is not positive") for name in prices),
         *((pl.col(name) > PRICE_MAX, f"{name} is absurdly large") for name in prices),
@@ -223,14 +197,6 @@ def _reason(schema: pl.Schema) -> pl.Expr:
     for condition, reason in wrong[1:]:
         chain = chain.when(condition).then(pl.lit(reason))
     return chain.otherwise(None)
-
-
-def _is_symbol() -> pl.Expr:
-    name = pl.col("symbol").cast(pl.String)
-    # Rust's `$` may not match before a trailing newline, Python's does: both refuse "\n" here.
-    form = name.str.contains(symbols.PATTERN)
-    doubled = name.str.contains("..", literal=True) | name.str.contains("//", literal=True)
-    return (form & ~doubled).fill_null(value=False)
 
 
 def _finite(name: str) -> pl.Expr:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_platform.domain import bars as bar
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.revision import Revision
 
 EVERY_SYMBOL = "*"
@@ -32,7 +33,7 @@ starts, inclusive; outcome is `ok`, `refused`, `failed` or `rejected` (with `det
 rejected row takes one minute back out of an ok answer: its bar came, but broken."""
 
 _NO_BARS = pl.DataFrame(schema=bar.MINUTE_BARS)
-_NOTHING_REJECTED = pl.DataFrame(schema=bar.REJECTED)
+_NOTHING_REJECTED = pl.DataFrame(schema=REJECTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
-"""One spelling of a stock symbol, and one safe name for it in a path.
+"""What a stock symbol is: one rule for texts, columns and lists of them.
 
 Vendors list `BRK.B`, `BF/B`, `BC-`, `BCpA`: dots, slashes, dashes and case all
-carry meaning, so a symbol is kept exactly as the exchange writes it and only
-its path form is escaped. `BCPA` and `BCpA` are two companies' securities; on a
-file system that ignores case they must still be two files.
+carry meaning, so a symbol is kept exactly as the exchange writes it.
 """
 
 import re
 from typing import NewType
+
+import polars as pl
 
 from stock_platform.errors import InvalidDataError
 
@@ -16,23 +16,31 @@ Symbol = NewType("Symbol", str)
 LENGTH_MAX = 32
 """Longer than any listed symbol; what is longer is an attack or a mistake."""
 
-PATTERN = r"^[A-Za-z0-9][A-Za-z0-9./:^=+*#$_-]{0,31}$"
-"""The accepted form, for vectorised checks (the same rule as `parse_symbol`)."""
+_FORM = rf"[A-Za-z0-9][A-Za-z0-9./:^=+*#$_-]{{0,{LENGTH_MAX - 1}}}"
+_REFUSED_INSIDE = ("..", "//")
+_TEXT_FORM = re.compile(_FORM)
 
-_FORM = re.compile(PATTERN)
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-_DEVICES = frozenset(
-    {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(10)}
-)
+
+def is_symbol(text: str) -> bool:
+    """Return whether `text` is a symbol: `is_symbol("BRK.B")`."""
+    return bool(_TEXT_FORM.fullmatch(text)) and not any(part in text for part in _REFUSED_INSIDE)
+
+
+def is_symbol_expr(column: pl.Expr) -> pl.Expr:
+    """Return the same rule over a column of text; null is no symbol."""
+    # Rust's `$` matches at the very end only, as `fullmatch` does: not before a newline.
+    form = column.str.contains(f"^{_FORM}$")
+    refused = [column.str.contains(part, literal=True) for part in _REFUSED_INSIDE]
+    return (form & ~pl.any_horizontal(refused)).fill_null(value=False)
 
 
 def parse_symbol(text: str) -> Symbol:
-    """Accept `text` as a symbol unchanged, or raise `Malformed` saying why not."""
+    """Return `text` unchanged as a symbol; raise `InvalidDataError` naming what is wrong."""
     if not text:
         raise InvalidDataError("a symbol is a non-empty text")
     if len(text) > LENGTH_MAX:
         raise InvalidDataError(f"a symbol has at most {LENGTH_MAX} characters, found {len(text)}")
-    if not _FORM.fullmatch(text) or ".." in text or "//" in text:
+    if not is_symbol(text):
         raise InvalidDataError(
             f"a symbol starts with a letter or digit and holds letters, digits "
             f"and ./:^=+*#$_- only, found {text!a}"
@@ -40,20 +48,9 @@ def parse_symbol(text: str) -> Symbol:
     return Symbol(text)
 
 
-def to_path(symbol: Symbol) -> str:
-    """Name `symbol` in a path: injective, also where case is ignored.
+def parse_symbols(text: str) -> tuple[Symbol, ...]:
+    """Return the symbols of a list separated by commas; raise `InvalidDataError` for a wrong one.
 
-    Upper-case letters, digits, `-` and `_` stand for themselves, every other
-    character is `%XX`; device names of Windows get their first letter escaped.
+    parse_symbols("AAPL, BRK.B") == ("AAPL", "BRK.B")
     """
-    escaped = "".join(c if c in _PLAIN else f"%{ord(c):02X}" for c in symbol)
-    return f"%{ord(symbol[0]):02X}{escaped[1:]}" if symbol in _DEVICES else escaped
-
-
-def from_path(name: str) -> Symbol:
-    """Read back what `to_path` wrote; raise `Malformed` for anything else."""
-    text = re.sub(r"%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
-    symbol = parse_symbol(text)
-    if to_path(symbol) != name:
-        raise InvalidDataError(f"not a symbol's path name: {name[:80]!a}")
-    return symbol
+    return tuple(parse_symbol(part.strip()) for part in text.split(",") if part.strip())

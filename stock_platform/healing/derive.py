@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stock_platform.domain.bars import REJECTED
 from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.rejections import REJECTED, reject
 from stock_platform.domain.responses import EVERY_SYMBOL, ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
@@ -100,15 +100,10 @@ def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
     same = (pl.col("provider") == row["provider"]) & (pl.col("asked_at") == row["asked_at"])
     if row["symbol"] != EVERY_SYMBOL:
         same &= pl.col("symbol") == row["symbol"]
-    return broken.filter(same).select(
-        pl.lit("minute_bars").alias("dataset"),
-        "provider",
-        "symbol",
-        pl.when(pl.col("first") == pl.col("last")).then("first").alias("at"),
-        pl.col("detail").alias("reason"),
-        pl.lit("").alias("record"),
-        pl.col("asked_at").alias("observed_at"),
-    )
+    found = broken.filter(same).with_columns(pl.col("asked_at").alias("observed_at"))
+    # A span of more than one minute was recorded for a bar whose minute could not be read.
+    at = pl.when(pl.col("first") == pl.col("last")).then("first")
+    return reject(found, found["detail"], dataset="minute_bars", at=at)
 
 
 def carry_history(fresh: SessionCoverage, before: SessionCoverage | None) -> SessionCoverage:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import polars as pl
 
-from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS, REJECTED
+from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
 from stock_platform.domain.connections import CONNECTIONS
 from stock_platform.domain.coverage import COVERAGE
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
@@ -30,6 +30,7 @@ from stock_platform.domain.reference import (
     SYMBOLS,
     SYMBOLS_KEY,
 )
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import PROVIDER_RESPONSES
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.healing.aggregate import DAILY_RESPONSES, DAILY_RESPONSES_KEY

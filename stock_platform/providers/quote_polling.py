@@ -16,8 +16,8 @@ import polars as pl
 
 from stock_platform.domain import bars
 from stock_platform.domain import quotes as quote
-from stock_platform.domain import symbols as symbol
-from stock_platform.domain.rejections import reject
+from stock_platform.domain.rejections import REJECTED, reject
+from stock_platform.domain.symbols import is_symbol_expr
 from stock_platform.errors import (
     InvalidDataError,
     NotEntitledError,
@@ -118,16 +118,12 @@ def validate_quotes(
         for (reason,), part in bad.group_by("wrong", maintain_order=True)
     ]
     kept = quote.merge_quotes(good)
-    return kept, pl.concat([pl.DataFrame(schema=bars.REJECTED), *refused])
+    return kept, pl.concat([pl.DataFrame(schema=REJECTED), *refused])
 
 
 def _reason() -> pl.Expr:
-    doubled = pl.col("symbol").str.contains("..", literal=True) | pl.col("symbol").str.contains(
-        "//", literal=True
-    )
-    is_symbol = (pl.col("symbol").str.contains(symbol.PATTERN) & ~doubled).fill_null(value=False)
     chain = (
-        pl.when(~is_symbol)
+        pl.when(~is_symbol_expr(pl.col("symbol")))
         .then(pl.lit("the symbol is not acceptable"))
         .when(pl.col("price").is_null())
         .then(pl.lit("price is missing"))

@@ -15,6 +15,7 @@ import polars as pl
 
 from stock_platform.domain import bars as bar
 from stock_platform.domain import quotes as quote
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
@@ -36,7 +37,7 @@ class DailyResponse:
     asked_at: datetime
     revision: Revision
     bars: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.DAILY_BARS))
-    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class QuoteResponse:
     minute: datetime
     asked_at: datetime
     quotes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=quote.RAW_QUOTES))
-    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=bar.REJECTED))
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     refused: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()

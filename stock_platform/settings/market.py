@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from stock_platform.domain.sessions import Calendar, Overrides
-from stock_platform.domain.symbols import Symbol, parse_symbol
+from stock_platform.domain.symbols import Symbol, parse_symbols
 from stock_platform.errors import InvalidDataError
 from stock_platform.settings.loader import StocksSettings
 
@@ -43,7 +43,7 @@ class MarketSettings(StocksSettings):
         try:
             if text.startswith("@"):
                 text = ",".join(Path(text[1:]).read_text().split())
-            return tuple(parse_symbol(part.strip()) for part in text.split(",") if part.strip())
+            return parse_symbols(text)
         except (InvalidDataError, OSError) as error:
             raise ValueError(str(error)) from error
 

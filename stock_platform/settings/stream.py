@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from stock_platform.domain.symbols import Symbol, parse_symbol
+from stock_platform.domain.symbols import Symbol, parse_symbols
 from stock_platform.errors import InvalidDataError
 from stock_platform.settings.loader import EnvironmentSettings
 
@@ -126,7 +126,7 @@ class StreamSettings(EnvironmentSettings):
         if value.strip() == "*":
             return None
         try:
-            symbols = tuple(parse_symbol(part.strip()) for part in value.split(",") if part.strip())
+            symbols = parse_symbols(value)
         except InvalidDataError as error:
             raise ValueError(str(error)) from error
         if not symbols:

@@ -1,4 +1,4 @@
-"""Symbols: what is accepted, and a path name that never collides or escapes."""
+"""Symbols: what is accepted, and one rule for texts, columns and lists."""
 
 import polars as pl
 import pytest
@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_platform.domain import bars
-from stock_platform.domain.symbols import LENGTH_MAX, Symbol, from_path, parse_symbol, to_path
+from stock_platform.domain.symbols import (
+    LENGTH_MAX,
+    is_symbol,
+    is_symbol_expr,
+    parse_symbol,
+    parse_symbols,
+)
 from stock_platform.errors import InvalidDataError
 from stock_platform_tests.domain.examples import raw_bars
 
@@ -15,7 +21,6 @@ LOOKS_LIKE_A_SYMBOL = st.text(ALPHABET, min_size=1, max_size=LENGTH_MAX)
 NEAR_SYMBOLS = (
     LOOKS_LIKE_A_SYMBOL | st.text(max_size=40) | st.text(ALPHABET + "\n\0% é", max_size=40)
 )
-DEVICES = ["CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9"]
 
 
 def is_accepted(text: str) -> bool:
@@ -23,9 +28,6 @@ def is_accepted(text: str) -> bool:
         return parse_symbol(text) == text
     except InvalidDataError:
         return False
-
-
-SYMBOLS = LOOKS_LIKE_A_SYMBOL.filter(is_accepted).map(Symbol)
 
 
 @pytest.mark.parametrize(
@@ -72,73 +74,6 @@ def test_the_message_about_a_bad_symbol_is_short_and_printable() -> None:
     assert str(raised.value).isprintable()
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("AAPL", "AAPL"),
-        ("BRK.B", "BRK%2EB"),
-        ("BF/B", "BF%2FB"),
-        ("BC-", "BC-"),
-        ("BCpA", "BC%70A"),
-        ("NUL", "%4EUL"),
-        ("COM1", "%43OM1"),
-    ],
-)
-def test_a_path_name_is_readable_where_it_can_be(text: str, name: str) -> None:
-    assert to_path(parse_symbol(text)) == name
-
-
-@given(SYMBOLS)
-def test_a_path_name_reads_back_as_its_symbol(symbol: Symbol) -> None:
-    assert from_path(to_path(symbol)) == symbol
-
-
-@given(SYMBOLS, SYMBOLS)
-def test_two_symbols_differ_in_their_path_even_where_case_is_ignored(
-    one: Symbol, other: Symbol
-) -> None:
-    same_file = to_path(one).casefold() == to_path(other).casefold()
-
-    assert same_file == (one == other)
-
-
-def test_case_twins_are_two_files() -> None:
-    names = {to_path(Symbol(text)).casefold() for text in ("BCPA", "BCpA", "bcpa", "BCPa")}
-
-    assert len(names) == 4
-
-
-@given(SYMBOLS)
-def test_a_path_name_is_one_harmless_component(symbol: Symbol) -> None:
-    name = to_path(symbol)
-
-    assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_%")
-
-
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("shape", [str.upper, str.lower, str.title])
-def test_no_path_is_a_device_of_windows(device: str, shape: object) -> None:
-    name = to_path(parse_symbol(shape(device)))  # type: ignore[operator]
-
-    assert name.upper() not in DEVICES
-
-
-@given(st.text(max_size=40) | st.text(ALPHABET + "%", max_size=40))
-def test_any_file_name_is_a_symbol_or_malformed(name: str) -> None:
-    try:
-        symbol = from_path(name)
-    except InvalidDataError:
-        return
-
-    assert to_path(symbol) == name
-
-
-@pytest.mark.parametrize("name", ["BRK.B", "BRK%2eB", "%41APL", "CON", "%", "A%00", "%2E%2E", ""])
-def test_a_name_that_to_path_never_writes_is_malformed(name: str) -> None:
-    with pytest.raises(InvalidDataError):
-        from_path(name)
-
-
 @given(st.lists(NEAR_SYMBOLS.filter(lambda text: text.isascii() or text.isprintable())))
 def test_the_vectorised_rule_is_the_rule(texts: list[str]) -> None:
     raw = (
@@ -150,3 +85,19 @@ def test_the_vectorised_rule_is_the_rule(texts: list[str]) -> None:
     sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
 
     assert sifted.bars["symbol"].to_list() == [text for text in texts if is_accepted(text)]
+
+
+@given(st.lists(NEAR_SYMBOLS | st.none()))
+def test_a_column_a_text_and_a_list_follow_one_rule(texts: list[str | None]) -> None:
+    column = pl.Series("symbol", texts, pl.String)
+
+    accepted = pl.select(is_symbol_expr(pl.lit(column))).to_series().to_list()
+
+    assert accepted == [text is not None and is_accepted(text) for text in texts]
+    assert accepted == [text is not None and is_symbol(text) for text in texts]
+
+
+def test_a_list_of_symbols_is_separated_by_commas() -> None:
+    assert parse_symbols(" AAPL,BRK.B ,, ") == ("AAPL", "BRK.B")
+    with pytest.raises(InvalidDataError, match="letters, digits"):
+        parse_symbols("AAPL,..")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from stock_platform.domain import bars as bar
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
@@ -51,7 +52,7 @@ def response(
 
 def _rejected(cells: list[tuple[str, int]], grid: MinuteGrid) -> pl.DataFrame:
     if not cells:
-        return pl.DataFrame(schema=bar.REJECTED)
+        return pl.DataFrame(schema=REJECTED)
     raw = raw_bars(len(cells)).with_columns(
         pl.Series("symbol", [symbol for symbol, _ in cells], pl.String),
         pl.Series("minute", [grid.minute(slot) for _, slot in cells], bar.TIMESTAMP_US),

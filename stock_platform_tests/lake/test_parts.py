@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from stock_platform.domain.bars import REJECTED
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.lake import append_log, tables

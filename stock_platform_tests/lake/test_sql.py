@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bars import MINUTE_BARS, REJECTED
+from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.lake import append_log, read, stream_parts, tables, write
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.compact import compact

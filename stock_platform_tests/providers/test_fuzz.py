@@ -116,7 +116,6 @@ def test_massive_bars_are_an_answer_or_a_problem(body: object) -> None:
     minute = tried(lambda: source.minute_bars("AAPL", SESSION, OPEN, LAST))
     tried(lambda: source.daily_bars(SESSION))
     tried(lambda: source.daily_bars_of("AAPL", SESSION, SESSION))
-    tried(lambda: source.previous_close("AAPL"))
 
     assert minute is None or minute.bars.schema == bars.MINUTE_BARS
 

@@ -198,18 +198,6 @@ def test_a_recorded_grouped_day_is_stamped_with_its_close(
     assert response.symbols is None
 
 
-def test_a_recorded_previous_close_is_stamped_with_its_close(
-    vendor: Vendor, opened: Callable[..., MassiveBars]
-) -> None:
-    vendor.response = lambda _: as_json(recorded("v2_aggs_ticker_AAPL_prev"))
-
-    response = opened().previous_close("AAPL")
-
-    assert response.bars.select("symbol", "session", "close").rows() == [
-        ("AAPL", date(2022, 4, 26), Decimal("156.8"))
-    ]
-
-
 def test_a_grouped_row_of_another_day_is_refused(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:

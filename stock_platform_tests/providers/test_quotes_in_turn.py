@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from stock_platform.domain import bars
 from stock_platform.domain.quotes import RAW_QUOTES
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.providers.fallback import FallbackQuoteSource
 from stock_platform.providers.sources import QuoteResponse
@@ -52,7 +52,7 @@ class Source:
 
 
 def _rejected(symbols: list[str]) -> pl.DataFrame:
-    empty = pl.DataFrame(schema=bars.REJECTED)
+    empty = pl.DataFrame(schema=REJECTED)
     return pl.concat([empty, pl.DataFrame({"symbol": symbols})], how="diagonal_relaxed")
 
 

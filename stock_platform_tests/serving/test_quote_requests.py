@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_platform.domain.bars import REJECTED
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.errors import (
     InvalidDataError,
     NotEntitledError,

@@ -104,22 +104,6 @@ class MassiveBars:
         rows, _ = self._range(symbol, f"1/day/{first}/{last}")
         return self._daily(rows, pl.lit(symbol), span=(first, last), asked_at=asked_at, of=symbol)
 
-    def previous_close(self, symbol: str) -> DailyResponse:
-        """Ask for the latest complete session of one symbol."""
-        asked_at = self._clock()
-        path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/prev"
-        rows = [
-            row
-            for page in pages(self._http, path, {"adjusted": "false"})
-            for row in _as_traded(page, symbol)
-        ]
-        closed = self._settling.latest_closed(asked_at)
-        days = [day for day in map(_session_of, rows) if day and day <= closed]
-        newest = max(days, default=closed)
-        return self._daily(
-            rows, pl.lit(symbol), span=(newest, newest), asked_at=asked_at, of=symbol
-        )
-
     def _range(self, symbol: str, span: str) -> tuple[list[dict[str, object]], bool]:
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{span}"
         rows: list[dict[str, object]] = []

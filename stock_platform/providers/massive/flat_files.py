@@ -15,6 +15,7 @@ from obstore.store import S3Store
 from pydantic import SecretStr
 
 from stock_platform.domain import bars
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar, MinuteGrid
@@ -166,7 +167,7 @@ class FlatFiles:
             ),
             rejected=pl.concat(
                 [
-                    pl.DataFrame(schema=bars.REJECTED),
+                    pl.DataFrame(schema=REJECTED),
                     *(each.rejected.filter(own) for each in responses),
                 ]
             ),

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from stock_platform.domain.bars import MINUTE_BARS, REJECTED, validate_bars
+from stock_platform.domain.bars import MINUTE_BARS, validate_bars
+from stock_platform.domain.rejections import reject
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK, Calendar
 from stock_platform.lake.append_log import record_rejected
@@ -159,19 +160,12 @@ class MinuteWriter:
     def _reject(self, rows: Iterable[_Received]) -> None:
         # A well-formed bar of a day without a session is valid: name that reason here.
         checked = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)
-        closed = checked.bars.select(
-            pl.lit(DATASET).alias("dataset"),
-            "provider",
-            "symbol",
-            pl.col("minute").alias("at"),
-            pl.lit("the exchange was closed that day").alias("reason"),
-            pl.Series(
-                "record",
-                [str(row)[:2000] for row in checked.bars.drop("observed_at").iter_rows(named=True)],
-                dtype=pl.String,
-            ),
-            "observed_at",
-        ).cast(REJECTED)
+        closed = reject(
+            checked.bars,
+            "the exchange was closed that day",
+            dataset=DATASET,
+            at=pl.col("minute"),
+        )
         self._quarantine(pl.concat([checked.rejected, closed]))
 
     def _quarantine(self, rejected: pl.DataFrame) -> None:

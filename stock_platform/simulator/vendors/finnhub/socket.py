@@ -1,13 +1,14 @@
 """Finnhub's socket: trades only, a ping now and then, and one connection per key."""
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import polars as pl
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from stock_platform.domain.symbols import is_symbol
 
 if TYPE_CHECKING:
     from stock_platform.simulator.vendors.massive.feed import LiveFeed
@@ -17,7 +18,6 @@ PING_EVERY_S = 60.0
 _BUFFER_HIGH = 1 << 20
 _TRADES_PER_MESSAGE = 50
 _PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./:^=+*#$_-]{0,31}")
 
 
 class FinnhubClientSession(WSListener):
@@ -66,7 +66,7 @@ class FinnhubClientSession(WSListener):
         except msgspec.DecodeError:
             return
         symbol = str(message.get("symbol", "")) if isinstance(message, dict) else ""
-        if not _SYMBOL.fullmatch(symbol):
+        if not is_symbol(symbol):
             self._tell({"type": "error", "msg": f"Invalid symbol {symbol[:32]}"})
         elif message.get("type") == "unsubscribe":
             self.symbols.discard(symbol)
