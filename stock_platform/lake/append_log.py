@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from stock_platform.domain.bars import REJECTED
+from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import PROVIDER_RESPONSES, ProviderResponse
 from stock_platform.errors import TransientError
 from stock_platform.lake import parquet, tables
