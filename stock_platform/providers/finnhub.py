@@ -16,11 +16,13 @@ from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import InvalidDataError, NotEntitledError, TransientError
+from stock_platform.providers.factory import Capability, ProviderContext, Providers
 from stock_platform.providers.quote_polling import Group, RawQuote, poll
 from stock_platform.providers.sources import DailyResponse, QuoteResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import HttpClient, utc_now
+from stock_platform.providers.transport.client import Endpoint, HttpClient, utc_now
 from stock_platform.providers.transport.revision_policy import RevisionPolicy
+from stock_platform.settings import Settings
 
 NAME = "finnhub"
 ZERO_QUOTE = "a quote of zeros: the symbol is unknown or has never traded"
@@ -32,6 +34,32 @@ def error_text(body: json_values.Json) -> str | None:
     """Return the error text of an answer that came with HTTP 200 all the same."""
     said = body.get("error") if isinstance(body, dict) else None
     return None if said is None else str(said)
+
+
+class Finnhub:
+    """The provider: quotes, and candles where the plan has them."""
+
+    name = NAME
+    capabilities: frozenset[Capability] = frozenset({"quotes", "minute", "daily"})
+
+    def is_configured(self, settings: Settings) -> bool:
+        return bool(settings.finnhub.api_key.get_secret_value())
+
+    def open(self, context: ProviderContext) -> Providers:
+        settings = context.settings.finnhub
+        keys = {"X-Finnhub-Token": settings.api_key}
+        http = context.http(
+            Endpoint(NAME, settings.rest_url, keys, error_text),
+            per_minute=settings.requests_per_minute,
+            per_second=settings.requests_per_second,
+        )
+        at_once = context.settings.requests.max_concurrent_requests
+        opened = Providers(quotes=[FinnhubQuotes(http, at_once=at_once, clock=context.clock)])
+        if settings.candles:
+            candles = FinnhubCandles(http, context.revision, clock=context.clock)
+            opened.minute, opened.daily = [candles], [candles]
+            opened.requests_per_minute = settings.requests_per_minute
+        return opened
 
 
 class FinnhubQuotes:

@@ -7,13 +7,15 @@ mapping names, for each of our columns, the dotted path to its value.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from stock_platform.errors import InvalidDataError, PermanentError
+from stock_platform.providers.factory import Capability, ProviderContext, Providers
 from stock_platform.providers.quote_polling import PRICES, Group, RawQuote, poll
 from stock_platform.providers.sources import QuoteResponse
 from stock_platform.providers.transport import json_values
-from stock_platform.providers.transport.client import HttpClient, utc_now
+from stock_platform.providers.transport.client import Endpoint, HttpClient, utc_now
+from stock_platform.settings import Settings
 
 NAME = "rapidapi"
 SYMBOLS_PER_CALL = 50
@@ -31,6 +33,36 @@ def error_text(body: json_values.Json) -> str | None:
         # A message alone is an error; beside data it is a remark.
         error = body["message"]
     return _said(error) if error else None
+
+
+class RapidApi:
+    """The provider: quotes of the endpoint that the settings describe."""
+
+    name = NAME
+    capabilities: frozenset[Capability] = frozenset({"quotes"})
+
+    def is_configured(self, settings: Settings) -> bool:
+        return bool(settings.rapid.key.get_secret_value())
+
+    def open(self, context: ProviderContext) -> Providers:
+        settings = context.settings.rapid
+        parts = urlsplit(settings.url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise PermanentError("RAPIDAPI_URL: expected https://... with {symbol} in it")
+        keys = {"X-RapidAPI-Key": settings.key, "X-RapidAPI-Host": settings.host or parts.netloc}
+        http = context.http(
+            Endpoint(NAME, f"{parts.scheme}://{parts.netloc}", keys, error_text),
+            per_minute=settings.requests_per_minute,
+        )
+        quotes = RapidQuotes(
+            http,
+            f"{parts.path}?{parts.query}" if parts.query else parts.path,
+            settings.fields,
+            rows=settings.rows,
+            at_once=context.settings.requests.max_concurrent_requests,
+            clock=context.clock,
+        )
+        return Providers(quotes=[quotes])
 
 
 class RapidQuotes:

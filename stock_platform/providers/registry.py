@@ -1,255 +1,143 @@
-"""Open the providers that the settings configure."""
+"""Which providers there are: the built-in ones, then those installed as entry points.
 
-import tempfile
-from collections.abc import Callable, Generator
+Ours are registered like anybody's, as `ProviderFactory`. An installed provider that cannot
+be loaded or opened is logged in one line that names it and left out: it never stops the
+others. A built-in one that is configured wrongly is an error of the settings and raised.
+"""
+
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
+from datetime import datetime
+from importlib.metadata import entry_points
 
-from pydantic import SecretStr
+import structlog
 
-from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import PermanentError
-from stock_platform.providers import finnhub, rapidapi, secrets
-from stock_platform.providers.massive import paging
-from stock_platform.providers.massive.bars import MassiveBars
-from stock_platform.providers.massive.flat_files import FlatFiles, open_bucket
-from stock_platform.providers.massive.quotes import MassiveQuotes
-from stock_platform.providers.massive.reference import MassiveReference
-from stock_platform.providers.rate_limit.limiter import RateLimitStore, SharedRateLimiter, to_rates
-from stock_platform.providers.rate_limit.stores import open_store
-from stock_platform.providers.sources import (
-    DailySource,
-    MinuteBarSource,
-    QuoteSource,
-    ReferenceSource,
-    SessionSource,
+from stock_platform.providers.factory import (
+    CAPABILITIES,
+    ProviderContext,
+    ProviderFactory,
+    Providers,
 )
-from stock_platform.providers.transport.client import Endpoint, HttpClient, RetryPolicy, utc_now
-from stock_platform.providers.transport.revision_policy import RevisionPolicy
-from stock_platform.settings import (
-    FinnhubSettings,
-    HealingSettings,
-    LakeSettings,
-    MarketSettings,
-    MassiveSettings,
-    RapidSettings,
-    RequestSettings,
-    load,
-)
+from stock_platform.providers.finnhub import Finnhub
+from stock_platform.providers.massive.provider import Massive, MassiveFlatFiles
+from stock_platform.providers.rapidapi import RapidApi
+from stock_platform.providers.secrets import read_secret
+from stock_platform.providers.transport.client import utc_now
+from stock_platform.settings import Settings
 
+__all__ = [
+    "BUILT_IN",
+    "GROUP",
+    "NOT_CONFIGURED",
+    "ProviderFactory",
+    "Providers",
+    "installed",
+    "is_configured",
+    "open_providers",
+]
+
+GROUP = "stock_platform.providers"
+BUILT_IN: tuple[ProviderFactory, ...] = (Massive(), MassiveFlatFiles(), Finnhub(), RapidApi())
+"""In the order in which they are preferred; installed ones follow, by name."""
 NOT_CONFIGURED = (
     "no provider is configured: set MASSIVE_API_KEY (or POLYGON_API_KEY), "
     "MASSIVE_FLATFILES_ACCESS_KEY and MASSIVE_FLATFILES_SECRET_KEY, FINNHUB_API_KEY, "
     "or RAPIDAPI_KEY and RAPIDAPI_URL; name an AWS secret that holds them in "
     "STOCKS_SECRETS_FROM; or run `stocks simulate` and export what it prints"
 )
+_log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
-    """Everything that decides which providers there are and how they are asked."""
-
-    massive: MassiveSettings
-    finnhub: FinnhubSettings
-    rapid: RapidSettings
-    requests: RequestSettings
-    calendar: Calendar
-    settle: timedelta
-    lake: str = "./data"
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment, and AWS Secrets Manager where it is named."""
-        requests = load(RequestSettings)
-        stored = secrets.fetch(requests)
-        return cls(
-            secrets.fill(load(MassiveSettings), stored),
-            secrets.fill(load(FinnhubSettings), stored),
-            secrets.fill(load(RapidSettings), stored),
-            requests,
-            load(MarketSettings).calendar(),
-            timedelta(minutes=load(HealingSettings).settle_minutes),
-            load(LakeSettings).lake,
-        )
-
-    @property
-    def budget(self) -> str:
-        """Where budgets are counted: as set, else in a hidden folder of a local lake."""
-        if self.requests.budget:
-            return self.requests.budget
-        home = Path(tempfile.gettempdir()) if "://" in self.lake else Path(self.lake)
-        return str(home / ".requests" / "budget.sqlite")
+def installed() -> Iterator[ProviderFactory]:
+    """Load the providers of other packages, by name; a broken one is logged and left out."""
+    names = {provider.name for provider in BUILT_IN}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            loaded = point.load()
+            factory = loaded() if isinstance(loaded, type) else loaded
+            _check(factory, names)
+        except Exception as error:
+            _left_out(point.name, error)
+            continue
+        names.add(factory.name)
+        yield factory
 
 
-@dataclass(slots=True)
-class Providers:
-    """The configured sources, the preferred one of each kind first."""
-
-    minute: list[MinuteBarSource] = field(default_factory=list)
-    session: list[SessionSource] = field(default_factory=list)
-    daily: list[DailySource] = field(default_factory=list)
-    quotes: list[QuoteSource] = field(default_factory=list)
-    reference: list[ReferenceSource] = field(default_factory=list)
-    requests_per_minute: int = 0
-    """Of the preferred source of minute bars; 0 is no limit."""
-
-
-def is_configured() -> bool:
-    """Whether the settings name any provider, or a secret that may; asks nobody."""
-    if load(RequestSettings).secrets_from:
+def is_configured(settings: Settings | None = None) -> bool:
+    """Return whether the settings name any provider, or a secret that may; requests nothing."""
+    settings = settings or Settings.from_env()
+    if settings.requests.secrets_from:
         return True
-    massive, finnhub_, rapid = load(MassiveSettings), load(FinnhubSettings), load(RapidSettings)
-    keys = (massive.api_key, massive.flatfiles_access_key, finnhub_.api_key, rapid.key)
-    return any(key.get_secret_value() for key in keys)
+    return any(True for _ in _configured(settings, None))
 
 
 @contextmanager
 def open_providers(
-    settings: ProviderSettings | None = None, *, clock: Callable[[], datetime] = utc_now
+    settings: Settings | None = None,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    only: Collection[str] | None = None,
 ) -> Generator[Providers]:
-    """Yield the sources that are configured; raise `Permanent` when none is."""
-    settings = settings or ProviderSettings.load()
+    """Yield the sources that are configured; raise `PermanentError` when none is.
+
+    `only` names the providers to open; those not named are left alone.
+
+        with open_providers(Settings.from_env()) as providers:
+            providers.reference[0].market_status()
+    """
+    opened = Providers()
+    count = 0
     with ExitStack() as stack:
-        opening = _Opening(settings, stack, clock)
-        for provider in (opening.massive, opening.flatfiles, opening.finnhub, opening.rapid):
-            provider()
-        if not opening.opened:
+        settings = settings or Settings.from_env(read_secret)
+        context = ProviderContext(settings=settings, stack=stack, clock=clock)
+        for factory in _configured(settings, only):
+            try:
+                found = factory.open(context)
+                _check_opened(factory, found)
+            except Exception as error:
+                if factory in BUILT_IN:
+                    raise
+                _left_out(factory.name, error)
+                continue
+            opened.extend(found)
+            count += 1
+        if not count:
             raise PermanentError(NOT_CONFIGURED)
-        yield opening.providers
+        yield opened
 
 
-@dataclass(slots=True)
-class _Opening:
-    settings: ProviderSettings
-    stack: ExitStack
-    clock: Callable[[], datetime]
-    providers: Providers = field(default_factory=Providers)
-    opened: bool = False
-    store: RateLimitStore | None = None
-
-    def massive(self) -> None:
-        settings = self.settings.massive
-        if not settings.api_key.get_secret_value():
-            return
-        http = self._http(
-            Endpoint(
-                "massive",
-                settings.rest_url,
-                {"Authorization": _bearer(settings.api_key)},
-                paging.error_text,
-            ),
-            per_minute=settings.requests_per_minute,
-        )
-        bars = MassiveBars(http, self._settling(), clock=self.clock)
-        self.providers.minute.append(bars)
-        self.providers.daily.append(bars)
-        self.providers.quotes.append(MassiveQuotes(http, clock=self.clock))
-        self.providers.reference.append(MassiveReference(http, clock=self.clock))
-        self.providers.requests_per_minute = settings.requests_per_minute
-
-    def flatfiles(self) -> None:
-        settings = self.settings.massive
-        if not settings.flatfiles_access_key.get_secret_value():
-            return
-        bucket = open_bucket(
-            settings.flatfiles_url,
-            settings.flatfiles_bucket,
-            access_key=settings.flatfiles_access_key,
-            secret_key=settings.flatfiles_secret_key,
-            patience=self._patience(),
-        )
-        files = FlatFiles(bucket, self.settings.calendar, clock=self.clock)
-        self.providers.session.append(files)
-        self.providers.daily.append(files)
-        self.opened = True
-
-    def finnhub(self) -> None:
-        settings = self.settings.finnhub
-        if not settings.api_key.get_secret_value():
-            return
-        http = self._http(
-            Endpoint(
-                "finnhub",
-                settings.rest_url,
-                {"X-Finnhub-Token": settings.api_key},
-                finnhub.error_text,
-            ),
-            per_minute=settings.requests_per_minute,
-            per_second=settings.requests_per_second,
-        )
-        at_once = self.settings.requests.max_concurrent_requests
-        self.providers.quotes.append(finnhub.FinnhubQuotes(http, at_once=at_once, clock=self.clock))
-        if settings.candles:
-            candles = finnhub.FinnhubCandles(http, self._settling(), clock=self.clock)
-            if not self.providers.minute:
-                self.providers.requests_per_minute = settings.requests_per_minute
-            self.providers.minute.append(candles)
-            self.providers.daily.append(candles)
-
-    def rapid(self) -> None:
-        settings = self.settings.rapid
-        if not settings.key.get_secret_value():
-            return
-        parts = urlsplit(settings.url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise PermanentError("RAPIDAPI_URL: expected https://... with {symbol} in it")
-        keys = {
-            "X-RapidAPI-Key": settings.key,
-            "X-RapidAPI-Host": settings.host or parts.netloc,
-        }
-        http = self._http(
-            Endpoint("rapidapi", f"{parts.scheme}://{parts.netloc}", keys, rapidapi.error_text),
-            per_minute=settings.requests_per_minute,
-        )
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        self.providers.quotes.append(
-            rapidapi.RapidQuotes(
-                http,
-                path,
-                settings.fields,
-                rows=settings.rows,
-                at_once=self.settings.requests.max_concurrent_requests,
-                clock=self.clock,
-            )
-        )
-
-    def _http(self, endpoint: Endpoint, *, per_minute: int = 0, per_second: int = 0) -> HttpClient:
-        if self.store is None:
-            self.store = open_store(self.settings.budget)
-            self.stack.callback(self.store.close)
-        budget = SharedRateLimiter(
-            endpoint.provider,
-            to_rates(per_minute=per_minute, per_second=per_second),
-            self.store,
-            wait_max_s=self.settings.requests.budget_wait_max_s,
-        )
-        requests = self.settings.requests
-        http = HttpClient(
-            endpoint,
-            budget,
-            patience=self._patience(),
-            connections=requests.max_concurrent_requests,
-            clock=self.clock,
-        )
-        self.opened = True
-        return self.stack.enter_context(http)
-
-    def _patience(self) -> RetryPolicy:
-        requests = self.settings.requests
-        return RetryPolicy(
-            timeout_s=requests.request_timeout_s,
-            attempts_max=requests.attempts_max,
-            backoff_s=requests.retry_backoff_s,
-            wait_max_s=requests.retry_wait_max_s,
-        )
-
-    def _settling(self) -> RevisionPolicy:
-        return RevisionPolicy(self.settings.calendar, self.settings.settle)
+def _configured(settings: Settings, only: Collection[str] | None) -> Iterator[ProviderFactory]:
+    for factory in BUILT_IN:
+        if (only is None or factory.name in only) and factory.is_configured(settings):
+            yield factory
+    for factory in installed():
+        try:
+            used = (only is None or factory.name in only) and factory.is_configured(settings)
+        except Exception as error:
+            _left_out(factory.name, error)
+            continue
+        if used:
+            yield factory
 
 
-def _bearer(key: SecretStr) -> SecretStr:
-    return SecretStr(f"Bearer {key.get_secret_value()}")
+def _check(factory: object, names: Collection[str]) -> None:
+    if not isinstance(factory, ProviderFactory):
+        raise TypeError("expected name, capabilities, is_configured and open: a ProviderFactory")
+    if factory.name in names:
+        raise ValueError(f"the name {factory.name} is in use")
+    if not factory.capabilities or not factory.capabilities <= set(CAPABILITIES):
+        raise ValueError(f"capabilities are some of {', '.join(CAPABILITIES)}")
+
+
+def _check_opened(factory: ProviderFactory, found: object) -> None:
+    if not isinstance(found, Providers):
+        raise TypeError(f"open returned {type(found).__name__}, expected Providers")
+    extra = sorted(found.capabilities() - factory.capabilities)
+    if extra:
+        raise ValueError(f"open returned {', '.join(extra)}, which capabilities does not name")
+
+
+def _left_out(name: str, error: Exception) -> None:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    _log.error("provider_left_out", provider=name, reason=reason)

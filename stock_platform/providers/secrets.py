@@ -1,52 +1,41 @@
-"""API keys: from the environment, else from one secret in AWS Secrets Manager.
+"""Secrets that no variable sets, from one secret in AWS Secrets Manager.
 
 The secret is a JSON object named like the variables, `{"MASSIVE_API_KEY": "..."}`.
 A variable that is set wins, so that one key can be tried without touching the
-secret. Keys live in `SecretStr` only, never in run config, logs or metadata.
+secret. Secrets live in `SecretStr` only, never in run config, logs or metadata.
+
+A command and the sidecar read all settings with `Settings.from_env(secrets=read_secret)`;
+a run of Dagster uses the client of dagster-aws' resource instead (`secret_of`).
 """
 
 import json
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
-from stock_platform.errors import InvalidDataError, PermanentError, TransientError
-from stock_platform.settings import (
-    FinnhubSettings,
-    MassiveSettings,
-    RapidSettings,
-    RequestSettings,
-)
-
-Kind = TypeVar("Kind", bound=BaseSettings)
-
-KEYS: dict[type[BaseSettings], dict[str, tuple[str, ...]]] = {
-    MassiveSettings: {
-        "api_key": ("MASSIVE_API_KEY", "POLYGON_API_KEY"),
-        "flatfiles_access_key": ("MASSIVE_FLATFILES_ACCESS_KEY",),
-        "flatfiles_secret_key": ("MASSIVE_FLATFILES_SECRET_KEY",),
-    },
-    FinnhubSettings: {"api_key": ("FINNHUB_API_KEY",)},
-    RapidSettings: {"key": ("RAPIDAPI_KEY",)},
-}
-"""Which names of the secret fill which fields."""
+from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
+from stock_platform.settings import RequestSettings
 
 _RETRYABLE = frozenset({"ThrottlingException", "InternalServiceError", "ServiceUnavailable"})
 
 
-def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
-    """Read the secret that the settings name; without one there are no keys here."""
+def read_secret(requests: RequestSettings) -> dict[str, SecretStr]:
+    """Return the variables in the secret that the settings name; without a name there are none.
+
+    Raise `TransientError` when AWS does not answer, `PermanentError` when the secret cannot
+    be read and `InvalidDataError` when it is no JSON object.
+
+        settings = Settings.from_env(secrets=read_secret)
+    """
     if not requests.secrets_from:
         return {}
     # A second of every process start, and most get their keys from the environment.
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
 
-    problem: PermanentError | TransientError
-    try:
-        client: Any = boto3.client(
+    def client() -> Any:
+        return boto3.client(
             "secretsmanager",
             region_name=requests.secrets_region,
             endpoint_url=requests.secrets_endpoint or None,
@@ -56,7 +45,17 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
                 retries={"max_attempts": requests.attempts_max, "mode": "standard"},
             ),
         )
-        text = client.get_secret_value(SecretId=requests.secrets_from)["SecretString"]
+
+    return secret_of(client, requests.secrets_from)
+
+
+def secret_of(client: Callable[[], Any], name: str) -> dict[str, SecretStr]:
+    """Read a secret with boto3's client of Secrets Manager; raises as `read_secret` does."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    problem: PlatformError
+    try:
+        text = client().get_secret_value(SecretId=name)["SecretString"]
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         kind = TransientError if code in _RETRYABLE else PermanentError
@@ -68,16 +67,6 @@ def fetch(requests: RequestSettings) -> dict[str, SecretStr]:
     else:
         return _read(text)
     raise problem
-
-
-def fill(settings: Kind, secrets: dict[str, SecretStr]) -> Kind:
-    """Give `settings` with the keys that the environment left empty."""
-    found: dict[str, SecretStr] = {}
-    for name, variables in KEYS[type(settings)].items():
-        stored = next((secrets[variable] for variable in variables if variable in secrets), None)
-        if stored is not None and not getattr(settings, name).get_secret_value():
-            found[name] = stored
-    return settings.model_copy(update=found)
 
 
 def _read(text: str) -> dict[str, SecretStr]:

@@ -52,15 +52,15 @@ def connect(vendor: Vendor, purse: Purse) -> Generator[Callable[..., HttpClient]
             provider: str = "massive",
             header: str = "Authorization",
             complaint: Callable[..., str | None] = lambda _: None,
-            patience: RetryPolicy | None = None,
+            retry: RetryPolicy | None = None,
             **kwargs: object,
         ) -> HttpClient:
-            patience = patience or RetryPolicy(
+            retry = retry or RetryPolicy(
                 timeout_s=2.0, attempts_max=3, backoff_s=0.001, wait_max_s=0.05
             )
             key = SecretStr(CANARY)
             endpoint = Endpoint(provider, vendor.url, {header: key}, complaint)
-            http = HttpClient(endpoint, purse, patience=patience, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
+            http = HttpClient(endpoint, purse, retry=retry, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
             return stack.enter_context(http)
 
         yield opened

@@ -8,8 +8,8 @@ import sys
 import time
 
 from stock_platform.errors import TransientError
+from stock_platform.providers.rate_limit import open_store
 from stock_platform.providers.rate_limit.limiter import SharedRateLimiter, to_rates
-from stock_platform.providers.rate_limit.stores import open_store
 
 PER_MINUTE = 400
 

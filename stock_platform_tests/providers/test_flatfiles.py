@@ -43,7 +43,7 @@ def files_at(url: str) -> FlatFiles:
         "flatfiles",
         access_key=SecretStr("access"),
         secret_key=SecretStr(CANARY),
-        patience=HASTY,
+        retry=HASTY,
     )
     return FlatFiles(bucket, Calendar(), clock=lambda: ASKED)
 

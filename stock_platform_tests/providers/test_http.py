@@ -104,7 +104,7 @@ def test_silence_is_transient(vendor: Vendor, connect: Connect) -> None:
     vendor.response = lambda _: Said(silent=True)
     hasty = RetryPolicy(timeout_s=0.1, attempts_max=1)
 
-    problem = problem_of(connect(patience=hasty))
+    problem = problem_of(connect(retry=hasty))
 
     assert isinstance(problem, TransientError)
     assert "ReadTimeout" in str(problem)
@@ -137,7 +137,7 @@ def test_retry_after_is_the_delay(
 ) -> None:
     vendor.response = lambda _: Said(b"", 429, {"Retry-After": header})
 
-    problem = problem_of(connect(patience=RetryPolicy(attempts_max=1)))
+    problem = problem_of(connect(retry=RetryPolicy(attempts_max=1)))
 
     assert isinstance(problem, TransientError)
     assert problem.delay_s == delay_s
@@ -242,7 +242,7 @@ def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:
 def test_the_number_of_tries_is_a_setting(vendor: Vendor, connect: Connect) -> None:
     vendor.response = lambda _: Said(b"", 500)
 
-    problem_of(connect(patience=RetryPolicy(attempts_max=5, backoff_s=0.001)))
+    problem_of(connect(retry=RetryPolicy(attempts_max=5, backoff_s=0.001)))
 
     assert len(vendor.heard) == 5
 

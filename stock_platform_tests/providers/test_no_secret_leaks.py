@@ -48,7 +48,7 @@ def test_no_log_exception_or_address_holds_the_key(
         provider=provider,
         header=header,
         complaint=lambda body: body.get("error"),
-        patience=RetryPolicy(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
+        retry=RetryPolicy(timeout_s=0.1, attempts_max=2, backoff_s=0.001),
     )
 
     with structlog.testing.capture_logs() as events, pytest.raises(PlatformError) as caught:

@@ -7,11 +7,10 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from pydantic import SecretStr
 
 from stock_platform.errors import InvalidDataError, PermanentError, PlatformError, TransientError
-from stock_platform.providers import secrets
-from stock_platform.settings import FinnhubSettings, MassiveSettings, RequestSettings
+from stock_platform.providers.secrets import read_secret
+from stock_platform.settings import FinnhubSettings, MassiveSettings, RequestSettings, load
 from stock_platform_tests.providers.conftest import CANARY
 
 
@@ -40,16 +39,20 @@ def settings(aws_url: str, name: str) -> RequestSettings:
 
 
 def test_without_a_name_nobody_is_asked() -> None:
-    assert secrets.fetch(RequestSettings(secrets_from="")) == {}
+    assert read_secret(RequestSettings(secrets_from="")) == {}
 
 
-def test_a_stored_key_fills_what_the_environment_left_empty(aws: Any, aws_url: str) -> None:
+def test_a_stored_key_fills_what_the_environment_left_empty(
+    aws: Any, aws_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASSIVE_API_KEY", raising=False)
+    monkeypatch.setenv("POLYGON_API_KEY", "")
+    monkeypatch.setenv("FINNHUB_API_KEY", "given")
     stored = {"POLYGON_API_KEY": CANARY, "FINNHUB_API_KEY": "stored", "UNUSED": "", "MORE": 1}
     aws.create_secret(Name="keys", SecretString=json.dumps(stored))
 
-    found = secrets.fetch(settings(aws_url, "keys"))
-    massive = secrets.fill(MassiveSettings(api_key=SecretStr("")), found)
-    finnhub = secrets.fill(FinnhubSettings(api_key=SecretStr("given")), found)
+    found = read_secret(settings(aws_url, "keys"))
+    massive, finnhub = load(MassiveSettings, found), load(FinnhubSettings, found)
 
     assert massive.api_key.get_secret_value() == CANARY
     assert finnhub.api_key.get_secret_value() == "given"
@@ -64,26 +67,26 @@ def test_a_secret_that_is_no_object_is_malformed_and_not_told(
     aws.create_secret(Name=name, SecretString=text)
 
     with pytest.raises(InvalidDataError) as caught:
-        secrets.fetch(settings(aws_url, name))
+        read_secret(settings(aws_url, name))
 
     assert CANARY not in f"{caught.value} {caught.value.__context__!r}"
 
 
 def test_a_secret_that_is_not_there_is_permanent(aws: Any, aws_url: str) -> None:
     with pytest.raises(PermanentError, match="ResourceNotFoundException"):
-        secrets.fetch(settings(aws_url, "nothing"))
+        read_secret(settings(aws_url, "nothing"))
 
 
 def test_bytes_are_permanent(aws: Any, aws_url: str) -> None:
     aws.create_secret(Name="bytes", SecretBinary=b"\x00\x01")
 
     with pytest.raises(PermanentError, match="binary"):
-        secrets.fetch(settings(aws_url, "bytes"))
+        read_secret(settings(aws_url, "bytes"))
 
 
 @pytest.mark.usefixtures("aws")
 def test_nobody_there_is_transient() -> None:
     with pytest.raises(PlatformError) as caught:
-        secrets.fetch(settings("http://127.0.0.1:9", "keys"))
+        read_secret(settings("http://127.0.0.1:9", "keys"))
 
     assert type(caught.value) is TransientError

@@ -1,7 +1,7 @@
 """The same sources against the project's simulator, configured as a person would."""
 
 from collections.abc import Callable, Generator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,12 +12,16 @@ from stock_platform.domain import bars
 from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import InvalidDataError, NotEntitledError, PlatformError, TransientError
-from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
+from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
+    HealingSettings,
+    LakeSettings,
+    MarketSettings,
     MassiveSettings,
     RapidSettings,
     RequestSettings,
+    Settings,
 )
 from stock_platform.simulator.scenario import Fault, FlatFile
 from stock_platform.simulator.server import running
@@ -49,16 +53,16 @@ def simulator() -> Generator[Simulator]:
 @pytest.fixture
 def providers(simulator: Simulator, tmp_path: Path) -> Generator[Providers]:
     told = simulator.environment()
-    settings = ProviderSettings(
-        MassiveSettings.model_validate(_part(told, "MASSIVE_")),
-        FinnhubSettings.model_validate({**_part(told, "FINNHUB_"), "candles": True}),
-        RapidSettings.model_validate(_part(told, "RAPIDAPI_")),
-        RequestSettings.model_validate(
+    settings = Settings.from_env().replaced(
+        massive=MassiveSettings.model_validate(_part(told, "MASSIVE_")),
+        finnhub=FinnhubSettings.model_validate({**_part(told, "FINNHUB_"), "candles": True}),
+        rapid=RapidSettings.model_validate(_part(told, "RAPIDAPI_")),
+        requests=RequestSettings.model_validate(
             {"attempts_max": 2, "retry_backoff_s": 0.001, "retry_wait_max_s": 0.01}
         ),
-        Calendar(),
-        timedelta(minutes=20),
-        str(tmp_path),
+        market=MarketSettings(),
+        healing=HealingSettings(),
+        lake=LakeSettings(lake=str(tmp_path)),
     )
     with open_providers(settings) as opened:
         yield opened

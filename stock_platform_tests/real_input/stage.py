@@ -19,7 +19,7 @@ from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, HealResult
-from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
+from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.settings import (
     FinnhubSettings,
     HealingSettings,
@@ -28,6 +28,7 @@ from stock_platform.settings import (
     MassiveSettings,
     RapidSettings,
     RequestSettings,
+    Settings,
 )
 from stock_platform.simulator.simulation import Simulator
 from stock_platform.stream.sinks.minutes import MinuteWriter
@@ -63,10 +64,10 @@ class Vendor:
     requests_per_minute: int = 0
     attempts_max: int = 2
 
-    def settings(self, lake_context: LakeContext, lake: Path) -> ProviderSettings:
+    def settings(self, lake_context: LakeContext, lake: Path) -> Settings:
         keys = self.simulator.keys
-        return ProviderSettings(
-            MassiveSettings.model_validate(
+        return Settings.from_env().replaced(
+            massive=MassiveSettings.model_validate(
                 {
                     "api_key": keys.massive[0] if self.rest else "",
                     "rest_url": self.simulator.rest_url,
@@ -76,27 +77,27 @@ class Vendor:
                     "flatfiles_secret_key": "any",
                 }
             ),
-            FinnhubSettings.model_validate(
+            finnhub=FinnhubSettings.model_validate(
                 {
                     "api_key": self.candles.keys.finnhub[0] if self.candles else "",
                     "rest_url": self.candles.finnhub_url if self.candles else "",
                     "candles": self.candles is not None,
                 }
             ),
-            RapidSettings.model_validate({"key": ""}),
-            RequestSettings.model_validate(
+            rapid=RapidSettings.model_validate({"key": ""}),
+            requests=RequestSettings.model_validate(
                 {
                     "budget": str(lake / ".requests" / "budget.sqlite"),
                     "attempts_max": self.attempts_max,
                     "retry_backoff_s": 0.01,
                     "retry_wait_max_s": 0.5,
                     "budget_wait_max_s": 0.5,
-                    "asks_at_once": 4,
+                    "max_concurrent_requests": 4,
                 }
             ),
-            lake_context.calendar,
-            lake_context.policy.settle,
-            str(lake),
+            market=lake_context.market,
+            healing=lake_context.healing,
+            lake=LakeSettings(lake=str(lake)),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError
-from stock_platform.providers.registry import ProviderSettings
+from stock_platform.settings import Settings
 from stock_platform.simulator.server import running
 from stock_platform.stream.events import decode
 from stock_platform.stream.feed import gaps
@@ -171,7 +171,7 @@ def _backfill(
         journal=folder,
         store=StoreOptions(s3.name, "us-east-1", s3.url),
         naming=Naming("cold", "host1", 30),
-        providers=ProviderSettings.load(),
+        providers=Settings.from_env(),
         symbols=("GOOG", "MSFT", "NVDA"),
     )
     http, close = open_http(options.providers)

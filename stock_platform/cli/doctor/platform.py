@@ -10,10 +10,10 @@ from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import tables
 from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError, open_store
+from stock_platform.providers.rate_limit import budget_location
+from stock_platform.providers.rate_limit import open_store as open_budget
 from stock_platform.providers.rate_limit.limiter import to_rates
-from stock_platform.providers.rate_limit.stores import open_store as open_budget
-from stock_platform.providers.registry import ProviderSettings
-from stock_platform.settings import LakeSettings, MarketSettings, load
+from stock_platform.settings import LakeSettings, MarketSettings, Settings, load
 
 
 def _always() -> bool:
@@ -66,7 +66,7 @@ def _read_the_calendar() -> str:
 
 
 def _take_from_the_budget() -> str:
-    where = ProviderSettings.load().budget
+    where = budget_location(Settings.from_env())
     try:
         with closing(open_budget(where)) as store:
             store.acquire("doctor", to_rates(per_second=1000))

@@ -2,24 +2,21 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
-
-from pydantic import SecretStr
 
 from stock_platform.cli.doctor.check import Check
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.domain.symbols import Symbol
 from stock_platform.errors import NotEntitledError, PermanentError
-from stock_platform.providers.registry import Providers, ProviderSettings, open_providers
+from stock_platform.providers.registry import Providers, open_providers
+from stock_platform.providers.secrets import read_secret
 from stock_platform.providers.sources import QuoteSource, ReferenceSource, SessionSource
-from stock_platform.settings import MarketSettings, load
+from stock_platform.settings import MarketSettings, Settings, load
 
 ASKED = Symbol("AAPL")
 """Every provider knows it; asked for when no symbol is configured."""
 _TIMEOUT_S = 10.0
-_NO_KEY = SecretStr("")
 Source = TypeVar("Source", ReferenceSource, SessionSource, QuoteSource)
 
 
@@ -29,13 +26,10 @@ def _only(provider: str) -> Generator[Providers]:
 
     What is wrong with the settings of another one is found by its own examination.
     """
-    settings = ProviderSettings.load()
+    settings = Settings.from_env(read_secret)
     hasty = {"attempts_max": 1, "request_timeout_s": _TIMEOUT_S, "budget_wait_max_s": _TIMEOUT_S}
-    settings = replace(settings, requests=settings.requests.model_copy(update=hasty))
-    without = {"api_key": _NO_KEY, "flatfiles_access_key": _NO_KEY, "key": _NO_KEY}
-    others = {"massive", "finnhub", "rapid"} - {provider}
-    silent = {name: getattr(settings, name).model_copy(update=without) for name in others}
-    with open_providers(replace(settings, **silent)) as providers:
+    settings = settings.replaced(requests=settings.requests.model_copy(update=hasty))
+    with open_providers(settings, only={provider}) as providers:
         yield providers
 
 
@@ -46,7 +40,7 @@ def _ask_massive() -> str:
 
 
 def _ask_flatfiles() -> str:
-    with _only("massive") as providers:
+    with _only("massive_flatfiles") as providers:
         source = _named(providers.session, "massive_flatfiles")
         today = datetime.now(UTC).astimezone(NEW_YORK).date()
         # Two sessions back is published even on the morning after a holiday.
@@ -62,7 +56,7 @@ def _quote_of(field: str, provider: str) -> Callable[[], str]:
     def ask() -> str:
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         symbol = (load(MarketSettings).symbols or (ASKED,))[0]
-        with _only(field) as providers:
+        with _only(provider) as providers:
             response = _named(providers.quotes, provider).quotes([symbol], minute)
         if response.refused:
             raise NotEntitledError(f"{provider} refuses {symbol}: {response.detail}")
@@ -79,7 +73,7 @@ def _named(sources: list[Source], name: str) -> Source:
 
 def _has(field: str, key: str) -> Callable[[], bool]:
     def is_set() -> bool:
-        return bool(getattr(getattr(ProviderSettings.load(), field), key).get_secret_value())
+        return bool(getattr(getattr(Settings.from_env(read_secret), field), key).get_secret_value())
 
     return is_set
 

@@ -54,10 +54,10 @@ def open_bucket(
     *,
     access_key: SecretStr,
     secret_key: SecretStr,
-    patience: RetryPolicy | None = None,
+    retry: RetryPolicy | None = None,
 ) -> S3Store:
     """Open the bucket of the flat files; `url` is the S3 endpoint without the bucket."""
-    patience = patience or RetryPolicy()
+    retry = retry or RetryPolicy()
     return S3Store(
         bucket,
         endpoint=url,
@@ -67,15 +67,15 @@ def open_bucket(
         virtual_hosted_style_request=False,
         client_options={
             "allow_http": url.startswith("http://"),
-            "timeout": timedelta(seconds=patience.timeout_s * FILE_TIMEOUTS),
-            "connect_timeout": timedelta(seconds=patience.timeout_s),
+            "timeout": timedelta(seconds=retry.timeout_s * FILE_TIMEOUTS),
+            "connect_timeout": timedelta(seconds=retry.timeout_s),
         },
         retry_config={
-            "max_retries": patience.attempts_max - 1,
-            "retry_timeout": timedelta(seconds=patience.timeout_s * FILE_TIMEOUTS),
+            "max_retries": retry.attempts_max - 1,
+            "retry_timeout": timedelta(seconds=retry.timeout_s * FILE_TIMEOUTS),
             "backoff": {
-                "init_backoff": timedelta(seconds=patience.backoff_s),
-                "max_backoff": timedelta(seconds=patience.wait_max_s),
+                "init_backoff": timedelta(seconds=retry.backoff_s),
+                "max_backoff": timedelta(seconds=retry.wait_max_s),
                 "base": 2,
             },
         },

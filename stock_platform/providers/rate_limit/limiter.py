@@ -1,10 +1,10 @@
-"""Request budgets shared between processes.
+"""The request budget of one provider account, shared between processes.
 
 A provider counts the requests of an account, not of a process: every Dagster
 run, the sidecar and a person at the command line draw on the same budget. It
 lives in a SQLite file (one machine) or in Redis (several). The same store
-remembers a hold - a provider said "not before" - so that a new process does not
-ask again what the last one was refused a minute ago.
+keeps a pause - a provider answered "not before" - so that a new process does not
+send again what was refused to the last one a minute ago.
 """
 
 import time
@@ -18,19 +18,21 @@ from stock_platform.errors import TransientError
 
 MARGIN = 1.02
 """Windows are stretched by this: a request is counted before it arrives at the provider."""
+LEAK_EVERY = 64
+"""Old requests leave a bucket after so many new ones."""
 _NOTABLE_WAIT_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
 class RateLimiter(Protocol):
-    """Permission to ask a provider."""
+    """Permission to send a request to a provider."""
 
     def acquire(self) -> None:
-        """Take one request, waiting for it within bounds; else raise `Transient` with the delay."""
+        """Count one request, waiting within bounds; else raise `TransientError` with the delay."""
         ...
 
     def pause(self, delay_s: float) -> None:
-        """Let nobody ask for `delay_s`; never shortens a hold."""
+        """Let no request through for `delay_s`; never shortens a pause."""
         ...
 
 
@@ -38,15 +40,15 @@ class RateLimitStore(Protocol):
     """Where budgets are counted for all processes."""
 
     def acquire(self, name: str, rates: Sequence[Rate]) -> float:
-        """Take one request of `name` and give 0, or give the seconds until one may be free."""
+        """Count one request of `name` and return 0, or return the seconds until one may be free."""
         ...
 
     def pause(self, name: str, delay_s: float) -> None:
-        """Let `take` of `name` give nothing for `delay_s`; never shortens a hold."""
+        """Let no request of `name` through for `delay_s`; never shortens a pause."""
         ...
 
     def close(self) -> None:
-        """Let go of the file or the connection."""
+        """Close the file or the connection."""
         ...
 
 
@@ -63,7 +65,7 @@ def to_rates(*, per_minute: int = 0, per_second: int = 0) -> list[Rate]:
 
 
 class SharedRateLimiter:
-    """The budget of one provider account, counted in a `Store`. Safe between threads."""
+    """The budget of one provider account, counted in a `RateLimitStore`. Safe between threads."""
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class SharedRateLimiter:
         self._sleep = sleep
 
     def acquire(self) -> None:
-        """Take one request, waiting at most `wait_max_s`."""
+        """Count one request, waiting at most `wait_max_s`."""
         waited_s = 0.0
         while (wait_s := self._store.acquire(self.name, self._rates)) > 0:
             if waited_s + wait_s > self._wait_max_s:
@@ -89,10 +91,15 @@ class SharedRateLimiter:
                     f"{self.name}: no request is free for {wait_s:.0f} s", delay_s=wait_s
                 )
             if wait_s > _NOTABLE_WAIT_S:
-                _log.info("budget_waited", provider=self.name, wait_s=round(wait_s, 1))
+                _log.info("rate_limit_waited", provider=self.name, wait_s=round(wait_s, 1))
             self._sleep(wait_s)
             waited_s += wait_s
 
     def pause(self, delay_s: float) -> None:
-        _log.warning("budget_held", provider=self.name, delay_s=round(delay_s, 1))
+        _log.warning("rate_limit_paused", provider=self.name, delay_s=round(delay_s, 1))
         self._store.pause(self.name, delay_s)
+
+
+def to_seconds(wait_ms: object) -> float:
+    """Return a bucket's wait in seconds, at least a millisecond."""
+    return max(wait_ms if isinstance(wait_ms, int) else 1, 1) / 1000

@@ -75,14 +75,14 @@ class HttpClient:
         endpoint: Endpoint,
         budget: RateLimiter,
         *,
-        patience: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
         connections: int = 8,
         body_bytes_max: int = BODY_BYTES_MAX,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.endpoint = endpoint
         self._budget = budget
-        self._patience = patience or RetryPolicy()
+        self._retry = retry or RetryPolicy()
         self._body_bytes_max = body_bytes_max
         self._clock = clock
         self._redaction = Redaction.of(endpoint.keys.values())
@@ -90,7 +90,7 @@ class HttpClient:
             base_url=endpoint.url,
             auth=_Keys(endpoint.keys),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
-            timeout=self._patience.timeout_s,
+            timeout=self._retry.timeout_s,
             limits=httpx2.Limits(
                 max_connections=connections, max_keepalive_connections=connections
             ),
@@ -110,14 +110,14 @@ class HttpClient:
 
         `path` is quoted already and may hold a query when `params` is None.
         """
-        patience = self._patience
+        retry = self._retry
         for attempt in stamina.retry_context(
             on=self._worth_repeating,
-            attempts=patience.attempts_max,
+            attempts=retry.attempts_max,
             timeout=None,
-            wait_initial=patience.backoff_s,
-            wait_max=patience.wait_max_s,
-            wait_jitter=patience.backoff_s,
+            wait_initial=retry.backoff_s,
+            wait_max=retry.wait_max_s,
+            wait_jitter=retry.backoff_s,
         ):
             # Outside of the attempt: a used-up budget is the caller's to wait for.
             self._budget.acquire()
@@ -130,7 +130,7 @@ class HttpClient:
             return False
         if error.delay_s is None:
             return True
-        return error.delay_s if error.delay_s <= self._patience.wait_max_s else False
+        return error.delay_s if error.delay_s <= self._retry.wait_max_s else False
 
     def _ask_once(self, path: str, params: Params | None) -> json_values.Json:
         where = f"{self.endpoint.provider} {self._redaction.clean(path.split('?', maxsplit=1)[0])}"
@@ -182,7 +182,7 @@ class HttpClient:
                     response.iter_raw(),
                     encoding=response.headers.get("content-encoding", "").lower(),
                     bytes_max=self._body_bytes_max,
-                    timeout_s=self._patience.timeout_s * BODY_TIMEOUTS,
+                    timeout_s=self._retry.timeout_s * BODY_TIMEOUTS,
                 )
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpResponse(response.status_code, headers, body)

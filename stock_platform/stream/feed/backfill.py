@@ -17,10 +17,11 @@ import structlog
 
 from stock_platform.errors import NotEntitledError, PermanentError, PlatformError, TransientError
 from stock_platform.providers.massive import paging
+from stock_platform.providers.massive.provider import rest_endpoint
+from stock_platform.providers.rate_limit import budget_location, open_store
 from stock_platform.providers.rate_limit.limiter import SharedRateLimiter, to_rates
-from stock_platform.providers.rate_limit.stores import open_store
-from stock_platform.providers.registry import ProviderSettings
-from stock_platform.providers.transport.client import Endpoint, HttpClient
+from stock_platform.providers.transport.client import HttpClient
+from stock_platform.settings import Settings
 from stock_platform.stream import runtime, status
 from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.gaps import FeedOutage
@@ -48,7 +49,7 @@ class BackfillOptions:
     journal: Path
     store: StoreOptions
     naming: Naming
-    providers: ProviderSettings = field(repr=False)
+    providers: Settings = field(repr=False)
     symbols: tuple[str, ...] | None
     debug: bool = False
 
@@ -229,16 +230,14 @@ def _stamp(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y%m%d_%H%M%S")
 
 
-def open_http(providers: ProviderSettings) -> tuple[HttpClient, Callable[[], None]]:
+def open_http(providers: Settings) -> tuple[HttpClient, Callable[[], None]]:
     """Open Massive's REST side on the budget all processes share."""
     massive = providers.massive
-    store = open_store(providers.budget)
+    store = open_store(budget_location(providers))
     budget = SharedRateLimiter(
         "massive", to_rates(per_minute=massive.requests_per_minute), store, wait_max_s=120.0
     )
-    key = f"Bearer {massive.api_key.get_secret_value()}"
-    endpoint = Endpoint("massive", massive.rest_url, {"Authorization": key}, paging.error_text)
-    return HttpClient(endpoint, budget), store.close
+    return HttpClient(rest_endpoint(massive), budget), store.close
 
 
 def run_backfill(options: BackfillOptions) -> None:
