@@ -8,7 +8,7 @@ from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
 from stock_platform.settings.everything import SecretsReader, Settings
 from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
-from stock_platform.settings.loader import load
+from stock_platform.settings.loader import StocksSettings, load
 from stock_platform.settings.market import IndicatorSettings, MarketSettings
 from stock_platform.settings.providers import (
     FinnhubSettings,
@@ -46,6 +46,7 @@ __all__ = [
     "ServingSettings",
     "Settings",
     "SidecarSettings",
+    "StocksSettings",
     "StreamSettings",
     "load",
 ]

@@ -86,6 +86,7 @@ class Settings:
     def __init__(self, **concerns: BaseSettings | PlatformError) -> None:
         """Hold the given concerns; `from_env` reads all of them."""
         self._read = concerns
+        self._secrets: Mapping[str, SecretStr] | PlatformError = NO_SECRETS
 
     @classmethod
     def from_env(cls, secrets: SecretsReader | None = None) -> "Settings":
@@ -95,7 +96,9 @@ class Settings:
         secret. When it cannot be read, the concerns that lack a secret raise that error.
         """
         stored = _stored_secrets(secrets)
-        return cls(**{name: _read(kind, stored) for name, kind in cls.concerns().items()})
+        settings = cls(**{name: _read(kind, stored) for name, kind in cls.concerns().items()})
+        settings._secrets = stored
+        return settings
 
     @staticmethod
     def concerns() -> dict[str, type[BaseSettings]]:
@@ -105,7 +108,23 @@ class Settings:
 
     def replaced(self, **concerns: BaseSettings) -> "Settings":
         """Return settings with some concerns exchanged; the others stay as they were read."""
-        return Settings(**{**self._read, **concerns})
+        settings = Settings(**{**self._read, **concerns})
+        settings._secrets = self._secrets
+        return settings
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """Read an extension's own class of settings, from the same environment and secret.
+
+        class AcmeSettings(StocksSettings):
+            model_config = SettingsConfigDict(env_prefix="ACME_")
+            api_key: SecretStr = SecretStr("")
+
+        settings.of(AcmeSettings).api_key
+        """
+        found = _read(kind, self._secrets)
+        if isinstance(found, PlatformError):
+            raise found
+        return cast(Kind, found)
 
 
 def _stored_secrets(

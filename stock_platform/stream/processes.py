@@ -278,8 +278,7 @@ def _archive(settings: StreamSettings) -> ArchiveOptions:
 
 
 def _backfill(settings: Settings, symbols: Sequence[str] | None) -> ManagedProcess:
-    # HTTP clients and providers are imported only where a backfill runs.
-    from stock_platform.providers.secrets import read_secret
+    # HTTP clients are imported only where a backfill runs.
     from stock_platform.stream.feed import backfill
 
     stream = settings.stream
@@ -287,7 +286,7 @@ def _backfill(settings: Settings, symbols: Sequence[str] | None) -> ManagedProce
         journal=stream.journal_dir,
         store=_store(stream),
         naming=Naming(stream.s3_prefix, hostname(), stream.s3_window_minutes),
-        providers=Settings.from_env(read_secret),
+        providers=settings,
         symbols=None if symbols is None else tuple(symbols),
         debug=stream.ws_debug,
     )

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from stock_platform.errors import TransientError
 from stock_platform.providers.transport.client import Endpoint, HttpClient, RetryPolicy
-from stock_platform_tests.providers.vendor import Vendor, open_vendor
+from stock_platform.testing.loopback import Vendor, open_vendor
 
 CANARY = "canary-Key_0123456789abcdef"
 NOON = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ compared digit by digit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -19,29 +19,12 @@ from stock_platform.providers.massive.bars import MassiveBars
 from stock_platform.providers.sources import DailySource, MinuteBarSource
 from stock_platform.providers.transport.client import HttpClient
 from stock_platform.providers.transport.revision_policy import RevisionPolicy
-from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
+from stock_platform.testing.loopback import CannedResponse, ReceivedRequest, Vendor, as_json
+from stock_platform.testing.providers import SampleBar
 
-SESSION = date(2026, 11, 20)
-OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 SETTLING = RevisionPolicy(Calendar())
 Connect = Callable[..., HttpClient]
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True)
-class Told:
-    """A bar in a vendor's numbers, as text."""
-
-    at: datetime
-    open: str = "187.0123"
-    high: str = "188"
-    low: str = "186.5"
-    close: str = "187.99"
-    volume: str = "4332125.03836"
-
-
-def minutes(*offsets: int) -> list[Told]:
-    return [Told(OPEN + timedelta(minutes=offset)) for offset in offsets]
 
 
 class Source(MinuteBarSource, DailySource, Protocol):
@@ -55,15 +38,15 @@ class Stage(Protocol):
 
     def source(self, connect: Connect, clock: Clock) -> Source: ...
 
-    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def say(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         """Let the vendor answer a range of minutes with those of `bars` that are in it."""
         ...
 
-    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def blurt(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         """Let the vendor answer with all of `bars`, whatever it is asked."""
         ...
 
-    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None: ...
+    def say_days(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None: ...
 
 
 class MassiveStage:
@@ -73,17 +56,17 @@ class MassiveStage:
         http = connect(provider="massive", complaint=paging.error_text)
         return MassiveBars(http, SETTLING, clock=clock)
 
-    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        def response(heard: Heard) -> Said:
+    def say(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
+        def response(heard: ReceivedRequest) -> CannedResponse:
             first, last = (int(part) for part in heard.path.split("/")[-2:])
             return _massive(heard, [bar for bar in bars if first <= _ms(bar.at) <= last])
 
         vendor.response = response
 
-    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def blurt(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         vendor.response = lambda heard: _massive(heard, bars)
 
-    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def say_days(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         # A day in a range is stamped 00:00 New York.
         midnights = [
             replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), NEW_YORK))
@@ -99,17 +82,17 @@ class FinnhubStage:
         http = connect(provider="finnhub", header="X-Finnhub-Token", complaint=finnhub.error_text)
         return FinnhubCandles(http, SETTLING, clock=clock)
 
-    def say(self, vendor: Vendor, bars: Sequence[Told]) -> None:
-        def response(heard: Heard) -> Said:
+    def say(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
+        def response(heard: ReceivedRequest) -> CannedResponse:
             first, last = int(heard.query["from"]), int(heard.query["to"])
             return _finnhub([bar for bar in bars if first <= bar.at.timestamp() <= last])
 
         vendor.response = response
 
-    def blurt(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def blurt(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         vendor.response = lambda _: _finnhub(bars)
 
-    def say_days(self, vendor: Vendor, bars: Sequence[Told]) -> None:
+    def say_days(self, vendor: Vendor, bars: Sequence[SampleBar]) -> None:
         days = [
             replace(bar, at=datetime.combine(bar.at.date(), datetime.min.time(), UTC))
             for bar in bars
@@ -122,7 +105,7 @@ class FinnhubStage:
 STAGES: list[Stage] = [MassiveStage(), FinnhubStage()]
 
 
-def _massive(heard: Heard, bars: Sequence[Told]) -> Said:
+def _massive(heard: ReceivedRequest, bars: Sequence[SampleBar]) -> CannedResponse:
     rows = ",".join(
         f'{{"v":{bar.volume},"o":{bar.open},"c":{bar.close},"h":{bar.high},"l":{bar.low},'
         f'"t":{_ms(bar.at)},"n":7}}'
@@ -135,7 +118,7 @@ def _massive(heard: Heard, bars: Sequence[Told]) -> Said:
     )
 
 
-def _finnhub(bars: Sequence[Told]) -> Said:
+def _finnhub(bars: Sequence[SampleBar]) -> CannedResponse:
     if not bars:
         return as_json({"s": "no_data"})
     columns = {

@@ -17,9 +17,10 @@ from stock_platform.settings import (
     RequestSettings,
     Settings,
 )
+from stock_platform.testing.loopback import Vendor
+from stock_platform.testing.providers import OPEN, SESSION, sample_minutes
 from stock_platform_tests.providers.conftest import CANARY, NOON
-from stock_platform_tests.providers.stages import OPEN, SESSION, MassiveStage, minutes
-from stock_platform_tests.providers.vendor import Vendor
+from stock_platform_tests.providers.stages import MassiveStage
 
 KEY = {"api_key": CANARY}
 Configured = Callable[..., Settings]
@@ -111,13 +112,13 @@ def test_the_environment_is_read_under_the_old_names_too(
     monkeypatch.setenv("POLYGON_API_KEY", CANARY)
     monkeypatch.setenv("POLYGON_REST_URL", vendor.url)
     monkeypatch.setenv("STOCKS_LAKE", str(tmp_path / "lake"))
-    MassiveStage().say(vendor, minutes(0))
+    MassiveStage().say(vendor, sample_minutes(0))
 
     with open_providers(clock=lambda: NOON) as providers:
         response = providers.minute[0].minute_bars("AAPL", SESSION, OPEN, OPEN)
 
     assert response.bars.height == 1
-    assert vendor.heard[0].headers["Authorization"] == f"Bearer {CANARY}"
+    assert vendor.received[0].headers["Authorization"] == f"Bearer {CANARY}"
 
 
 def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Configured, vendor: Vendor) -> None:
@@ -130,9 +131,9 @@ def test_the_rapidapi_host_is_the_urls_or_a_setting(configured: Configured, vend
     with open_providers(configured(rapid=rapid)) as providers:
         providers.quotes[0].quotes(["A"], OPEN)
 
-    headers = vendor.heard[0].headers
+    headers = vendor.received[0].headers
     assert (headers["X-RapidAPI-Host"], headers["X-RapidAPI-Key"]) == ("x.p.rapidapi.com", CANARY)
-    assert vendor.heard[0].target == "/q/A?region=US"
+    assert vendor.received[0].target == "/q/A?region=US"
 
 
 def test_a_url_that_is_none_is_permanent(configured: Configured) -> None:

@@ -28,9 +28,9 @@ from stock_platform.providers.massive.flat_files import (
 )
 from stock_platform.providers.sources import DailySource, SessionSource
 from stock_platform.providers.transport.client import RetryPolicy
+from stock_platform.testing.loopback import CannedResponse, ReceivedRequest, Vendor
 from stock_platform_tests.providers.conftest import CANARY
 from stock_platform_tests.providers.test_flatfile_rows import AT, HEADER, SESSION, line
-from stock_platform_tests.providers.vendor import Heard, Said, Vendor
 
 GRID = Calendar().grid(SESSION)
 ASKED = datetime(2026, 2, 28, 17, 0, tzinfo=UTC)
@@ -143,29 +143,29 @@ def test_daily_files_answer_for_all_symbols_and_for_one(s3: Any, s3_url: str) ->
     ]
 
 
-def s3_error(status: int, code: str) -> Said:
+def s3_error(status: int, code: str) -> CannedResponse:
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>no</Message></Error>'
-    return Said(body.encode(), status, {"Content-Type": "application/xml"})
+    return CannedResponse(body.encode(), status, {"Content-Type": "application/xml"})
 
 
 WHOLE = gzip.compress(f"{HEADER}\n{line()}\n".encode())
 STAMP = {"ETag": '"1"', "Last-Modified": "Sat, 28 Feb 2026 16:00:00 GMT"}
-FAULTS: dict[str, tuple[Said, type[PlatformError]]] = {
+FAULTS: dict[str, tuple[CannedResponse, type[PlatformError]]] = {
     "outside the plan": (s3_error(403, "AccessDenied"), NotEntitledError),
     "a wrong key": (s3_error(403, "InvalidAccessKeyId"), PermanentError),
     "a wrong signature": (s3_error(403, "SignatureDoesNotMatch"), PermanentError),
     "slow down": (s3_error(503, "SlowDown"), TransientError),
     "internal error": (s3_error(500, "InternalError"), TransientError),
-    "a reset": (Said(reset=True), TransientError),
-    "a body that breaks off": (Said(WHOLE, 200, STAMP, cut=20), TransientError),
-    "an object that ends early": (Said(WHOLE[:-10], 200, STAMP), InvalidDataError),
-    "an object that is a page": (Said(b"<html></html>", 200, STAMP), InvalidDataError),
+    "a reset": (CannedResponse(reset=True), TransientError),
+    "a body that breaks off": (CannedResponse(WHOLE, 200, STAMP, cut=20), TransientError),
+    "an object that ends early": (CannedResponse(WHOLE[:-10], 200, STAMP), InvalidDataError),
+    "an object that is a page": (CannedResponse(b"<html></html>", 200, STAMP), InvalidDataError),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_is_one_problem_that_tells_no_key(
-    said: Said, kind: type[PlatformError], vendor: Vendor
+    said: CannedResponse, kind: type[PlatformError], vendor: Vendor
 ) -> None:
     vendor.response = lambda _: said
 
@@ -177,18 +177,18 @@ def test_each_fault_is_one_problem_that_tells_no_key(
 
 
 def test_a_refused_head_is_refused(vendor: Vendor) -> None:
-    vendor.response = lambda _: Said(b"", 403)
+    vendor.response = lambda _: CannedResponse(b"", 403)
 
     with pytest.raises(NotEntitledError):
         files_at(vendor.url).fingerprint(SESSION)
 
 
 def test_the_secret_key_is_in_no_address_and_no_header(vendor: Vendor) -> None:
-    vendor.response = lambda _: Said(WHOLE, 200, STAMP)
+    vendor.response = lambda _: CannedResponse(WHOLE, 200, STAMP)
 
     files_at(vendor.url).session_minute_bars(SESSION, GRID)
 
-    heard: Heard = vendor.heard[0]
+    heard: ReceivedRequest = vendor.received[0]
     assert CANARY not in f"{heard.target} {heard.headers}"
     assert heard.path == f"/flatfiles/{to_key(MINUTE_AGGS, SESSION)}"
 

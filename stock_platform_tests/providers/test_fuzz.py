@@ -31,7 +31,8 @@ from stock_platform.providers.transport.http_errors import (
     error_of_status,
     error_of_text,
 )
-from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
+from stock_platform.testing.providers import OPEN, SESSION
+from stock_platform_tests.providers.stages import SETTLING
 
 NOW = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)
 LAST = OPEN + timedelta(minutes=389)

@@ -14,8 +14,8 @@ from stock_platform.errors import (
     TransientError,
 )
 from stock_platform.providers.transport.client import HttpClient, NotFoundError, RetryPolicy
+from stock_platform.testing.loopback import CannedResponse, Vendor, as_json, zipped
 from stock_platform_tests.providers.conftest import NOON, Purse
-from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 GOOD = as_json({"status": "OK", "results": [1]})
@@ -30,47 +30,49 @@ def problem_of(http: HttpClient) -> PlatformError:
 
 REPEATED = {
     "429 without Retry-After": as_json({"error": "slow down"}, status=429),
-    "429 with an empty body": Said(b"", 429),
+    "429 with an empty body": CannedResponse(b"", 429),
     "500 with JSON": as_json({"error": "oops"}, status=500),
-    "502 with HTML": Said(HTML, 502, {"Content-Type": "text/html"}),
-    "503 with an empty body": Said(b"", 503),
-    "504": Said(HTML, 504),
-    "408": Said(b"", 408),
-    "HTML with 200": Said(HTML, 200, {"Content-Type": "text/html"}),
+    "502 with HTML": CannedResponse(HTML, 502, {"Content-Type": "text/html"}),
+    "503 with an empty body": CannedResponse(b"", 503),
+    "504": CannedResponse(HTML, 504),
+    "408": CannedResponse(b"", 408),
+    "HTML with 200": CannedResponse(HTML, 200, {"Content-Type": "text/html"}),
     "gzip that ends early": zipped(GOOD, cut=6),
-    "gzip that is damaged": Said(b"\x1f\x8b\x08\x00garbage", 200, {"Content-Encoding": "gzip"}),
-    "a body shorter than announced": Said(GOOD.body, cut=5),
-    "a connection that breaks": Said(reset=True),
+    "gzip that is damaged": CannedResponse(
+        b"\x1f\x8b\x08\x00garbage", 200, {"Content-Encoding": "gzip"}
+    ),
+    "a body shorter than announced": CannedResponse(GOOD.body, cut=5),
+    "a connection that breaks": CannedResponse(reset=True),
 }
 
 
 @pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
 def test_a_passing_trouble_is_asked_again_and_forgotten(
-    said: Said, vendor: Vendor, connect: Connect
+    said: CannedResponse, vendor: Vendor, connect: Connect
 ) -> None:
     vendor.script = [said, said, GOOD]
 
     response = connect().get_json("/v1/x")
 
-    assert (response, len(vendor.heard)) == ({"status": "OK", "results": [1]}, 3)
+    assert (response, len(vendor.received)) == ({"status": "OK", "results": [1]}, 3)
 
 
 @pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
 def test_a_lasting_trouble_is_transient_after_the_last_try(
-    said: Said, vendor: Vendor, connect: Connect
+    said: CannedResponse, vendor: Vendor, connect: Connect
 ) -> None:
     vendor.response = lambda _: said
 
     problem = problem_of(connect())
 
     assert isinstance(problem, TransientError)
-    assert len(vendor.heard) == 3
+    assert len(vendor.received) == 3
 
 
 ONCE = {
     "400": (as_json({"status": "ERROR", "error": "bad"}, status=400), PermanentError),
     "401": (as_json({"status": "ERROR", "error": "Unknown API Key"}, status=401), PermanentError),
-    "402": (Said(b"", 402), NotEntitledError),
+    "402": (CannedResponse(b"", 402), NotEntitledError),
     "403 by plan": (
         as_json({"status": "NOT_AUTHORIZED", "message": "You are not entitled"}, status=403),
         NotEntitledError,
@@ -79,29 +81,32 @@ ONCE = {
         as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
         NotFoundError,
     ),
-    "a redirect": (Said(b"", 302, {"Location": "http://127.0.0.1:1/"}), PermanentError),
-    "204": (Said(b"", 204), PermanentError),
-    "an empty body": (Said(b""), InvalidDataError),
-    "half of a JSON": (Said(b'{"results":[{"c":1.'), InvalidDataError),
-    "text": (Said(b"OK"), InvalidDataError),
-    "bytes that are no UTF-8": (Said(b'{"a":"\xff\xfe"}'), InvalidDataError),
-    "an encoding nobody asked for": (Said(b"x", 200, {"Content-Encoding": "br"}), InvalidDataError),
+    "a redirect": (CannedResponse(b"", 302, {"Location": "http://127.0.0.1:1/"}), PermanentError),
+    "204": (CannedResponse(b"", 204), PermanentError),
+    "an empty body": (CannedResponse(b""), InvalidDataError),
+    "half of a JSON": (CannedResponse(b'{"results":[{"c":1.'), InvalidDataError),
+    "text": (CannedResponse(b"OK"), InvalidDataError),
+    "bytes that are no UTF-8": (CannedResponse(b'{"a":"\xff\xfe"}'), InvalidDataError),
+    "an encoding nobody asked for": (
+        CannedResponse(b"x", 200, {"Content-Encoding": "br"}),
+        InvalidDataError,
+    ),
 }
 
 
 @pytest.mark.parametrize(("said", "kind"), ONCE.values(), ids=ONCE)
 def test_what_repeating_can_not_help_is_asked_once(
-    said: Said, kind: type[PlatformError], vendor: Vendor, connect: Connect
+    said: CannedResponse, kind: type[PlatformError], vendor: Vendor, connect: Connect
 ) -> None:
     vendor.response = lambda _: said
 
     problem = problem_of(connect())
 
-    assert (type(problem), len(vendor.heard)) == (kind, 1)
+    assert (type(problem), len(vendor.received)) == (kind, 1)
 
 
 def test_silence_is_transient(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: Said(silent=True)
+    vendor.response = lambda _: CannedResponse(silent=True)
     hasty = RetryPolicy(timeout_s=0.1, attempts_max=1)
 
     problem = problem_of(connect(retry=hasty))
@@ -135,7 +140,7 @@ RETRY_AFTER = {
 def test_retry_after_is_the_delay(
     header: str, delay_s: float | None, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.response = lambda _: Said(b"", 429, {"Retry-After": header})
+    vendor.response = lambda _: CannedResponse(b"", 429, {"Retry-After": header})
 
     problem = problem_of(connect(retry=RetryPolicy(attempts_max=1)))
 
@@ -146,33 +151,33 @@ def test_retry_after_is_the_delay(
 def test_a_short_retry_after_is_waited_for_in_the_call(
     vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.script = [Said(b"", 503, {"Retry-After": "0.02"}), GOOD]
+    vendor.script = [CannedResponse(b"", 503, {"Retry-After": "0.02"}), GOOD]
 
     connect().get_json("/v1/x")
 
-    assert len(vendor.heard) == 2
+    assert len(vendor.received) == 2
 
 
 def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: Said(b"", 503, {"Retry-After": "3600"})
+    vendor.response = lambda _: CannedResponse(b"", 503, {"Retry-After": "3600"})
 
     problem = problem_of(connect())
 
     assert isinstance(problem, TransientError)
-    assert (problem.delay_s, len(vendor.heard)) == (3600.0, 1)
+    assert (problem.delay_s, len(vendor.received)) == (3600.0, 1)
 
 
 def test_a_429_that_names_a_delay_holds_everybody(
     vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.response = lambda _: Said(b"", 429, {"Retry-After": "30"})
+    vendor.response = lambda _: CannedResponse(b"", 429, {"Retry-After": "30"})
     http = connect()
 
     first, second = problem_of(http), problem_of(http)
 
     assert isinstance(first, TransientError)
     assert isinstance(second, TransientError)
-    assert (purse.held, len(vendor.heard)) == ([30.0], 1)
+    assert (purse.held, len(vendor.received)) == ([30.0], 1)
 
 
 QUOTA = "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC."
@@ -191,7 +196,7 @@ def test_a_used_up_quota_is_not_asked_again_within_the_minute(
     problem = problem_of(connect())
 
     assert isinstance(problem, TransientError)
-    assert (problem.delay_s, purse.held, len(vendor.heard)) == (delay_s, [delay_s], 1)
+    assert (problem.delay_s, purse.held, len(vendor.received)) == (delay_s, [delay_s], 1)
 
 
 def test_today_before_the_end_of_day_is_asked_again_later(vendor: Vendor, connect: Connect) -> None:
@@ -226,7 +231,7 @@ def test_an_error_object_with_200_is_judged_by_its_text(
 
 
 def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: zipped(Said(b'"' + b"a" * 5_000_000 + b'"'))
+    vendor.response = lambda _: zipped(CannedResponse(b'"' + b"a" * 5_000_000 + b'"'))
 
     problem = problem_of(connect(body_bytes_max=1_000_000))
 
@@ -240,11 +245,11 @@ def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:
 
 
 def test_the_number_of_tries_is_a_setting(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: Said(b"", 500)
+    vendor.response = lambda _: CannedResponse(b"", 500)
 
     problem_of(connect(retry=RetryPolicy(attempts_max=5, backoff_s=0.001)))
 
-    assert len(vendor.heard) == 5
+    assert len(vendor.received) == 5
 
 
 def test_a_problem_says_where_and_never_the_query(vendor: Vendor, connect: Connect) -> None:

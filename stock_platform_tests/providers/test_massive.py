@@ -12,8 +12,9 @@ from stock_platform.errors import InvalidDataError, NotEntitledError, TransientE
 from stock_platform.providers.massive.bars import MassiveBars
 from stock_platform.providers.massive.paging import PAGES_MAX, error_text
 from stock_platform.providers.transport.client import HttpClient
-from stock_platform_tests.providers.stages import OPEN, SESSION, SETTLING
-from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
+from stock_platform.testing.loopback import CannedResponse, ReceivedRequest, Vendor, as_json
+from stock_platform.testing.providers import OPEN, SESSION
+from stock_platform_tests.providers.stages import SETTLING
 from stock_platform_tests.shared_data import PROTOCOL
 
 Connect = Callable[..., HttpClient]
@@ -30,7 +31,7 @@ def opened(connect: Connect) -> Callable[..., MassiveBars]:
     return source
 
 
-def page(*offsets: int, **more: object) -> Said:
+def page(*offsets: int, **more: object) -> CannedResponse:
     rows = [
         {**ROW, "t": int((OPEN + timedelta(minutes=offset)).timestamp() * 1000)}
         for offset in offsets
@@ -49,7 +50,7 @@ def test_bars_are_asked_for_as_traded_in_milliseconds(
 ) -> None:
     opened().minute_bars("BF/B", SESSION, OPEN, LAST)
 
-    [heard] = vendor.heard
+    [heard] = vendor.received
     assert heard.path == (
         "/v2/aggs/ticker/BF%2FB/range/1/minute/"
         f"{int(OPEN.timestamp() * 1000)}/{int(LAST.timestamp() * 1000)}"
@@ -66,8 +67,8 @@ def test_pages_are_followed_on_our_own_host_with_the_key(
     response = opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
     assert response.bars.height == 3
-    assert vendor.heard[1].target == "/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor=bGltaXQ9Mg"
-    assert "Authorization" in vendor.heard[1].headers
+    assert vendor.received[1].target == "/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor=bGltaXQ9Mg"
+    assert "Authorization" in vendor.received[1].headers
 
 
 def test_a_key_in_next_url_is_not_sent_along(
@@ -78,7 +79,7 @@ def test_a_key_in_next_url_is_not_sent_along(
 
     opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert vendor.heard[1].query == {"cursor": "a"}
+    assert vendor.received[1].query == {"cursor": "a"}
 
 
 LOST = {
@@ -100,14 +101,14 @@ def test_paging_that_loops_or_leads_astray_is_malformed(
     with pytest.raises(InvalidDataError):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert len(vendor.heard) <= 2
+    assert len(vendor.received) <= 2
 
 
 def test_paging_that_never_ends_is_malformed(
     vendor: Vendor, opened: Callable[..., MassiveBars]
 ) -> None:
-    def onward(heard: Heard) -> Said:
-        cursor = len(vendor.heard)
+    def onward(heard: ReceivedRequest) -> CannedResponse:
+        cursor = len(vendor.received)
         return page(0, next_url=f"https://x/v2/aggs/ticker/AAPL/range/1/minute/1/2?cursor={cursor}")
 
     vendor.response = onward
@@ -115,7 +116,7 @@ def test_paging_that_never_ends_is_malformed(
     with pytest.raises(InvalidDataError, match="pages"):
         opened().minute_bars("AAPL", SESSION, OPEN, LAST)
 
-    assert len(vendor.heard) == PAGES_MAX + 1
+    assert len(vendor.received) == PAGES_MAX + 1
 
 
 def test_a_delayed_plan_proves_nothing_about_its_last_fifteen_minutes(

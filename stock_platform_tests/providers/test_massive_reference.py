@@ -13,8 +13,8 @@ from stock_platform.providers.massive.paging import error_text
 from stock_platform.providers.massive.reference import MassiveReference
 from stock_platform.providers.sources import Closure
 from stock_platform.providers.transport.client import HttpClient
+from stock_platform.testing.loopback import CannedResponse, ReceivedRequest, Vendor, as_json
 from stock_platform_tests.providers.conftest import NOON
-from stock_platform_tests.providers.vendor import Heard, Said, Vendor, as_json
 from stock_platform_tests.shared_data import PROTOCOL
 
 Connect = Callable[..., HttpClient]
@@ -26,7 +26,7 @@ def source(connect: Connect) -> MassiveReference:
     return MassiveReference(connect(complaint=error_text), clock=lambda: NOON)
 
 
-def recorded(name: str) -> Said:
+def recorded(name: str) -> CannedResponse:
     return as_json((PROTOCOL / f"{name}.json").read_text())
 
 
@@ -39,8 +39,8 @@ def test_recorded_tickers_are_paged_through(vendor: Vendor, source: MassiveRefer
     assert frame.schema == reference.SYMBOLS
     assert frame["symbol"].to_list() == ["A", "AA", "AAA", "AAAU"]
     assert frame["exchange"].to_list() == ["XNYS", "XNYS", "ARCX", "BATS"]
-    assert vendor.heard[0].query["date"] == "2022-04-27"
-    assert vendor.heard[1].query.keys() == {"cursor"}
+    assert vendor.received[0].query["date"] == "2022-04-27"
+    assert vendor.received[1].query.keys() == {"cursor"}
 
 
 def test_names_no_symbol_can_have_are_left_out(vendor: Vendor, source: MassiveReference) -> None:
@@ -65,8 +65,8 @@ def test_recorded_splits_are_read(vendor: Vendor, source: MassiveReference) -> N
         1.0,
         10.0,
     )
-    assert vendor.heard[0].path == "/stocks/v1/splits"
-    assert vendor.heard[0].query["execution_date.gte"] == "2022-01-01"
+    assert vendor.received[0].path == "/stocks/v1/splits"
+    assert vendor.received[0].query["execution_date.gte"] == "2022-01-01"
 
 
 def test_recorded_dividends_are_read(vendor: Vendor, source: MassiveReference) -> None:
@@ -87,16 +87,19 @@ def test_recorded_dividends_are_read(vendor: Vendor, source: MassiveReference) -
 def test_the_deprecated_endpoint_answers_where_the_new_one_is_missing(
     vendor: Vendor, source: MassiveReference
 ) -> None:
-    def old_host(heard: Heard) -> Said:
+    def old_host(heard: ReceivedRequest) -> CannedResponse:
         old = heard.path.startswith("/v3/")
-        return recorded("v3_reference_splits") if old else Said(b"", 404)
+        return recorded("v3_reference_splits") if old else CannedResponse(b"", 404)
 
     vendor.response = old_host
 
     frame = source.splits(FIRST, LAST)
 
     assert not frame.is_empty()
-    assert [heard.path for heard in vendor.heard] == ["/stocks/v1/splits", "/v3/reference/splits"]
+    assert [heard.path for heard in vendor.received] == [
+        "/stocks/v1/splits",
+        "/v3/reference/splits",
+    ]
 
 
 @pytest.mark.parametrize("factor", [0, -1, "NaN", None, "x"])

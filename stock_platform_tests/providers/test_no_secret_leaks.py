@@ -10,21 +10,21 @@ import structlog
 
 from stock_platform.errors import PlatformError
 from stock_platform.providers.transport.client import HttpClient, RetryPolicy
+from stock_platform.testing.loopback import CannedResponse, Vendor, as_json, zipped
 from stock_platform_tests.providers.conftest import CANARY
-from stock_platform_tests.providers.vendor import Said, Vendor, as_json, zipped
 
 Connect = Callable[..., HttpClient]
 
 TROUBLES = {
     "a vendor that repeats the key": as_json({"error": f"Invalid API key: {CANARY}"}, status=401),
     "a vendor that repeats it with 200": as_json({"error": f"key {CANARY} is bad"}),
-    "429": Said(b"", 429),
-    "a reset": Said(reset=True),
-    "silence": Said(silent=True),
-    "half a body": Said(b"{}", cut=1),
+    "429": CannedResponse(b"", 429),
+    "a reset": CannedResponse(reset=True),
+    "silence": CannedResponse(silent=True),
+    "half a body": CannedResponse(b"{}", cut=1),
     "damaged gzip": zipped(as_json({}), cut=4),
-    "no JSON": Said(CANARY.encode()),
-    "HTML": Said(f"<p>{CANARY}</p>".encode(), 503),
+    "no JSON": CannedResponse(CANARY.encode()),
+    "HTML": CannedResponse(f"<p>{CANARY}</p>".encode(), 503),
 }
 
 
@@ -34,7 +34,7 @@ TROUBLES = {
     [("massive", "Authorization"), ("finnhub", "X-Finnhub-Token"), ("rapidapi", "X-RapidAPI-Key")],
 )
 def test_no_log_exception_or_address_holds_the_key(
-    said: Said,
+    said: CannedResponse,
     provider: str,
     header: str,
     vendor: Vendor,
@@ -60,14 +60,14 @@ def test_no_log_exception_or_address_holds_the_key(
     everything = (
         f"{told} {chain} {http!r} {http.endpoint!r} {http._client!r} {http._client.headers!r} "
         f"{caplog.text} {events} {written.out} {written.err} "
-        f"{[heard.target for heard in vendor.heard]}"
+        f"{[heard.target for heard in vendor.received]}"
     )
     assert CANARY not in everything
-    assert CANARY in vendor.heard[0].headers[header]
+    assert CANARY in vendor.received[0].headers[header]
 
 
 def test_a_problem_carries_no_request_with_it(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: Said(reset=True)
+    vendor.response = lambda _: CannedResponse(reset=True)
 
     with pytest.raises(PlatformError) as caught:
         connect().get_json("/v1/x")

@@ -10,8 +10,8 @@ import pytest
 from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.providers.rapidapi import RapidQuotes, error_text
 from stock_platform.providers.transport.client import HttpClient
+from stock_platform.testing.loopback import Vendor, as_json
 from stock_platform_tests.providers.conftest import NOON, Purse
-from stock_platform_tests.providers.vendor import Vendor, as_json
 
 Connect = Callable[..., HttpClient]
 MINUTE = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_many_symbols_in_one_call_are_told_apart(vendor: Vendor, connect: Connec
         ["A", "B", "C"], MINUTE
     )
 
-    assert vendor.heard[0].target == "/quotes?symbols=A,B,C"
+    assert vendor.received[0].target == "/quotes?symbols=A,B,C"
     assert response.quotes["symbol"].to_list() == ["A", "B"]
     assert response.absent == ("C",)
     assert response.rejected["reason"].to_list() == [
@@ -113,7 +113,7 @@ def test_a_used_up_quota_holds_the_provider_until_its_reset(
 
     assert caught.value.delay_s == {429: 1814400.0, 200: 3600.0}[status]
     assert purse.held == [caught.value.delay_s]
-    assert len(vendor.heard) == 1
+    assert len(vendor.received) == 1
 
 
 def test_text_in_text_without_end_is_malformed(vendor: Vendor, connect: Connect) -> None:

@@ -1,4 +1,8 @@
-"""A vendor on loopback that says what a test tells it to, well or badly."""
+"""A vendor on loopback: an HTTP server whose responses a test decides, faults included.
+
+with open_vendor() as vendor:
+    vendor.response = lambda request: as_json({"status": "OK"})
+"""
 
 import gzip
 import json
@@ -13,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True)
-class Said:
-    """One answer. `cut` bytes of it never arrive; `reset` breaks the connection instead."""
+class CannedResponse:
+    """One response. `cut` bytes of it never arrive; `reset` breaks the connection instead."""
 
     body: bytes = b"{}"
     status: int = 200
@@ -25,7 +29,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """One request as it arrived."""
 
     method: str
@@ -41,42 +45,43 @@ class Heard:
         return {key: values[0] for key, values in parse_qs(urlsplit(self.target).query).items()}
 
 
-Answer = Callable[[Heard], Said]
+Respond = Callable[[ReceivedRequest], CannedResponse]
 
 
 class Vendor:
-    """Answers with `script` first, then by `answer`; remembers what it heard."""
+    """Sends `script` first, then what `response` returns; keeps what it `received`."""
 
     def __init__(self) -> None:
-        self.heard: list[Heard] = []
-        self.script: list[Said] = []
-        self.response: Answer = lambda _: Said(b'{"status":"OK"}')
+        self.received: list[ReceivedRequest] = []
+        self.script: list[CannedResponse] = []
+        self.response: Respond = lambda _: CannedResponse(b'{"status":"OK"}')
         self.url = ""
         self.released = threading.Event()
         self._turn = threading.Lock()
 
-    def next(self, heard: Heard) -> Said:
+    def next(self, request: ReceivedRequest) -> CannedResponse:
         with self._turn:
-            self.heard.append(heard)
-            return self.script.pop(0) if self.script else self.response(heard)
+            self.received.append(request)
+            return self.script.pop(0) if self.script else self.response(request)
 
 
-def as_json(value: object, **kwargs: object) -> Said:
-    """Say `value` as JSON; a str is taken for JSON text already."""
+def as_json(value: object, **kwargs: object) -> CannedResponse:
+    """Return `value` as JSON; a str is JSON text already."""
     body = value if isinstance(value, str) else json.dumps(value)
-    return Said(body.encode(), **kwargs)  # type: ignore[arg-type]
+    return CannedResponse(body.encode(), **kwargs)  # type: ignore[arg-type]
 
 
-def zipped(said: Said, *, cut: int = 0) -> Said:
-    """Say the same in gzip, its last `cut` bytes missing from a body that claims to be whole."""
-    packed = gzip.compress(said.body)
-    return Said(
-        packed[: len(packed) - cut], said.status, {**said.headers, "Content-Encoding": "gzip"}
+def zipped(canned: CannedResponse, *, cut: int = 0) -> CannedResponse:
+    """Return the same in gzip, without its last `cut` bytes though the body claims to be whole."""
+    packed = gzip.compress(canned.body)
+    return CannedResponse(
+        packed[: len(packed) - cut], canned.status, {**canned.headers, "Content-Encoding": "gzip"}
     )
 
 
 @contextmanager
 def open_vendor() -> Generator[Vendor]:
+    """Run a vendor on a free port of this machine."""
     vendor = Vendor()
 
     class Handler(BaseHTTPRequestHandler):
@@ -92,30 +97,30 @@ def open_vendor() -> Generator[Vendor]:
                 self.close_connection = True
 
         def do_GET(self) -> None:
-            said = vendor.next(Heard(self.command, self.path, dict(self.headers)))
-            if said.silent:
+            canned = vendor.next(ReceivedRequest(self.command, self.path, dict(self.headers)))
+            if canned.silent:
                 vendor.released.wait(30)
-            if said.reset or said.silent:
+            if canned.reset or canned.silent:
                 # No lingering: the other side sees a reset, not an end.
                 linger = struct.pack("ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
                 self.close_connection = True
                 return
-            self.send_response(said.status)
-            for name, value in {"Content-Type": "application/json", **said.headers}.items():
+            self.send_response(canned.status)
+            for name, value in {"Content-Type": "application/json", **canned.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body)))
+            self.send_header("Content-Length", str(len(canned.body)))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(said.body[: len(said.body) - said.cut])
-            if said.cut:
+                self.wfile.write(canned.body[: len(canned.body) - canned.cut])
+            if canned.cut:
                 self.close_connection = True
 
         do_HEAD = do_GET
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet: tests capture logs."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Log nothing: tests capture logs."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
