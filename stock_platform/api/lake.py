@@ -33,6 +33,7 @@ from stock_platform.lake.sql.query import open_snapshot, query
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer
 from stock_platform.providers.registry import open_providers
+from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import Settings
 
 _MINUTE = pl.Schema({**MINUTE_BARS, "session": pl.Date()})
@@ -376,7 +377,7 @@ def open_lake(location: str | None = None) -> Lake:
 
         lake = sp.open_lake("./data")
     """
-    settings = Settings.from_env()
+    settings = Settings.from_env(read_secret)
     if location is not None:
         settings = settings.replaced(lake=settings.lake.model_copy(update={"lake": location}))
     return Lake(open_store(settings.lake, create=False), settings)

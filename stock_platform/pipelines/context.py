@@ -17,6 +17,7 @@ from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read, stream_parts
 from stock_platform.lake.append_log import read_responses
 from stock_platform.lake.object_store import ObjectStore, open_store
+from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import HealingSettings, MarketSettings, Settings
 
 
@@ -40,7 +41,7 @@ class LakeContext:
     @classmethod
     def from_env(cls) -> Self:
         """Open the lake that the environment names; for entry points: `LakeContext.from_env()`."""
-        return cls.from_settings(Settings.from_env())
+        return cls.from_settings(Settings.from_env(read_secret))
 
     @property
     def calendar(self) -> Calendar:

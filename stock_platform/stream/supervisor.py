@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from stock_platform.errors import PermanentError, PlatformError, TransientError
+from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import Settings, StreamSettings
 from stock_platform.stream import runtime, status
 from stock_platform.stream.health import HealthLine, HealthServer, Progress
@@ -180,7 +181,7 @@ def run(settings: Settings) -> int:
 def stream_command() -> int:
     """Read the settings and run the sidecar; return 2 when a setting is missing or wrong."""
     try:
-        return run(Settings.from_env())
+        return run(Settings.from_env(read_secret))
     except PlatformError as error:
         # Every loop of the sidecar handles its own errors: this one is of the start.
         sys.stderr.write(f"{error}\n")
