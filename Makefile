@@ -37,16 +37,8 @@ demo: $(VENV)/for-use ## lose data on purpose and watch it heal (no key, no netw
 	$(BIN)/stocks demo $(ARGS)
 
 .PHONY: dev
-dev: export DAGSTER_HOME := $(HOME_DIR)
-dev: $(HOME_DIR)/ready ## Dagster with its daemon and UI, on ./data unless STOCKS_LAKE says otherwise
-	$(BIN)/dagster dev -w workspace.yaml $(ARGS)
-
-# The webserver and the daemon race to create the databases: create them first.
-$(HOME_DIR)/ready: dagster.yaml | $(VENV)/for-use
-	@mkdir -p $(HOME_DIR)
-	@cp dagster.yaml $(HOME_DIR)/dagster.yaml
-	$(BIN)/dagster instance migrate
-	@touch $@
+dev: $(VENV)/for-use ## Dagster with its daemon and UI, on ./data unless STOCKS_LAKE says otherwise
+	$(BIN)/stocks dev --home $(HOME_DIR) $(ARGS)
 
 # --- what developers run
 

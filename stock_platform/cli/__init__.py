@@ -41,6 +41,22 @@ def demo(
 
 
 @app.command()
+def dev(
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=1, max=65_535, help="of the Dagster UI")
+    ] = 3000,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="folder of Dagster's data; default: DAGSTER_HOME, or .dagster here"),
+    ] = None,
+) -> None:
+    """Start the Dagster UI and daemon on this machine until interrupted."""
+    from stock_platform.cli.dev.run import run_dev
+
+    raise typer.Exit(run_dev(port, home))
+
+
+@app.command()
 def simulate(
     script: Annotated[
         Path | None, typer.Argument(help="YAML of the market and its faults; none: a sound market")

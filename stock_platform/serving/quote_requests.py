@@ -1,7 +1,7 @@
-"""Answer quote requests: take, ask, publish, and only then delete.
+"""Answer quote requests: receive, fetch, publish, and only then delete.
 
 Killed at any point, a request is either still in the queue or its quote is
-published. Asked twice, it says the same: the minute of a request is the one it
+published. A second delivery changes nothing: the minute of a request is the one it
 was sent in, and raw_quotes keeps the first quote of a symbol and minute.
 """
 
@@ -27,23 +27,23 @@ Publish = Callable[[date, pl.DataFrame], object]
 Quarantine = Callable[[pl.DataFrame], object]
 """Keeps rejected rows with their reason; must be safe to repeat."""
 
-_HOLDS_MAX = 20
-"""A batch that takes longer than ten visibility times is given up to others."""
+_EXTENSIONS_MAX = 20
+"""Of a batch's visibility: after ten visibility timeouts other consumers may receive it."""
 
 
 @dataclass(slots=True)
 class Processed:
-    """What became of the messages one call took; every one is in exactly one count."""
+    """The messages one call received, each in exactly one count."""
 
     answered: int = 0
     """Published, then deleted."""
-    buried: int = 0
-    """Moved to the dead letters with the reason."""
-    given_back: int = 0
+    dead_lettered: int = 0
+    """Moved to the dead-letter queue with the reason."""
+    released: int = 0
     """Left in the queue for another try."""
     published_rows: int = 0
     detail: str = ""
-    """Why messages were given back."""
+    """Why messages were released."""
 
 
 def process_requests(
@@ -56,10 +56,10 @@ def process_requests(
 ) -> Processed:
     """Answer what is in the queue now, ten at a time, until it is empty or the bound is met.
 
-    Malformed requests, and symbols the provider refuses or does not know, are
-    buried with the reason. What may succeed later is given back; a request that
-    still has no answer after the queue's `receives_max` tries is buried too.
-    Trouble that concerns every request (a wrong key, a failing publication) is
+    Invalid requests, and symbols the provider does not serve or does not have, are
+    dead-lettered with the reason. What may succeed later is released; a request that
+    still has no quote after the queue's `receives_max` deliveries is dead-lettered too.
+    An error that concerns every request (a wrong key, a failing publication) is
     raised, with nothing deleted.
     """
     done = Processed()
@@ -68,17 +68,17 @@ def process_requests(
         if not messages:
             break
         batch = _Batch(queue, done, {message.id: message for message in messages})
-        with _held(batch):
+        with _kept_invisible(batch):
             _answer(batch, source, publish, quarantine)
-        if done.given_back:
-            # The provider is in trouble or over its limit: the next tick may fare better.
+        if done.released:
+            # The provider fails or is over its limit: the next tick may succeed.
             break
     return done
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Taken messages of which nothing has become yet, and the counts they end in."""
+    """Received messages that are not finished yet, and the counts they end in."""
 
     queue: QuoteQueue
     done: Processed
@@ -88,14 +88,14 @@ class _Batch:
         self.queue.delete(messages)
         self.done.answered += len(self._close(messages))
 
-    def bury(self, message: Message, reason: str) -> None:
-        self.queue.bury(message, reason)
-        self.done.buried += len(self._close([message]))
-        log.warning("quote_request_buried", message=message.id, reason=reason)
+    def dead_letter(self, message: Message, reason: str) -> None:
+        self.queue.dead_letter(message, reason)
+        self.done.dead_lettered += len(self._close([message]))
+        log.warning("quote_request_dead_lettered", message=message.id, reason=reason)
 
-    def give_back(self, messages: Sequence[Message], reason: str, delay_s: float | None) -> None:
-        self.queue.give_back(messages, delay_s or 0.0)
-        self.done.given_back += len(self._close(messages))
+    def release(self, messages: Sequence[Message], reason: str, delay_s: float | None) -> None:
+        self.queue.release(messages, delay_s or 0.0)
+        self.done.released += len(self._close(messages))
         self.done.detail = reason
 
     def _close(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -106,84 +106,84 @@ class _Batch:
 
 def _answer(batch: _Batch, source: QuoteSource, publish: Publish, quarantine: Quarantine) -> None:
     try:
-        for minute, asked in _by_minute(_readable(batch)):
-            answer = source.quotes(list(asked), minute)
-            if answer.rejected.height:
-                quarantine(answer.rejected)
-            if answer.quotes.height:
-                publish(minute.astimezone(NEW_YORK).date(), answer.quotes)
-                batch.done.published_rows += answer.quotes.height
-            _settle(batch, asked, answer)
-    except TransientError as problem:
-        batch.give_back(list(batch.open.values()), str(problem), problem.delay_s)
-    except InvalidDataError as problem:
-        # Rubbish instead of an answer says nothing about the symbols asked for.
-        batch.give_back(list(batch.open.values()), str(problem), None)
-    except PlatformError as problem:
-        batch.give_back(list(batch.open.values()), str(problem), None)
+        for minute, requested in _by_minute(_readable(batch)):
+            response = source.quotes(list(requested), minute)
+            if response.rejected.height:
+                quarantine(response.rejected)
+            if response.quotes.height:
+                publish(minute.astimezone(NEW_YORK).date(), response.quotes)
+                batch.done.published_rows += response.quotes.height
+            _finish(batch, requested, response)
+    except TransientError as error:
+        batch.release(list(batch.open.values()), str(error), error.delay_s)
+    except InvalidDataError as error:
+        # A response that cannot be read proves nothing about the requested symbols.
+        batch.release(list(batch.open.values()), str(error), None)
+    except PlatformError as error:
+        batch.release(list(batch.open.values()), str(error), None)
         raise
 
 
 def _readable(batch: _Batch) -> list[tuple[str, Message]]:
-    """Bury what cannot be read as a request; return the others with their symbols."""
+    """Dead-letter what cannot be read as a request; return the others with their symbols."""
     readable: list[tuple[str, Message]] = []
     for message in list(batch.open.values()):
         try:
             readable.append((message.symbol(), message))
-        except InvalidDataError as problem:
-            batch.bury(message, f"malformed: {problem}")
+        except InvalidDataError as error:
+            batch.dead_letter(message, f"malformed: {error}")
     return readable
 
 
 def _by_minute(
     readable: list[tuple[str, Message]],
 ) -> Iterator[tuple[datetime, dict[str, list[Message]]]]:
-    """Group requests by minute, then by symbol: duplicates cost one question."""
+    """Group requests by minute, then by symbol: duplicates cost one call."""
     ordered = sorted(readable, key=lambda pair: (pair[1].minute, pair[0]))
     for minute, group in groupby(ordered, key=lambda pair: pair[1].minute):
-        asked: dict[str, list[Message]] = {}
+        requested: dict[str, list[Message]] = {}
         for symbol, message in group:
-            asked.setdefault(symbol, []).append(message)
-        yield minute, asked
+            requested.setdefault(symbol, []).append(message)
+        yield minute, requested
 
 
-def _settle(batch: _Batch, asked: dict[str, list[Message]], answer: QuoteResponse) -> None:
-    quoted = set(answer.quotes["symbol"])
-    batch.delete([message for symbol in asked if symbol in quoted for message in asked[symbol]])
-    rejected = dict(answer.rejected.select("symbol", "reason").iter_rows())
-    for symbol, messages in asked.items():
+def _finish(batch: _Batch, requested: dict[str, list[Message]], response: QuoteResponse) -> None:
+    quoted = set(response.quotes["symbol"])
+    batch.delete([message for symbol in requested if symbol in quoted for message in requested[symbol]])
+    rejected = dict(response.rejected.select("symbol", "reason").iter_rows())
+    for symbol, messages in requested.items():
         if symbol in quoted:
             continue
-        reason = rejected.get(symbol) or answer.detail or "no answer"
+        reason = rejected.get(symbol) or response.detail or "no quote"
         for message in messages:
-            if symbol in answer.refused:
-                batch.bury(message, f"refused by {answer.provider}: {reason}")
-            elif symbol in answer.absent:
-                batch.bury(message, f"unknown symbol: {answer.provider} has no quote of it")
+            if symbol in response.refused:
+                batch.dead_letter(message, f"refused by {response.provider}: {reason}")
+            elif symbol in response.absent:
+                batch.dead_letter(message, f"unknown symbol: {response.provider} has no quote of it")
             elif message.receives >= batch.queue.receives_max:
-                batch.bury(message, f"gave up after {message.receives} tries: {reason}")
+                batch.dead_letter(message, f"no quote after {message.receives} deliveries: {reason}")
             else:
-                batch.give_back([message], reason, answer.delay_s)
+                batch.release([message], reason, response.delay_s)
 
 
 @contextmanager
-def _held(batch: _Batch) -> Generator[None]:
-    """Keep open messages from other consumers while the provider takes its time."""
+def _kept_invisible(batch: _Batch) -> Generator[None]:
+    """Extend the visibility timeout of open messages while the provider is slow."""
     finished = threading.Event()
 
-    def hold() -> None:
-        for _ in range(_HOLDS_MAX):
+    def extend() -> None:
+        for _ in range(_EXTENSIONS_MAX):
             if finished.wait(batch.queue.visibility_s / 2):
                 return
             try:
-                batch.queue.hold(list(batch.open.values()), batch.queue.visibility_s)
-            except PlatformError as problem:
-                log.warning("quote_requests_not_held", problem=str(problem))
+                batch.queue.change_visibility(list(batch.open.values()), batch.queue.visibility_s)
+            except PlatformError as error:
+                log.warning("quote_visibility_not_extended", error=str(error))
 
-    holder = threading.Thread(target=hold, daemon=True)
-    holder.start()
+    extender = threading.Thread(target=extend, daemon=True)
+    extender.start()
     try:
         yield
     finally:
         finished.set()
-        holder.join()
+        extender.join()

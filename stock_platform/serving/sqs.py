@@ -1,4 +1,4 @@
-"""The SQS queue of quote requests: taking, giving back, burying with a reason.
+"""The SQS queue of quote requests: receive, delete, release, dead-letter.
 
 A message is `{"symbol": "GOOG"}`. SQS delivers at least once, so every step
 here may happen twice; none of them loses a message.
@@ -19,7 +19,7 @@ from stock_platform.settings import QueueSettings, ServingSettings
 BATCH = 10
 """The bound of every SQS batch call."""
 RECEIVES_AFTER_MAX = 100
-"""So far beyond our own bound SQS itself buries a message: one that kills its reader each time."""
+"""SQS itself dead-letters a message this far beyond our own bound: one that kills its consumer."""
 DELAY_S_MAX = 43_200
 REASON_LENGTH_MAX = 500
 
@@ -30,7 +30,7 @@ class _Body(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A taken message; it comes back after the visibility time unless deleted."""
+    """A received message; it becomes visible again after the visibility timeout unless deleted."""
 
     id: str
     receipt: str
@@ -40,11 +40,11 @@ class Message:
 
     @property
     def minute(self) -> datetime:
-        """The minute it asks about: that of its sending, the same at every delivery."""
+        """The minute it was sent in, which is the minute of its quote; the same at every delivery."""
         return self.sent_at.replace(second=0, microsecond=0)
 
     def symbol(self) -> Symbol:
-        """Read the symbol out of the body; `Malformed` saying what is wrong with it."""
+        """Return the symbol in the body; raise `InvalidDataError` naming what is wrong with it."""
         try:
             return parse_symbol(msgspec.json.decode(self.body, type=_Body).symbol)
         except msgspec.DecodeError as error:
@@ -63,7 +63,7 @@ class QuoteQueue:
 
     @classmethod
     def open(cls, queues: QueueSettings, aws: ServingSettings) -> "QuoteQueue":
-        """Find both queues by name or URL; `Permanent` when one does not exist."""
+        """Find both queues by name or URL; raise `PermanentError` when one does not exist."""
         client = open_client(aws, "sqs")
         return cls(
             client,
@@ -74,46 +74,47 @@ class QuoteQueue:
         )
 
     def receive(self, wait_s: int = 1) -> list[Message]:
-        """Take up to ten messages, waiting for the first; none means the queue is empty now.
+        """Receive up to ten messages, waiting for the first; none means the queue is empty now.
 
-        Without any wait SQS asks a part of its servers only and may miss messages.
+        Without any wait SQS queries only some of its servers and may miss messages.
         """
-        with translated("SQS: take quote requests"):
-            answer = self.client.receive_message(
+        with translated("SQS: receive quote requests"):
+            response = self.client.receive_message(
                 QueueUrl=self.url,
                 MaxNumberOfMessages=BATCH,
                 VisibilityTimeout=self.visibility_s,
                 WaitTimeSeconds=wait_s,
                 MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
             )
-        return [_message(raw) for raw in answer.get("Messages", [])]
+        return [_message(raw) for raw in response.get("Messages", [])]
 
     def waiting(self) -> int:
-        """Give about how many requests wait to be taken."""
-        with translated("SQS: look at the queue"):
-            told = self.client.get_queue_attributes(
+        """Return about how many requests are visible in the queue."""
+        with translated("SQS: read the attributes of the queue"):
+            attributes = self.client.get_queue_attributes(
                 QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
             )
-        return int(told["Attributes"]["ApproximateNumberOfMessages"])
+        return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
 
     def delete(self, messages: Sequence[Message]) -> int:
-        """Delete messages; return how many stay (they come back, and are harmless)."""
+        """Delete messages; return how many could not be (they are delivered again, harmlessly)."""
         return self._batch("delete_message_batch", messages)
 
-    def give_back(self, messages: Sequence[Message], delay_s: float = 0.0) -> None:
-        """Let others take the messages after `delay_s`."""
-        self.hold(messages, min(round(delay_s), DELAY_S_MAX))
+    def release(self, messages: Sequence[Message], delay_s: float = 0.0) -> None:
+        """Make the messages visible to other consumers after `delay_s`."""
+        self.change_visibility(messages, min(round(delay_s), DELAY_S_MAX))
 
-    def hold(self, messages: Sequence[Message], seconds: int) -> None:
-        """Keep the messages from others for `seconds` from now."""
+    def change_visibility(self, messages: Sequence[Message], seconds: int) -> None:
+        """Hide the messages from other consumers for `seconds` from now."""
         self._batch("change_message_visibility_batch", messages, VisibilityTimeout=seconds)
 
-    def bury(self, message: Message, reason: str) -> None:
-        """Move a message to the dead letters, with `reason` and its id as attributes.
+    def dead_letter(self, message: Message, reason: str) -> None:
+        """Move a message to the dead-letter queue, with `reason` and its id as attributes.
 
-        First there, then gone here: killed in between, it is buried twice but never lost.
+        It is sent there before it is deleted here: a crash in between doubles it and
+        never loses it.
         """
-        with translated("SQS: bury a quote request"):
+        with translated("SQS: dead-letter a quote request"):
             self.client.send_message(
                 QueueUrl=self.dead_url,
                 MessageBody=message.body,
@@ -128,8 +129,8 @@ class QuoteQueue:
     def enqueue(self, symbols: Sequence[str]) -> int:
         """Send one request for each different symbol; return how many were sent.
 
-        Only what SQS did not take is sent again; `Transient` when some are left.
-        A symbol that cannot be one raises `Malformed` before anything is sent.
+        Only what SQS did not accept is sent again; raises `TransientError` when some are
+        left, and `InvalidDataError` for an invalid symbol, before anything is sent.
         """
         bodies = [
             msgspec.json.encode({"symbol": parse_symbol(symbol)}).decode()
@@ -141,14 +142,14 @@ class QuoteQueue:
     def _send(self, bodies: list[str]) -> list[str]:
         entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
         with translated("SQS: enqueue quote requests"):
-            answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
-        failed = answer.get("Failed", [])
+            response = self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
+        failed = response.get("Failed", [])
         if ours := [each["Code"] for each in failed if each.get("SenderFault")]:
             raise PermanentError(f"SQS: enqueue quote requests: {ours[0]}")
         return [bodies[int(each["Id"])] for each in failed]
 
     def _batch(self, call: str, messages: Sequence[Message], **values: int) -> int:
-        """Make a batch call over any number of messages; give for how many it failed."""
+        """Make a batch call over any number of messages; return for how many it failed."""
         failed = 0
         for start in range(0, len(messages), BATCH):
             entries = [
@@ -156,13 +157,13 @@ class QuoteQueue:
                 for n, message in enumerate(messages[start : start + BATCH])
             ]
             with translated(f"SQS: {call.replace('_', ' ')}"):
-                answer = getattr(self.client, call)(QueueUrl=self.url, Entries=entries)
-            failed += len(answer.get("Failed", []))
+                response = getattr(self.client, call)(QueueUrl=self.url, Entries=entries)
+            failed += len(response.get("Failed", []))
         return failed
 
 
 def create_queues(queues: QueueSettings, aws: ServingSettings) -> None:
-    """Make both queues where they are missing (local use); safe to repeat."""
+    """Create both queues where they are missing (local use); safe to repeat."""
     client = open_client(aws, "sqs")
     with translated("SQS: create the queues"):
         dead = client.create_queue(QueueName=queues.quote_dead_letters)["QueueUrl"]
@@ -185,13 +186,13 @@ def _url(client: Any, queue: str) -> str:
 
 
 def _message(raw: dict[str, Any]) -> Message:
-    told = raw.get("Attributes", {})
+    attributes = raw.get("Attributes", {})
     return Message(
         raw["MessageId"],
         raw["ReceiptHandle"],
         raw["Body"],
-        datetime.fromtimestamp(int(told["SentTimestamp"]) / 1000, UTC),
-        int(told.get("ApproximateReceiveCount", 1)),
+        datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
+        int(attributes.get("ApproximateReceiveCount", 1)),
     )
 
 

@@ -59,7 +59,7 @@ class StoppingQueue(QuoteQueue):
 
     point: str = ""
 
-    def take(self, wait_s: int = 1) -> list[Message]:
+    def receive(self, wait_s: int = 1) -> list[Message]:
         taken = QuoteQueue.receive(self, wait_s)
         if self.point == "taken":
             stop(self.point)

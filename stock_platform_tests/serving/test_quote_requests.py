@@ -68,7 +68,7 @@ def waiting(queue: QuoteQueue) -> tuple[int, int]:
     return visible, taken
 
 
-def buried(queue: QuoteQueue) -> dict[str, str]:
+def dead_lettered(queue: QuoteQueue) -> dict[str, str]:
     """Return the reason of each dead letter by its body."""
     answer = queue.client.receive_message(
         QueueUrl=queue.dead_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -87,7 +87,7 @@ def test_requests_are_answered_in_tens_and_deleted(queue: QuoteQueue) -> None:
     done = ask(queue, Vendor(), published=published)
 
     assert sent == 27
-    assert (done.answered, done.published_rows, done.given_back) == (27, 27, 0)
+    assert (done.answered, done.published_rows, done.released) == (27, 27, 0)
     assert sorted(pl.concat(published)["symbol"]) == symbols
     assert waiting(queue) == (0, 0)
 
@@ -96,7 +96,7 @@ def test_a_quote_is_stamped_with_the_minute_its_request_was_sent_in(queue: Quote
     published: list[pl.DataFrame] = []
     queue.enqueue(["GOOG"])
     [message] = queue.receive()
-    queue.give_back([message])
+    queue.release([message])
 
     ask(queue, Vendor(), published=published)
 
@@ -121,26 +121,26 @@ def test_a_quote_is_stamped_with_the_minute_its_request_was_sent_in(queue: Quote
         ('{"symbol": "UNKNOWN"}', "unknown symbol: finnhub has no quote of it"),
     ],
 )
-def test_a_bad_request_is_buried_with_its_reason(queue: QuoteQueue, body: str, reason: str) -> None:
+def test_a_bad_request_is_dead_lettered_with_its_reason(queue: QuoteQueue, body: str, reason: str) -> None:
     queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
     queue.enqueue(["GOOG"])
 
     done = ask(queue, Vendor())
 
-    assert (done.answered, done.buried) == (1, 1)
-    [(dead, said)] = buried(queue).items()
+    assert (done.answered, done.dead_lettered) == (1, 1)
+    [(dead, reason_given)] = dead_lettered(queue).items()
     assert dead == body
-    assert said.startswith(reason)
+    assert reason_given.startswith(reason)
     assert waiting(queue) == (0, 0)
 
 
-def test_a_refused_symbol_is_buried_and_not_asked_again(queue: QuoteQueue) -> None:
+def test_a_refused_symbol_is_dead_lettered_and_not_asked_again(queue: QuoteQueue) -> None:
     queue.enqueue(["GOOG"])
 
     done = ask(queue, failing(refused=("GOOG",), detail="not in the plan"))
 
-    assert done.buried == 1
-    assert list(buried(queue).values()) == ["refused by finnhub: not in the plan"]
+    assert done.dead_lettered == 1
+    assert list(dead_lettered(queue).values()) == ["refused by finnhub: not in the plan"]
 
 
 def test_duplicates_cost_one_question_and_make_one_row(queue: QuoteQueue, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_trouble_that_passes_gives_requests_back_untouched(queue: QuoteQueue) ->
 
     done = ask(queue, raising(TransientError("HTTP 503")))
 
-    assert (done.answered, done.given_back, done.detail) == (0, 2, "HTTP 503")
+    assert (done.answered, done.released, done.detail) == (0, 2, "HTTP 503")
     assert waiting(queue) == (2, 0)
 
 
@@ -176,7 +176,7 @@ def test_rubbish_instead_of_an_answer_buries_nobody(queue: QuoteQueue) -> None:
 
     done = ask(queue, raising(InvalidDataError("HTML with 200")))
 
-    assert (done.buried, done.given_back) == (0, 1)
+    assert (done.dead_lettered, done.released) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_trouble_that_concerns_everybody_is_raised_and_loses_nothing(
         ask(queue, raising(problem))
 
     assert waiting(queue) == (2, 0)
-    assert not buried(queue)
+    assert not dead_lettered(queue)
 
 
 def test_a_failing_publication_deletes_nothing(queue: QuoteQueue) -> None:
@@ -206,14 +206,14 @@ def test_a_failing_publication_deletes_nothing(queue: QuoteQueue) -> None:
     assert waiting(queue) == (1, 0)
 
 
-def test_a_request_without_an_answer_is_tried_so_often_and_then_buried(queue: QuoteQueue) -> None:
+def test_a_request_without_an_answer_is_tried_so_often_and_then_dead_lettered(queue: QuoteQueue) -> None:
     queue.enqueue(["GOOG"])
     vendor = failing(failed=("GOOG",), detail="timed out")
 
-    given_back = [ask(queue, vendor).given_back for _ in range(queue.receives_max)]
+    released = [ask(queue, vendor).released for _ in range(queue.receives_max)]
 
-    assert given_back == [1] * (queue.receives_max - 1) + [0]
-    assert list(buried(queue).values()) == ["gave up after 5 tries: timed out"]
+    assert released == [1] * (queue.receives_max - 1) + [0]
+    assert list(dead_lettered(queue).values()) == ["no quote after 5 deliveries: timed out"]
 
 
 def test_a_quote_that_can_not_be_right_is_quarantined_and_asked_again(queue: QuoteQueue) -> None:
@@ -224,7 +224,7 @@ def test_a_quote_that_can_not_be_right_is_quarantined_and_asked_again(queue: Quo
 
     done = ask(queue, failing(rejected=bad), rejected=rejected)
 
-    assert (done.given_back, done.detail) == (1, "price is not positive")
+    assert (done.released, done.detail) == (1, "price is not positive")
     assert rejected[0].equals(bad)
 
 
@@ -237,7 +237,7 @@ def test_half_an_answer_settles_half_the_requests(queue: QuoteQueue) -> None:
 
     done = ask(queue, ScriptedVendor(say))
 
-    assert (done.answered, done.given_back, done.published_rows) == (2, 2, 2)
+    assert (done.answered, done.released, done.published_rows) == (2, 2, 2)
     assert waiting(queue) == (2, 0)
 
 

@@ -20,9 +20,10 @@ from rich.console import Console
 
 from stock_platform.cli.demo.feed import Recorder
 from stock_platform.cli.demo.plan import DemoPlan
-from stock_platform.cli.demo.processes import child, wait_for
 from stock_platform.cli.demo.report import figures, print_report
 from stock_platform.cli.demo.truth import mismatched
+from stock_platform.cli.dev.home import prepare_home
+from stock_platform.cli.dev.processes import child, wait_for
 from stock_platform.cli.terminal import console
 from stock_platform.components.heal_requests import sessions_in_work
 from stock_platform.errors import PermanentError, PlatformError
@@ -37,7 +38,6 @@ from stock_platform.stream.sinks.minutes import MinuteWriter
 
 HEALED_WITHIN_S = 300.0
 RUNS_END_WITHIN_S = 60.0
-DAGSTER_YAML = Path(__file__).resolve().parents[2] / "dagster.yaml"
 
 
 @dataclass(slots=True)
@@ -87,9 +87,8 @@ def _make_folder(plan: DemoPlan) -> None:
                 f"{plan.folder} is not an earlier demo's folder: name another one with --folder"
             )
         shutil.rmtree(plan.folder)
-    plan.home.mkdir(parents=True)
-    plan.lake.mkdir()
-    shutil.copy(DAGSTER_YAML, plan.home / "dagster.yaml")
+    plan.lake.mkdir(parents=True)
+    prepare_home(plan.home)
 
 
 def _start_simulator(demo: Demo, stack: ExitStack) -> dict[str, str]:
@@ -133,10 +132,6 @@ def _stream(demo: Demo, lake_context: LakeContext, vendors: dict[str, str]) -> N
 
 
 def _start_dagster(demo: Demo, stack: ExitStack) -> None:
-    # Two processes that initialise an empty SQLite home at once race each other: do it first.
-    import dagster as dg
-
-    dg.DagsterInstance.get().dispose()
     log = demo.plan.folder / "daemon.log"
     arguments = ["dagster._daemon", "run", "-m", "stock_platform.definitions"]
     stack.enter_context(child("the daemon", arguments, log=log, environment={}))

@@ -68,7 +68,8 @@ def response(
             batches_max=load(QueueSettings).quote_batches_max,
         )
     context.log.info(
-        f"{done.answered} requests answered, {done.buried} buried, {done.given_back} given back"
+        f"{done.answered} requests answered, {done.dead_lettered} dead-lettered, "
+        f"{done.released} released"
         + (f": {done.detail}" if done.detail else "")
     )
 

@@ -1,4 +1,4 @@
-"""Child processes of the demo: started with a log file, stopped by their pid."""
+"""Child processes of a command: started in a group of their own, stopped as a group."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from stock_platform.errors import PermanentError
@@ -16,18 +16,24 @@ STOP_S = 20.0
 
 @contextmanager
 def child(
-    name: str, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str]
+    name: str,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    python: Sequence[str] = (),
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run `python -m arguments` while the context lasts, its output going to `log`.
 
-    The child leads a process group of its own and the whole group is stopped, so
+    Without `log` the output goes where this process writes. `python` holds options of
+    the interpreter. The child leads a process group and the whole group is stopped, so
     that a daemon's code servers and runs do not outlive it.
     """
-    with log.open("wb") as out:
+    with log.open("wb") if log else nullcontext() as out:
         process = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", *arguments],
+            [sys.executable, *python, "-m", *arguments],
             stdout=out,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if out else None,
             env={**os.environ, **environment},
             start_new_session=True,
         )
@@ -36,11 +42,12 @@ def child(
     finally:
         stop(process)
         if process.returncode not in {0, -signal.SIGTERM, -signal.SIGINT, 1}:
-            sys.stderr.write(f"{name} ended with {process.returncode}; see {log}\n")
+            where = f"; see {log}" if log else ""
+            sys.stderr.write(f"{name} ended with {process.returncode}{where}\n")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a child's group to stop, and insist after `STOP_S`."""
+    """Send SIGTERM to a child's group, and SIGKILL after `STOP_S`."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -50,10 +57,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
 
 
 def wait_for(
@@ -64,11 +69,11 @@ def wait_for(
     log: Path,
     seconds: float,
 ) -> None:
-    """Wait until `ready`; raise `Permanent` when the child ends or the time is up."""
+    """Wait until `ready`; raise `PermanentError` when the child ends or the time is up."""
     deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:
-            raise PermanentError(f"{what} ended at once; {log} says: {log.read_text()[-600:]}")
+            raise PermanentError(f"{what} ended at once; {log} ends with: {log.read_text()[-600:]}")
         if time.monotonic() > deadline:
             raise PermanentError(f"{what} was not ready within {seconds:.0f} s; see {log}")
         time.sleep(0.1)

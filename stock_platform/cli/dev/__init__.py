@@ -1,0 +1,1 @@
+"""`stocks dev`: Dagster with its UI, daemon and policy on this machine."""

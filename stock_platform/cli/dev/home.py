@@ -1,0 +1,59 @@
+"""A DAGSTER_HOME that is ready to use: the platform's policy in it, its databases created.
+
+`dagster.yaml` beside this file is the policy of every instance that is started from the
+package. The root of the repository holds a copy, because Dagster reads the one of the
+working folder when no DAGSTER_HOME is set.
+"""
+
+import os
+from contextlib import redirect_stdout
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+
+from stock_platform.errors import PermanentError
+
+POLICY = "dagster.yaml"
+_COPIED = "# Copied into DAGSTER_HOME by"
+"""How a copy of ours begins; any other file belongs to somebody and is left alone."""
+
+
+def policy_text() -> str:
+    """Return the text of the policy that the package carries."""
+    return (files("stock_platform.cli.dev") / POLICY).read_text(encoding="utf-8")
+
+
+def prepare_home(home: Path) -> bool:
+    """Write the policy into `home`, and create or upgrade the databases; safe to repeat.
+
+    Return False when `home` has a dagster.yaml of its own, which stays as it is. The
+    databases are created here because the UI and the daemon race to create them when
+    both start on an empty home. Raise `PermanentError` when `home` cannot be used.
+
+    >>> prepare_home(Path(".dagster"))
+    True
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        ours = _write_policy(home / POLICY)
+    except OSError as error:
+        raise PermanentError(f"{home} cannot be used: {error.strerror}") from None
+    # Dagster takes most of a second to import: only commands that start it pay for it.
+    import dagster as dg
+
+    # What Dagster prints while it upgrades is no output of the command.
+    with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(StringIO()):
+        instance.upgrade()
+    return ours
+
+
+def _write_policy(path: Path) -> bool:
+    held = path.read_text(encoding="utf-8") if path.exists() else None
+    if held is not None and not held.startswith(_COPIED):
+        return False
+    if held != policy_text():
+        # In one step: a daemon that starts meanwhile reads the old file or the new one.
+        fresh = path.with_name(f"{POLICY}.{os.getpid()}")
+        fresh.write_text(policy_text(), encoding="utf-8")
+        fresh.replace(path)
+    return True
