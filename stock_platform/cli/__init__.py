@@ -20,21 +20,23 @@ app = typer.Typer(
     help="A provably complete lake of US stock data that heals itself.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
 def demo(
     as_json: AsJson = False,
-    symbols: Annotated[int, typer.Option(min=20, max=8000, help="size of the market")] = 500,
-    folder: Annotated[Path, typer.Option(help="where the demo's lake is made anew")] = Path(
-        "data/demo"
-    ),
+    symbols: Annotated[
+        int, typer.Option(min=20, max=8000, help="Symbols in the simulated market.")
+    ] = 500,
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the demo's data; an earlier demo in it is replaced.")
+    ] = Path("data/demo"),
     ui: Annotated[
-        bool, typer.Option("--ui", help="keep the Dagster UI running at the end")
+        bool, typer.Option("--ui", help="Keep the Dagster UI running at the end.")
     ] = False,
 ) -> None:
-    """Lose data on purpose and watch the platform heal itself (no key, no network)."""
+    """Lose data on purpose and watch it being healed; needs no key and no network."""
     from stock_platform.cli.demo.run import run_demo
 
     raise typer.Exit(run_demo(folder, symbols=symbols, as_json=as_json, ui=ui))
@@ -43,11 +45,13 @@ def demo(
 @app.command()
 def dev(
     port: Annotated[
-        int, typer.Option("--port", "-p", min=1, max=65_535, help="of the Dagster UI")
+        int, typer.Option("--port", "-p", min=1, max=65_535, help="Port of the Dagster UI.")
     ] = 3000,
     home: Annotated[
         Path | None,
-        typer.Option(help="folder of Dagster's data; default: DAGSTER_HOME, or .dagster here"),
+        typer.Option(
+            help="Folder of Dagster's data. Default: DAGSTER_HOME, else .dagster in this folder."
+        ),
     ] = None,
 ) -> None:
     """Start the Dagster UI and daemon on this machine until interrupted."""
@@ -59,11 +63,12 @@ def dev(
 @app.command()
 def simulate(
     script: Annotated[
-        Path | None, typer.Argument(help="YAML of the market and its faults; none: a sound market")
+        Path | None,
+        typer.Argument(help="YAML file of the market and its faults. Default: none."),
     ] = None,
-    port: Annotated[int, typer.Option(help="0: a free one")] = 8900,
+    port: Annotated[int, typer.Option(help="Port; 0 chooses a free one.")] = 8900,
 ) -> None:
-    """Serve the vendors' real protocols on loopback until interrupted."""
+    """Serve a simulated market over the vendors' protocols, on loopback, until interrupted."""
     from stock_platform.simulator.command import simulate as serve
 
     serve(script, port)
@@ -71,11 +76,15 @@ def simulate(
 
 @app.command()
 def coverage(
-    session: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    symbol: Annotated[str | None, typer.Option(help="one symbol's minutes")] = None,
+    session: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="One session. Default: all.")
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="One symbol, with its gaps. Default: all together.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say for every expected symbol-minute whether it is observed, silent, empty or missing."""
+    """Show how many expected symbol-minutes are observed, empty or missing, per session."""
     from stock_platform.cli.coverage import show_coverage
 
     show_coverage(session.date() if session else None, symbol, as_json=as_json)
@@ -83,12 +92,12 @@ def coverage(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help='e.g. "select * from minute_bars limit 5"')],
+    query: Annotated[str, typer.Argument(help='For example "select * from minute_bars limit 5".')],
     as_json: AsJson = False,
-    rows: Annotated[int, typer.Option(help="rows printed at most")] = 50,
-    timeout_s: Annotated[float, typer.Option(help="give up after this long")] = 60.0,
+    rows: Annotated[int, typer.Option(help="Rows printed at most; --json prints all.")] = 50,
+    timeout_s: Annotated[float, typer.Option(help="Longest time of the query, seconds.")] = 60.0,
 ) -> None:
-    """Ask the lake in SQL: a view over every asset, best revision only, read-only."""
+    """Query the lake in SQL: one read-only view per table, best revision of each row."""
     from stock_platform.cli.sql import run_query
 
     run_query(query, as_json=as_json, rows_max=rows, timeout_s=timeout_s)
@@ -96,9 +105,9 @@ def sql(
 
 @app.command("init")
 def initialize(
-    sessions: Annotated[int, typer.Option(min=1, help="sessions of history to load")] = 70,
+    sessions: Annotated[int, typer.Option(min=1, help="Sessions of history to load.")] = 70,
 ) -> None:
-    """Load history into the lake, with progress; safe to stop and to repeat."""
+    """Load history into the lake; may be stopped and repeated at any time."""
     from stock_platform.cli.init import load_history
 
     raise typer.Exit(load_history(sessions))
@@ -108,24 +117,29 @@ def initialize(
 def report(
     week: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="any day of it; default: the newest one over"),
+        typer.Option(formats=["%Y-%m-%d"], help="Any day of it. Default: the last complete week."),
     ] = None,
     preview: Annotated[
-        Path | None, typer.Option(help="write one HTML file that needs nothing else")
+        Path | None, typer.Option(help="Write the report as one self-contained HTML file.")
     ] = None,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="the week's mail did not arrive: let it be sent again")
+    reset_delivery: Annotated[
+        bool,
+        typer.Option(
+            "--reset-delivery",
+            "--forget",
+            help="Delete the record of the week's mail, so that it is sent again.",
+        ),
     ] = False,
 ) -> None:
-    """Show a week's report: return and range of each symbol, charts, completeness."""
+    """Show a week's report: return and range of each symbol, and how complete the data is."""
     from stock_platform.cli.report import show_report
 
-    show_report(week.date() if week else None, preview, forget_mail=forget)
+    show_report(week.date() if week else None, preview, reset_mail=reset_delivery)
 
 
 @app.command()
 def stream() -> None:
-    """Be the streaming sidecar: WebSocket to journal, Redis, S3 and the lake."""
+    """Run the streaming sidecar: from the WebSocket feed to journal, Redis, S3 and the lake."""
     from stock_platform.cli.stream import run_sidecar
 
     raise typer.Exit(run_sidecar())
@@ -133,9 +147,9 @@ def stream() -> None:
 
 @app.command()
 def replay(
-    source: Annotated[str, typer.Argument(help="a file, a folder or s3://bucket/prefix")],
+    source: Annotated[str, typer.Argument(help="A file, a folder or s3://bucket/prefix.")],
 ) -> None:
-    """Feed archived events back through the sidecar's tailers; safe to repeat."""
+    """Load archived stream events into Redis and the lake again; safe to repeat."""
     from stock_platform.cli.replay import replay_archive
 
     replay_archive(source)
@@ -143,9 +157,11 @@ def replay(
 
 @app.command()
 def doctor(
-    what: Annotated[str | None, typer.Argument(help="one dependency only, e.g. redis")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="One dependency only, for example redis.")
+    ] = None,
 ) -> None:
-    """Check every configured dependency and return what to do."""
+    """Check every configured dependency and show what to do about each failure."""
     from stock_platform.cli.doctor.check import run_checks
 
     raise typer.Exit(run_checks(what))
@@ -158,15 +174,16 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line; a known problem is one line and exit code 2.
+    """Run the command line; an error with a known cause is one line and exit code 2.
 
-    `.env` in the working folder is read as `dagster dev` reads it; what is set wins.
+    `.env` in the working folder is read as `dagster dev` reads it; variables that are
+    set have precedence.
     """
     load_dotenv(Path.cwd() / ".env")
-    # Pinned and tested in defs/; whoever types a command need not read about it.
+    # Dagster marks features we use as beta; they are pinned, and tested in defs/.
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     try:
         app()
-    except PlatformError as problem:
-        typer.echo(f"stocks: {problem}", err=True)
+    except PlatformError as error:
+        typer.echo(f"stocks: {error}", err=True)
         sys.exit(2)

@@ -16,12 +16,12 @@ from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import CoverageAt, coverage_at
-from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
+from stock_platform.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One session's counts, and the gap ranges of one symbol when one was asked for."""
+    """One session's counts, and the gap ranges of one symbol where one is chosen."""
 
     session: date
     counts: dict[str, int]
@@ -30,9 +30,8 @@ class Row:
 
 def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) -> None:
     """Print the coverage of one session or of all the lake should hold."""
-    lake_context = LakeContext(
-        open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
-    )
+    settings = Settings.from_env()
+    lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
     rows = coverage_rows(lake_context, session, symbol, datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps([_to_json(row) for row in rows], indent=2))

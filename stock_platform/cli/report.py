@@ -9,34 +9,30 @@ from stock_platform.indicators.weekly import Week
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.weekly_report import newest_week, weekly_report
-from stock_platform.serving.report.build import preview, render
+from stock_platform.serving.report.build import preview
 from stock_platform.serving.report.delivery import reset_delivery
-from stock_platform.settings import (
-    HealingSettings,
-    LakeSettings,
-    MarketSettings,
-    ReportSettings,
-    load,
-)
+from stock_platform.settings import Settings
 
 
-def show_report(day: date | None, out_path: Path | None, *, forget_mail: bool) -> None:
+def show_report(day: date | None, out_path: Path | None, *, reset_mail: bool) -> None:
     """Print the report of the week of `day`, or write it to `out_path`; nothing is mailed.
 
-    With `forget_mail` the week counts as not mailed: for who knows that its mail did
-    not arrive. The asset's next materialization mails it.
+    With `reset_mail` the record of the week's mail is deleted, for a mail that did not
+    arrive: the next materialization of the asset mails it again.
     """
-    lake_context = LakeContext(
-        open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
-    )
+    settings = Settings.from_env()
+    lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
     now = datetime.now(UTC)
     week = Week.of(lake_context.calendar, day) if day else newest_week(lake_context.calendar, now)
-    if forget_mail:
+    if reset_mail:
         reset_delivery(lake_context.store, week)
-        typer.echo(f"the week of {week.monday} counts as not mailed: materialize its report")
+        typer.echo(
+            f"The week of {week.monday} counts as not mailed. "
+            "Materialize serving/weekly_report of that week to mail it."
+        )
         return
-    report = weekly_report(lake_context, week, load(ReportSettings), now)
+    report = weekly_report(lake_context, week, settings.report, now)
     if out_path is None:
-        typer.echo(render(report, image=lambda symbol: symbol).text)
+        typer.echo(report.rendered.text)
         return
     typer.echo(f"{report.subject}\n{preview(report, out_path)}")

@@ -1,4 +1,4 @@
-"""`stocks sql`: one read-only question to the lake."""
+"""`stocks sql`: one read-only query of the lake."""
 
 import json
 
@@ -8,28 +8,28 @@ from rich.table import Table
 
 from stock_platform.cli.terminal import console
 from stock_platform.lake.object_store import open_store
-from stock_platform.lake.sql.query import query as ask
-from stock_platform.settings import LakeSettings, load
+from stock_platform.lake.sql.query import query as run
+from stock_platform.settings import Settings
 
 
 def run_query(query: str, *, as_json: bool, rows_max: int, timeout_s: float) -> None:
-    """Print the answer as a table, or as a JSON array of rows."""
-    response = ask(open_store(load(LakeSettings)), query, timeout_s=timeout_s)
+    """Print the result as a table, or as a JSON array of rows."""
+    result = run(open_store(Settings.from_env().lake), query, timeout_s=timeout_s)
     if as_json:
-        rows = response.rows(named=True)
+        rows = result.rows(named=True)
         typer.echo(json.dumps(rows, default=str, indent=2))
         return
     terminal = console()
-    terminal.print(to_table(response, rows_max=rows_max))
-    if response.height > rows_max:
-        terminal.print(f"{response.height - rows_max:,} more rows; --rows shows more, --json all")
+    terminal.print(to_table(result, rows_max=rows_max))
+    if result.height > rows_max:
+        terminal.print(f"{result.height - rows_max:,} more rows: --rows prints more, --json all")
 
 
-def to_table(response: pl.DataFrame, *, rows_max: int, title: str | None = None) -> Table:
-    """Make a table for the terminal of a frame's first rows."""
+def to_table(result: pl.DataFrame, *, rows_max: int, title: str | None = None) -> Table:
+    """Return a table for the terminal of a frame's first rows."""
     table = Table(title=title)
-    for name, kind in response.schema.items():
+    for name, kind in result.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left")
-    for row in response.head(rows_max).iter_rows():
+    for row in result.head(rows_max).iter_rows():
         table.add_row(*("" if value is None else str(value) for value in row))
     return table

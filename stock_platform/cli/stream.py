@@ -1,8 +1,8 @@
-"""`stocks stream`: be the streaming sidecar."""
+"""`stocks stream`: the streaming sidecar."""
 
 from stock_platform.stream.supervisor import stream_command
 
 
 def run_sidecar() -> int:
-    """Work until SIGTERM or SIGINT; return the exit code (2: a setting is missing or wrong)."""
+    """Run until SIGTERM or SIGINT; return the exit code (2: a setting is missing or wrong)."""
     return stream_command()

@@ -19,7 +19,7 @@ from stock_platform.lake import read
 from stock_platform.lake.append_log import read_responses
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts import messages
-from stock_platform.serving.alerts.dispatch import Alert, Kind
+from stock_platform.serving.alerts.dispatch import Alert, AlertKind
 from stock_platform.settings import AutomationSettings
 
 REPORT_DUE = time(16, tzinfo=UTC)
@@ -59,7 +59,7 @@ class AlertRules:
                 yield from alerts
         if older:
             yield Alert(
-                Kind.EXHAUSTED_GAP,
+                AlertKind.EXHAUSTED_GAP,
                 "older sessions",
                 f"{len(older)} older sessions lack minutes for good",
                 f"{older[-1]} to {older[0]}: `stocks coverage` shows which.",

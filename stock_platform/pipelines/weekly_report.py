@@ -17,7 +17,6 @@ from stock_platform.serving.report.build import (
     Coverage,
     WeeklyReport,
     build_report,
-    render,
     self_contained,
 )
 from stock_platform.settings import ReportSettings
@@ -105,7 +104,7 @@ def weekly_report(
 
 def as_markdown(report: WeeklyReport) -> str:
     """Show a report on an asset's page: its text, and as many charts as are small enough."""
-    text = render(report, image=lambda symbol: symbol).text
+    text = report.rendered.text
     shown, left = list[str](), PICTURES_BYTES_MAX
     for symbol, png in report.charts.items():
         if len(png) <= left:

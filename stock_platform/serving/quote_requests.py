@@ -148,8 +148,10 @@ def _by_minute(
 
 
 def _finish(batch: _Batch, requested: dict[str, list[Message]], response: QuoteResponse) -> None:
-    quoted = set(response.quotes["symbol"])
-    batch.delete([message for symbol in requested if symbol in quoted for message in requested[symbol]])
+    quoted, provider = set(response.quotes["symbol"]), response.provider
+    batch.delete(
+        [message for symbol in requested if symbol in quoted for message in requested[symbol]]
+    )
     rejected = dict(response.rejected.select("symbol", "reason").iter_rows())
     for symbol, messages in requested.items():
         if symbol in quoted:
@@ -157,11 +159,15 @@ def _finish(batch: _Batch, requested: dict[str, list[Message]], response: QuoteR
         reason = rejected.get(symbol) or response.detail or "no quote"
         for message in messages:
             if symbol in response.refused:
-                batch.dead_letter(message, f"refused by {response.provider}: {reason}")
+                batch.dead_letter(message, f"refused by {provider}: {reason}")
             elif symbol in response.absent:
-                batch.dead_letter(message, f"unknown symbol: {response.provider} has no quote of it")
+                batch.dead_letter(
+                    message, f"unknown symbol: {response.provider} has no quote of it"
+                )
             elif message.receives >= batch.queue.receives_max:
-                batch.dead_letter(message, f"no quote after {message.receives} deliveries: {reason}")
+                batch.dead_letter(
+                    message, f"no quote after {message.receives} deliveries: {reason}"
+                )
             else:
                 batch.release([message], reason, response.delay_s)
 

@@ -40,7 +40,7 @@ class Message:
 
     @property
     def minute(self) -> datetime:
-        """The minute it was sent in, which is the minute of its quote; the same at every delivery."""
+        """The minute it was sent in, and of its quote; the same at every delivery."""
         return self.sent_at.replace(second=0, microsecond=0)
 
     def symbol(self) -> Symbol:

@@ -17,7 +17,7 @@ from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.append_log import record_responses
 from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, AlertRules
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.serving.alerts.dispatch import Alert, Kind
+from stock_platform.serving.alerts.dispatch import Alert, AlertKind
 from stock_platform.serving.report.delivery import MailRecord, record_path
 from stock_platform.settings import AutomationSettings, MarketSettings
 from stock_platform_tests.defs.runs import run_session
@@ -39,7 +39,7 @@ def _watch(lake_context: LakeContext, now: datetime = NOW) -> AlertRules:
     return AlertRules(lake_context, now, AutomationSettings(), "http://dagster")
 
 
-def _kinds(alerts: Iterator[Alert]) -> list[tuple[Kind, str]]:
+def _kinds(alerts: Iterator[Alert]) -> list[tuple[AlertKind, str]]:
     return [(alert.kind, alert.key) for alert in alerts]
 
 
@@ -217,7 +217,7 @@ def test_refused_minutes_are_told_with_their_provider(
 
     [alert] = _watch(lake_context, grid.closes_at + timedelta(hours=1)).gaps()
 
-    assert (alert.kind, alert.key) == (Kind.REFUSED_GAP, f"{grid.session} massive")
+    assert (alert.kind, alert.key) == (AlertKind.REFUSED_GAP, f"{grid.session} massive")
     assert str(coverage.symbols[0]) in alert.text
 
 
@@ -231,7 +231,7 @@ def test_minutes_whose_tries_are_used_up_are_told(
 
     found = _kinds(_watch(lake_context, coverage.grid.closes_at + timedelta(hours=1)).gaps())
 
-    assert found == [(Kind.EXHAUSTED_GAP, f"{two_sessions[1]}")]
+    assert found == [(AlertKind.EXHAUSTED_GAP, f"{two_sessions[1]}")]
 
 
 def test_minutes_that_are_still_tried_are_no_news(
@@ -251,7 +251,7 @@ def test_what_is_missing_long_after_the_close_is_told_whatever_was_tried(
 
     found = _kinds(_watch(lake_context, coverage.grid.closes_at + timedelta(days=9)).gaps())
 
-    assert (Kind.EXHAUSTED_GAP, f"{two_sessions[1]}") in found
+    assert (AlertKind.EXHAUSTED_GAP, f"{two_sessions[1]}") in found
 
 
 def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
@@ -269,7 +269,7 @@ def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
     found = _kinds(_watch(wide).gaps())
 
     assert len(found) == SESSIONS_TOLD_MAX + 1
-    assert found[-1] == (Kind.EXHAUSTED_GAP, "older sessions")
+    assert found[-1] == (AlertKind.EXHAUSTED_GAP, "older sessions")
 
 
 def test_a_channel_without_a_sign_of_life_is_told_while_the_market_is_open(
@@ -280,14 +280,14 @@ def test_a_channel_without_a_sign_of_life_is_told_while_the_market_is_open(
 
     found = _kinds(_watch(lake_context, grid.minute(120)).stream(signs, grid))
 
-    assert found == [(Kind.SILENT_STREAM, "AM")]
+    assert found == [(AlertKind.SILENT_STREAM, "AM")]
 
 
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 11, 27, 12, tzinfo=UTC)])
 def test_a_report_that_was_due_and_not_begun_is_late(
     lake_context: LakeContext, now: datetime
 ) -> None:
-    assert _kinds(_watch(lake_context, now).report()) == [(Kind.LATE_REPORT, f"{WEEK}")]
+    assert _kinds(_watch(lake_context, now).report()) == [(AlertKind.LATE_REPORT, f"{WEEK}")]
 
 
 def test_a_report_is_not_late_in_its_first_two_hours(lake_context: LakeContext) -> None:

@@ -1,4 +1,4 @@
-"""An alert is told once per window to each target, by however many processes."""
+"""An alert is told once per window to each channel, by however many processes."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -18,15 +18,17 @@ from stock_platform.serving.alerts.dispatch import (
     KEEP,
     LEASE,
     Alert,
+    AlertKind,
     DeliveryResult,
-    Kind,
     resend_failed,
     send_alert,
 )
 
 NOW = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
 WINDOW = timedelta(hours=4)
-ALERT = Alert(Kind.FAILED_RUN, "heal", "Run of heal failed", "HTTP 403", "http://dagster/runs/1")
+ALERT = Alert(
+    AlertKind.FAILED_RUN, "heal", "Run of heal failed", "HTTP 403", "http://dagster/runs/1"
+)
 
 
 @dataclass
@@ -98,9 +100,9 @@ def test_the_same_trouble_is_told_once_in_a_window(store: ObjectStore) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Alert(Kind.FAILED_RUN, "daily", "other run", ""),
-        Alert(Kind.STALE_DATA, "heal", "other kind", ""),
-        Alert(Kind.STALE_DATA, "../../../etc/passwd\n\0", "no path", ""),
+        Alert(AlertKind.FAILED_RUN, "daily", "other run", ""),
+        Alert(AlertKind.STALE_DATA, "heal", "other kind", ""),
+        Alert(AlertKind.STALE_DATA, "../../../etc/passwd\n\0", "no path", ""),
     ],
 )
 def test_other_trouble_is_told_beside_it(store: ObjectStore, other: Alert) -> None:

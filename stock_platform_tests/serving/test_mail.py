@@ -69,7 +69,7 @@ def nothing() -> None:
 
 def test_a_mail_arrives_as_it_was_written() -> None:
     with smtp_server() as server:
-        SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
+        SmtpMailer(plain(server.port)).deliver(mail(), before_send=nothing)
 
     [received] = server.received
     assert received.get_content().replace("\r\n", "\n") == mail().get_content()
@@ -78,7 +78,7 @@ def test_a_mail_arrives_as_it_was_written() -> None:
 def test_a_server_that_insists_on_starttls_and_login_gets_both(tmp_path: Path) -> None:
     context, ca = private_ca(tmp_path)
     with smtp_server(context) as server:
-        SmtpMailer(secured(server.port, ca)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, ca)).deliver(mail(), before_send=nothing)
 
     assert server.tls == [True]
 
@@ -86,7 +86,7 @@ def test_a_server_that_insists_on_starttls_and_login_gets_both(tmp_path: Path) -
 def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
     context, _ = private_ca(tmp_path)
     with smtp_server(context) as server, pytest.raises(PermanentError, match="certificate"):
-        SmtpMailer(secured(server.port, None)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, None)).deliver(mail(), before_send=nothing)
 
     assert server.received == []
 
@@ -94,7 +94,7 @@ def test_a_certificate_nobody_vouches_for_is_permanent(tmp_path: Path) -> None:
 def test_a_wrong_password_is_permanent_and_not_in_the_message(tmp_path: Path) -> None:
     context, ca = private_ca(tmp_path)
     with smtp_server(context) as server, pytest.raises(PermanentError) as caught:
-        SmtpMailer(secured(server.port, ca, "wr0ng")).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, ca, "wr0ng")).deliver(mail(), before_send=nothing)
 
     assert "wr0ng" not in str(caught.value)
 
@@ -108,40 +108,40 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
 
 def test_a_server_without_starttls_is_permanent_when_it_is_asked_for() -> None:
     with smtp_server() as server, pytest.raises(PermanentError, match="STARTTLS"):
-        SmtpMailer(secured(server.port, None)).deliver(mail(), last_call=nothing)
+        SmtpMailer(secured(server.port, None)).deliver(mail(), before_send=nothing)
 
 
 def test_a_4xx_answer_is_transient() -> None:
     with smtp_server() as server:
         server.data_answers = ["451 try later"]
         with pytest.raises(TransientError, match="451"):
-            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
+            SmtpMailer(plain(server.port)).deliver(mail(), before_send=nothing)
 
 
 def test_a_5xx_answer_is_permanent() -> None:
     with smtp_server() as server:
         server.data_answers = ["554 no"]
         with pytest.raises(PermanentError, match="554"):
-            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
+            SmtpMailer(plain(server.port)).deliver(mail(), before_send=nothing)
 
 
 def test_one_refused_recipient_does_not_keep_the_mail_from_the_others() -> None:
     with smtp_server() as server:
         server.recipient_answers = {"gone@example.com": "550 no such user"}
         refused = SmtpMailer(plain(server.port)).deliver(
-            mail("reader@example.com", "gone@example.com"), last_call=nothing
+            mail("reader@example.com", "gone@example.com"), before_send=nothing
         )
 
     assert refused == ["gone@example.com"]
     assert [envelope.rcpt_tos for envelope in server.envelopes] == [["reader@example.com"]]
 
 
-def test_no_recipient_left_is_a_refusal_before_the_last_call() -> None:
+def test_no_recipient_left_is_a_refusal_before_the_before_send() -> None:
     called: list[bool] = []
     with smtp_server() as server:
         server.recipient_answers = {"reader@example.com": "550 no such user"}
         with pytest.raises(PermanentError, match="every recipient"):
-            SmtpMailer(plain(server.port)).deliver(mail(), last_call=lambda: called.append(True))
+            SmtpMailer(plain(server.port)).deliver(mail(), before_send=lambda: called.append(True))
 
     assert called == []
 
@@ -150,7 +150,7 @@ def test_a_connection_that_breaks_after_the_message_leaves_doubt() -> None:
     with smtp_server() as server:
         server.hang_up_after_data = True
         with pytest.raises(DeliveryUnknownError):
-            SmtpMailer(plain(server.port)).deliver(mail(), last_call=nothing)
+            SmtpMailer(plain(server.port)).deliver(mail(), before_send=nothing)
 
     assert len(server.received) == 1
 
@@ -159,8 +159,8 @@ def test_a_server_that_is_not_there_is_transient() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    with pytest.raises(TransientError, match="not reached"):
-        SmtpMailer(plain(port)).deliver(mail(), last_call=nothing)
+    with pytest.raises(TransientError, match="cannot be reached"):
+        SmtpMailer(plain(port)).deliver(mail(), before_send=nothing)
 
 
 def test_ses_sends_the_message_as_it_is(aws_server: str) -> None:
@@ -168,7 +168,7 @@ def test_ses_sends_the_message_as_it_is(aws_server: str) -> None:
     backend.verify_email_identity("stocks@example.com")
     before = len(backend.sent_messages)
 
-    SesMailer(ses(aws_server)).deliver(mail(), last_call=nothing)
+    SesMailer(ses(aws_server)).deliver(mail(), before_send=nothing)
 
     sent = backend.sent_messages[before:]
     # moto counts the To header and the destination as two.
@@ -180,14 +180,14 @@ def test_a_throttled_ses_is_transient(faults: Faults) -> None:
     faults.plan("", error("TooManyRequestsException", 429))
 
     with pytest.raises(TransientError):
-        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
+        SesMailer(ses(faults.url)).deliver(mail(), before_send=nothing)
 
 
 def test_a_sender_ses_does_not_know_is_permanent(faults: Faults) -> None:
     faults.plan("", error("MessageRejected"))
 
     with pytest.raises(PermanentError, match="MessageRejected"):
-        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
+        SesMailer(ses(faults.url)).deliver(mail(), before_send=nothing)
 
 
 def test_a_lost_answer_of_ses_leaves_doubt_and_is_not_repeated(faults: Faults) -> None:
@@ -197,7 +197,7 @@ def test_a_lost_answer_of_ses_leaves_doubt_and_is_not_repeated(faults: Faults) -
     faults.plan("", answer_lost)
 
     with pytest.raises(DeliveryUnknownError):
-        SesMailer(ses(faults.url)).deliver(mail(), last_call=nothing)
+        SesMailer(ses(faults.url)).deliver(mail(), before_send=nothing)
 
     assert len(backend.sent_messages) - before == len(faults.seen) == 1
 

@@ -121,7 +121,9 @@ def test_a_quote_is_stamped_with_the_minute_its_request_was_sent_in(queue: Quote
         ('{"symbol": "UNKNOWN"}', "unknown symbol: finnhub has no quote of it"),
     ],
 )
-def test_a_bad_request_is_dead_lettered_with_its_reason(queue: QuoteQueue, body: str, reason: str) -> None:
+def test_a_bad_request_is_dead_lettered_with_its_reason(
+    queue: QuoteQueue, body: str, reason: str
+) -> None:
     queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
     queue.enqueue(["GOOG"])
 
@@ -206,7 +208,9 @@ def test_a_failing_publication_deletes_nothing(queue: QuoteQueue) -> None:
     assert waiting(queue) == (1, 0)
 
 
-def test_a_request_without_an_answer_is_tried_so_often_and_then_dead_lettered(queue: QuoteQueue) -> None:
+def test_a_request_without_an_answer_is_tried_so_often_and_then_dead_lettered(
+    queue: QuoteQueue,
+) -> None:
     queue.enqueue(["GOOG"])
     vendor = failing(failed=("GOOG",), detail="timed out")
 

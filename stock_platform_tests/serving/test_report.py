@@ -18,7 +18,6 @@ from stock_platform.serving.report.build import (
     build_report,
     percent,
     preview,
-    render,
 )
 from stock_platform.serving.report.charts import candlesticks
 from stock_platform_tests.serving.weekly_examples import (
@@ -33,7 +32,7 @@ from stock_platform_tests.serving.weekly_examples import (
 
 
 def told(report: WeeklyReport) -> Rendered:
-    return render(report, image=lambda symbol: f"cid:{symbol}")
+    return report.rendered
 
 
 def test_the_subject_names_the_best_and_the_worst() -> None:

@@ -9,7 +9,12 @@ import pytest
 
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.object_store import ObjectStore, open_store
-from stock_platform.serving.report.delivery import Delivery, compose, deliver_report, reset_delivery
+from stock_platform.serving.report.delivery import (
+    ReportDelivery,
+    compose,
+    deliver_report,
+    reset_delivery,
+)
 from stock_platform.serving.report.mailer import DeliveryUnknownError, Mailer, SmtpMailer
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.serving.mail_servers import smtp_server
@@ -25,10 +30,10 @@ def store(tmp_path: Path) -> ObjectStore:
     return open_store(LakeSettings(lake=str(tmp_path / "lake")))
 
 
-def send(store: ObjectStore, courier: Mailer, attempts: int = 3) -> Delivery:
+def send(store: ObjectStore, mailer: Mailer, attempts: int = 3) -> ReportDelivery:
     return deliver_report(
         REPORT,
-        courier,
+        mailer,
         store,
         sender=SENDER,
         to=["reader@example.com"],
@@ -43,15 +48,15 @@ class Killed(BaseException):
 
 
 class Dying:
-    """A courier whose process is killed before or after the hand-over."""
+    """A mailer whose process is killed before or after the hand-over."""
 
     def __init__(self, *, before: bool) -> None:
         self._before = before
 
-    def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
+    def deliver(self, message: EmailMessage, *, before_send: Callable[[], None]) -> list[str]:
         if self._before:
             raise Killed
-        last_call()
+        before_send()
         raise Killed
 
 
@@ -141,9 +146,11 @@ def test_of_two_senders_at_once_one_sends(store: ObjectStore) -> None:
         class Overtaken:
             """Finds everything ready, and is overtaken before its last call."""
 
-            def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
+            def deliver(
+                self, message: EmailMessage, *, before_send: Callable[[], None]
+            ) -> list[str]:
                 send(store, smtp)
-                return smtp.deliver(message, last_call=last_call)
+                return smtp.deliver(message, before_send=before_send)
 
         with pytest.raises(DeliveryUnknownError, match="another sender"):
             send(store, Overtaken())

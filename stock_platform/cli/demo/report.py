@@ -1,7 +1,9 @@
-"""What the demo prints at its end: the account of every minute, two answers, where to look."""
+"""What the demo prints at its end: every minute by state, two queries, the next commands."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import date
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +42,7 @@ def print_report(
     *,
     runs: Mapping[str, int],
 ) -> None:
-    """Print the table, who started how many `runs`, two answers and the next steps."""
+    """Print the table, how many `runs` each sensor started, two queries and the next commands."""
     known = coverage.summaries(lake_context.store, plan.sessions)
     table = Table("session", *SHOWN, title="every expected symbol-minute, accounted for")
     for column in table.columns[1:]:
@@ -54,18 +56,27 @@ def print_report(
         f"bars that differ from the simulator's truth: [bold]{result['mismatched']}[/]   "
         f"({result['seconds']} s)\n"
     )
-    console.print("[dim]runs, and who asked for them (nobody else did anything):[/]")
+    console.print("[dim]runs by the sensor that requested them:[/]")
     for who, count in sorted(runs.items()):
         console.print(f"  {count:3d}  {who}")
     console.print()
     for title, sql in QUERIES.items():
         console.print(f'[dim]stocks sql "{sql}"[/]')
         console.print(to_table(query(lake_context.store, sql), rows_max=10, title=title))
-    home = f"DAGSTER_HOME={plan.home}"
+    commands = _commands()
     console.print(
-        "Where to look next:\n"
-        f"  the lineage graph    {home} .venv/bin/dagster-webserver -m stock_platform.definitions\n"
-        f"  one symbol's minutes STOCKS_LAKE={plan.lake} .venv/bin/stocks coverage --symbol MSFT\n"
-        f"  the daemon's log     {plan.folder / 'daemon.log'}\n"
-        "  your own data        docs/operations.md"
+        "Next commands:\n"
+        f"  every asset and run  DAGSTER_HOME={plan.home} {commands}dagster-webserver "
+        "-m stock_platform.definitions\n"
+        f"  one symbol's minutes STOCKS_LAKE={plan.lake} {commands}stocks coverage --symbol MSFT\n"
+        f"  your own data        set MASSIVE_API_KEY, then {commands}stocks doctor, "
+        f"{commands}stocks init and {commands}stocks dev\n"
+        f"The daemon's log is {plan.folder / 'daemon.log'}."
     )
+
+
+def _commands() -> str:
+    """Return the folder of the environment's commands, as one types it from here."""
+    folder = Path(sys.executable).parent
+    here = Path.cwd()
+    return f"{folder.relative_to(here) if folder.is_relative_to(here) else folder}/"

@@ -1,7 +1,7 @@
 """`stocks demo`: lose data on purpose and watch the sensors find and heal it.
 
 Nothing here materializes anything: a simulator and a real Dagster daemon run
-as they would in production, and this process only looks on.
+as they would in production, and this process only watches.
 """
 
 import json
@@ -30,7 +30,7 @@ from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.lake import coverage
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.settings import HealingSettings, LakeSettings, MarketSettings, load
+from stock_platform.settings import Settings
 from stock_platform.simulator.market.market import Market
 from stock_platform.simulator.scenario import load_scenario
 from stock_platform.simulator.server import make_market
@@ -42,13 +42,13 @@ RUNS_END_WITHIN_S = 60.0
 
 @dataclass(slots=True)
 class Demo:
-    """One demo: its plan and what to say while it runs."""
+    """One demo: its plan, and where its progress is printed."""
 
     plan: DemoPlan
     console: Console
     started: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/]  {text}")
 
 
@@ -62,9 +62,8 @@ def run_demo(folder: Path, *, symbols: int, as_json: bool, ui: bool) -> int:
     with ExitStack() as stack:
         vendors = _start_simulator(demo, stack)
         os.environ.update(plan.environment(vendors))
-        lake_context = LakeContext(
-            open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
-        )
+        settings = Settings.from_env()
+        lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
         _stream(demo, lake_context, vendors)
         _start_dagster(demo, stack)
         healed = _watch(demo, lake_context)
@@ -108,7 +107,7 @@ def _start_simulator(demo: Demo, stack: ExitStack) -> dict[str, str]:
     pairs = (line.removeprefix("export ").split("=", 1) for line in exports)
     vendors = {name: value.strip("'") for name, value in pairs}
     days = f"{demo.plan.sessions[0]} to {demo.plan.sessions[-1]}"
-    demo.say(
+    demo.log(
         f"simulator serves {demo.plan.symbols} symbols, {days}, at {vendors['MASSIVE_REST_URL']}"
     )
     return vendors
@@ -121,10 +120,10 @@ def _stream(demo: Demo, lake_context: LakeContext, vendors: dict[str, str]) -> N
         vendors["MASSIVE_REST_URL"],
         vendors["MASSIVE_API_KEY"],
         MinuteWriter(lake_context.store, lake_context.calendar, "demo"),
-        progress=lambda at: demo.say(f"streaming {at.date()}"),
+        progress=lambda at: demo.log(f"streaming {at.date()}"),
     )
     recorder.record()
-    demo.say(
+    demo.log(
         f"streamed {recorder.events:,} bars into {recorder.parts:,} minute parts over "
         f"{recorder.connections} connections; lost: a session, "
         "7 minutes of all symbols, scattered minutes"
@@ -135,11 +134,11 @@ def _start_dagster(demo: Demo, stack: ExitStack) -> None:
     log = demo.plan.folder / "daemon.log"
     arguments = ["dagster._daemon", "run", "-m", "stock_platform.definitions"]
     stack.enter_context(child("the daemon", arguments, log=log, environment={}))
-    demo.say("Dagster daemon started: from here on, only sensors act")
+    demo.log("Dagster daemon started: from here on, only sensors act")
 
 
 def _watch(demo: Demo, lake_context: LakeContext) -> bool:
-    """Look on until every minute is accounted for and verified; return what changes."""
+    """Print what changes until every minute is accounted for and verified, or time is up."""
     deadline = time.monotonic() + HEALED_WITHIN_S
     before: list[tuple[object, ...]] = []
     while time.monotonic() < deadline:
@@ -150,7 +149,7 @@ def _watch(demo: Demo, lake_context: LakeContext) -> bool:
         for row in state:
             if row not in before:
                 session, observed, missing, healed, verified = row
-                demo.say(
+                demo.log(
                     f"{session}: {observed:,} observed, {healed:,} of them healed, "
                     f"{missing:,} missing, {'verified' if verified else 'not yet verified'}"
                 )
@@ -173,16 +172,16 @@ def _wait_for_runs(demo: Demo) -> None:
     with dg.DagsterInstance.get() as instance:
         while sessions_in_work(instance) and time.monotonic() < deadline:
             time.sleep(0.5)
-    demo.say("every run has ended")
+    demo.log("every run has ended")
 
 
 def _runs() -> Counter[str]:
-    """Count the runs by the sensor that asked for them."""
+    """Count the runs by the sensor that requested them."""
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_runs()
-    return Counter(run.tags.get("dagster/sensor_name", "somebody else") for run in runs)
+    return Counter(run.tags.get("dagster/sensor_name", "not a sensor") for run in runs)
 
 
 def _result(demo: Demo, lake_context: LakeContext, market: Market) -> dict[str, int | float]:
@@ -203,8 +202,8 @@ def _show_ui(demo: Demo, stack: ExitStack) -> None:
     log = demo.plan.folder / "webserver.log"
     arguments = ["dagster_webserver", "-m", "stock_platform.definitions", "-p", "3000"]
     process = stack.enter_context(child("the UI", arguments, log=log, environment={}))
-    demo.say("the UI is at http://127.0.0.1:3000; Ctrl-C ends it")
+    demo.log("the UI is at http://127.0.0.1:3000; Ctrl-C ends it")
     try:
         process.wait()
     except KeyboardInterrupt:
-        demo.say("stopping")
+        demo.log("stopping")

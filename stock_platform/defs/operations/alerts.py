@@ -1,6 +1,6 @@
 """Who hears of trouble: failed runs at once, standing troubles every few minutes.
 
-Without a target everything here is quiet: the troubles are on the assets' pages.
+Without a channel everything here is quiet: the troubles are on the assets' pages.
 """
 
 import time
@@ -17,22 +17,22 @@ from stock_platform.pipelines.alert_rules import AlertRules
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import (
     Alert,
+    AlertKind,
     DeliveryResult,
-    Kind,
-    Target,
     resend_failed,
     send_alert,
 )
+from stock_platform.serving.alerts.registry import open_channels
 from stock_platform.settings import (
     AlertSettings,
     AutomationSettings,
     MailSettings,
     ReportSettings,
-    ServingSettings,
+    Settings,
     load,
 )
 
-NO_TARGET = (
+NO_CHANNEL = (
     "nobody is told: set STOCKS_ALERT_MAIL_TO, STOCKS_ALERT_SNS_TOPIC or STOCKS_ALERT_WEBHOOK"
 )
 WILL_RETRY = "dagster/will_retry"
@@ -44,19 +44,9 @@ REASON_LENGTH_MAX = 1000
 ASSETS_NAMED_MAX = 3
 
 
-def _targets() -> list[Target]:
-    alerts = load(AlertSettings)
-    if not (alerts.alert_mail_to or alerts.alert_sns_topic or alerts.alert_webhook):
-        return []
-    # boto3 and the mail clients are loaded once somebody is to be told.
-    from stock_platform.serving.alerts.channels import open_targets
-
-    return open_targets(alerts, load(ServingSettings), load(MailSettings))
-
-
 def _window(alert: Alert) -> timedelta:
     window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
-    lasting = alert.kind in {Kind.REFUSED_GAP, Kind.EXHAUSTED_GAP}
+    lasting = alert.kind in {AlertKind.REFUSED_GAP, AlertKind.EXHAUSTED_GAP}
     return max(window, ONCE) if lasting else window
 
 
@@ -70,9 +60,9 @@ def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None
     if run.tags.get(WILL_RETRY) == "true":
         context.log.info(f"Dagster will retry run {run.run_id}")
         return
-    targets = _targets()
-    if not targets:
-        context.log.info(NO_TARGET)
+    channels = open_channels(Settings.from_env())
+    if not channels:
+        context.log.info(NO_CHANNEL)
         return
     alert = messages.failed_run(
         name_of(run),
@@ -80,7 +70,7 @@ def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None
         reason_of(context),
         dagster_url=load(AlertSettings).dagster_url,
     )
-    told = send_alert(alert, targets, lake.store(), clock=_now, window=_window(alert))
+    told = send_alert(alert, channels, lake.store(), clock=_now, window=_window(alert))
     context.log.info(f"told: {told}")
 
 
@@ -112,23 +102,23 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
 def health_alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SkipReason:
     """Hopeless gaps, a silent stream, a late report, stale data; then what failed to arrive."""
     try:
-        targets = _targets()
+        channels = open_channels(Settings.from_env())
     except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
-    if not targets:
-        return dg.SkipReason(NO_TARGET)
+    if not channels:
+        return dg.SkipReason(NO_CHANNEL)
     store, until = lake.store(), time.monotonic() + TICK_S
     sent = list[str]()
     for alert in _troubles(context, lake):
         if time.monotonic() > until:
             break
-        told = send_alert(alert, targets, store, clock=_now, window=_window(alert))
+        told = send_alert(alert, channels, store, clock=_now, window=_window(alert))
         sent += [f"{alert.kind} {alert.key}"] if told.sent else []
     again = DeliveryResult()
     if time.monotonic() < until:
         window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
-        again = resend_failed(targets, store, clock=_now, window=window)
+        again = resend_failed(channels, store, clock=_now, window=window)
     told_now = [*sent, *again.sent]
     return dg.SkipReason("told: " + "; ".join(told_now) if told_now else "no trouble to tell")
 

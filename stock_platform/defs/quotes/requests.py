@@ -69,8 +69,7 @@ def response(
         )
     context.log.info(
         f"{done.answered} requests answered, {done.dead_lettered} dead-lettered, "
-        f"{done.released} released"
-        + (f": {done.detail}" if done.detail else "")
+        f"{done.released} released" + (f": {done.detail}" if done.detail else "")
     )
 
 

@@ -1,4 +1,4 @@
-"""Where alerts go: e-mail, an SNS topic, a webhook that takes Slack's JSON."""
+"""The channels of this package: e-mail, an SNS topic, a webhook that takes Slack's JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from stock_platform.errors import PermanentError, PlatformError, TransientError
-from stock_platform.serving.alerts.dispatch import Alert, Target
+from stock_platform.serving.alerts.dispatch import Alert, AlertChannel
 from stock_platform.serving.aws import open_client, translated
 from stock_platform.serving.report.mailer import Mailer, open_mailer
 from stock_platform.settings import AlertSettings, MailSettings, ServingSettings
@@ -19,23 +19,25 @@ SUBJECT_LENGTH_MAX = 100
 """SNS refuses a longer subject, and any that is not printable ASCII."""
 
 
-def open_targets(alerts: AlertSettings, aws: ServingSettings, mail: MailSettings) -> list[Target]:
-    """Open the configured targets; `Permanent` when one is configured by half."""
-    targets: list[Target] = []
+def open_builtin(
+    alerts: AlertSettings, aws: ServingSettings, mail: MailSettings
+) -> list[AlertChannel]:
+    """Open the configured channels; raise `PermanentError` when one is half configured."""
+    channels: list[AlertChannel] = []
     if alerts.alert_mail_to:
-        targets.append(MailTarget(open_mailer(mail), mail.mail_from, alerts.alert_mail_to))
+        channels.append(MailChannel(open_mailer(mail), mail.mail_from, alerts.alert_mail_to))
     if alerts.alert_sns_topic:
-        targets.append(SnsTarget(open_client(aws, "sns"), alerts.alert_sns_topic))
+        channels.append(SnsChannel(open_client(aws, "sns"), alerts.alert_sns_topic))
     if url := alerts.alert_webhook.get_secret_value():
-        targets.append(WebhookTarget(url, alerts.alert_timeout_s))
-    return targets
+        channels.append(WebhookChannel(url, alerts.alert_timeout_s))
+    return channels
 
 
 @dataclass(frozen=True, slots=True)
-class MailTarget:
-    """One plain mail to everybody."""
+class MailChannel:
+    """One plain-text mail to all recipients."""
 
-    courier: Mailer
+    mailer: Mailer
     sender: str
     to: Sequence[str]
     name: str = "mail"
@@ -46,11 +48,11 @@ class MailTarget:
         message["From"] = self.sender
         message["To"] = ", ".join(self.to)
         message.set_content(_plain(alert))
-        self.courier.deliver(message, last_call=lambda: None)
+        self.mailer.deliver(message, before_send=lambda: None)
 
 
 @dataclass(frozen=True, slots=True)
-class SnsTarget:
+class SnsChannel:
     """One notification to a topic, with kind and severity as attributes to filter on."""
 
     client: Any
@@ -72,7 +74,7 @@ class SnsTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTarget:
+class WebhookChannel:
     """One POST of `{"text": ...}`. The URL is a secret: Slack's holds the key in its path."""
 
     url: str
@@ -80,29 +82,29 @@ class WebhookTarget:
     name: str = "webhook"
 
     def __repr__(self) -> str:
-        return "WebhookTarget(url='**********')"
+        return "WebhookChannel(url='**********')"
 
     def send(self, alert: Alert) -> None:
-        problem: PlatformError | None = None
+        failure: PlatformError | None = None
         try:
-            answer = httpx2.post(self.url, json={"text": _slack(alert)}, timeout=self.timeout_s)
-            problem = _problem_of(answer)
+            response = httpx2.post(self.url, json={"text": _slack(alert)}, timeout=self.timeout_s)
+            failure = _error_of(response)
         except httpx2.TransportError as error:
-            problem = TransientError(f"the webhook is not reached: {type(error).__name__}")
+            failure = TransientError(f"the webhook cannot be reached: {type(error).__name__}")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            problem = PermanentError(f"the webhook cannot be asked: {type(error).__name__}")
+            failure = PermanentError(f"the webhook cannot be called: {type(error).__name__}")
         # Raised out here: httpx2's exceptions hold the request and the key in its URL.
-        if problem:
-            raise problem
+        if failure:
+            raise failure
 
 
-def _problem_of(answer: httpx2.Response) -> PlatformError | None:
-    status = answer.status_code
+def _error_of(response: httpx2.Response) -> PlatformError | None:
+    status = response.status_code
     if 200 <= status < 300:
         return None
-    message = f"the webhook answered HTTP {status}"
+    message = f"the webhook responded with HTTP {status}"
     if status == 429 or status >= 500:
-        named = answer.headers.get("Retry-After", "")
+        named = response.headers.get("Retry-After", "")
         return TransientError(message, delay_s=float(named) if named.isdecimal() else None)
     return PermanentError(message)
 

@@ -1,7 +1,7 @@
-"""Tell people of trouble: once per window, on every channel, from however many processes.
+"""Send alerts: once per window on every channel, from however many processes.
 
-What was told is one small object per alert and target in the lake, changed only
-by compare-and-swap: `sending` before a target is called, then `sent` or `failed`.
+Each delivery is one small object per alert and channel in the lake, changed only
+by compare-and-swap: `sending` before a channel is called, then `sent` or `failed`.
 A process that dies in between leaves `sending`, which holds for `LEASE` only, so
 an alert may come twice after a crash but is never lost with its sender.
 """
@@ -24,17 +24,17 @@ from stock_platform.lake.object_store import ObjectStore, VersionConflictError, 
 log = structlog.get_logger()
 
 ATTEMPTS_MAX = 3
-"""Tries at one target in one call; `resend_failed` comes back later."""
+"""Tries on one channel in one call; `resend_failed` comes back later."""
 DELAY_S_MAX = 10.0
 LEASE = timedelta(minutes=5)
-"""Longer than every try at one target together."""
+"""Longer than every try on one channel together."""
 GIVE_UP_AFTER = timedelta(days=1)
-"""A failed alert older than this is no news any more."""
+"""A failed alert older than this is not sent any more."""
 KEEP = timedelta(days=30)
 FOLDER = "alerts"
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     """What happened."""
 
     FAILED_RUN = "failed_run"
@@ -53,9 +53,9 @@ class Severity(StrEnum):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One trouble. `key` says whose it is: the same kind and key is told once per window."""
+    """One thing that is wrong. The same kind and key is sent once per window."""
 
-    kind: Kind
+    kind: AlertKind
     key: str
     title: str
     text: str
@@ -63,26 +63,30 @@ class Alert(msgspec.Struct, frozen=True):
     severity: Severity = Severity.ERROR
 
 
-class Target(Protocol):
-    """Somewhere an alert goes."""
+class AlertChannel(Protocol):
+    """Somewhere an alert goes; others are added by entry points (registry.py)."""
 
     @property
     def name(self) -> str:
-        """Name the target in the lake: lower-case letters."""
+        """Name of the channel in the lake's records: lower-case letters, digits, - and _."""
         ...
 
     def send(self, alert: Alert) -> None:
-        """Hand the alert over; any `Problem` means that it may not have arrived."""
+        """Deliver the alert once.
+
+        Raise `TransientError` when a later try may succeed and `PermanentError` when it
+        cannot; their messages are logged and stored, so they hold no secret.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of one alert, by target name."""
+    """The outcome of one alert, by the names of the channels."""
 
     sent: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
-    """Told within the window, or being told by another process right now."""
+    """Sent within the window, or being sent by another process right now."""
     failed: tuple[str, ...] = ()
 
 
@@ -97,38 +101,38 @@ class _Record(msgspec.Struct, frozen=True):
 
 def send_alert(
     alert: Alert,
-    targets: Sequence[Target],
+    channels: Sequence[AlertChannel],
     store: ObjectStore,
     *,
     clock: Callable[[], datetime],
     window: timedelta,
 ) -> DeliveryResult:
-    """Tell every target that was not told of the same kind and key within `window`.
+    """Send on every channel that did not send the same kind and key within `window`.
 
-    Safe to repeat and to run in several processes at once. A target that fails is
+    Safe to repeat and to run in several processes at once. A channel that fails is
     logged, does not stop the others, and is tried again by the next call or by
     `resend_failed`.
     """
     outcomes = {
-        target.name: _deliver_once(alert, target, store, clock=clock, window=window)
-        for target in targets
+        channel.name: _deliver_once(alert, channel, store, clock=clock, window=window)
+        for channel in channels
     }
     return DeliveryResult(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
 
 
 def resend_failed(
-    targets: Sequence[Target],
+    channels: Sequence[AlertChannel],
     store: ObjectStore,
     *,
     clock: Callable[[], datetime],
     window: timedelta,
 ) -> DeliveryResult:
-    """Try again what did not arrive within the last day, and forget what is long past.
+    """Send again what failed within the last day; delete records older than `KEEP`.
 
     For a tick of its own: an alert that is raised only once, such as a failed
-    run, has nobody else who would repeat it.
+    run, is repeated by nothing else.
     """
-    by_name = {target.name: target for target in targets}
+    by_name = {channel.name: channel for channel in channels}
     outcomes: dict[str, str] = {}
     for entry in store.list(FOLDER):
         found = store.get(entry.path)
@@ -138,36 +142,41 @@ def resend_failed(
         if now - record.changed_at > KEEP:
             store.delete([entry.path])
             continue
-        target = by_name.get(entry.path.rsplit("/", 1)[-1].removesuffix(".json"))
-        if target and _unfinished(record, now) and now - record.first_at < GIVE_UP_AFTER:
-            outcome = _deliver_once(record.alert, target, store, clock=clock, window=window)
-            outcomes[f"{target.name} {record.alert.kind} {record.alert.key}"] = outcome
+        channel = by_name.get(entry.path.rsplit("/", 1)[-1].removesuffix(".json"))
+        if channel and _unfinished(record, now) and now - record.first_at < GIVE_UP_AFTER:
+            outcome = _deliver_once(record.alert, channel, store, clock=clock, window=window)
+            outcomes[f"{channel.name} {record.alert.kind} {record.alert.key}"] = outcome
     return DeliveryResult(*(_named(outcomes, outcome) for outcome in ("sent", "known", "failed")))
 
 
 def _deliver_once(
     alert: Alert,
-    target: Target,
+    channel: AlertChannel,
     store: ObjectStore,
     *,
     clock: Callable[[], datetime],
     window: timedelta,
 ) -> str:
-    path = _path(alert, target)
+    path = _path(alert, channel)
     try:
         record = _claim(store, path, alert, now=clock(), window=window)
     except PlatformError as problem:
-        # Without a record nobody can know whether this was told: better twice than never.
+        # Without a record it is not known whether this was sent: better twice than never.
         log.error("alert_not_recorded", kind=alert.kind, problem=str(problem))
-        return _deliver(alert, target)[0]
+        return _deliver(alert, channel)[0]
     if record is None:
         return "known"
-    state, detail = _deliver(alert, target)
-    settled = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
+    state, detail = _deliver(alert, channel)
+    outcome_record = msgspec.structs.replace(record, state=state, changed_at=clock(), detail=detail)
     try:
-        _settle(store, path, settled)
+        _record_outcome(store, path, outcome_record)
     except PlatformError as problem:
-        log.warning("alert_not_settled", kind=alert.kind, target=target.name, problem=str(problem))
+        log.warning(
+            "alert_outcome_not_recorded",
+            kind=alert.kind,
+            channel=channel.name,
+            problem=str(problem),
+        )
     return state
 
 
@@ -195,31 +204,31 @@ def _claim(
     return update(store, path, change)
 
 
-def _settle(store: ObjectStore, path: str, settled: _Record) -> None:
+def _record_outcome(store: ObjectStore, path: str, outcome_record: _Record) -> None:
     """Record the outcome; raise `VersionConflictError` when another process took over."""
 
     def change(found: bytes | None) -> tuple[bytes | None, None]:
-        if found is None or _decode(path, found).token != settled.token:
+        if found is None or _decode(path, found).token != outcome_record.token:
             raise VersionConflictError(f"{path} was claimed by another process")
-        return msgspec.json.encode(settled), None
+        return msgspec.json.encode(outcome_record), None
 
     update(store, path, change)
 
 
-def _deliver(alert: Alert, target: Target) -> tuple[str, str]:
+def _deliver(alert: Alert, channel: AlertChannel) -> tuple[str, str]:
     try:
         for attempt in stamina.retry_context(
             on=_delay_of, attempts=ATTEMPTS_MAX, timeout=None, wait_initial=0.2, wait_jitter=0.2
         ):
             with attempt:
-                target.send(alert)
+                channel.send(alert)
     except PlatformError as problem:
         detail = str(problem)
-    except Exception as error:  # a bug in one target must not silence the others
+    except Exception as error:  # a bug in one channel must not stop the others
         detail = type(error).__name__
     else:
         return "sent", ""
-    log.error("alert_not_sent", kind=alert.kind, target=target.name, problem=detail)
+    log.error("alert_not_sent", kind=alert.kind, channel=channel.name, problem=detail)
     return "failed", detail
 
 
@@ -242,10 +251,10 @@ def _decode(path: str, data: bytes) -> _Record:
         raise InvalidDataError(f"{path} is not the record of an alert: {error}") from None
 
 
-def _path(alert: Alert, target: Target) -> str:
+def _path(alert: Alert, channel: AlertChannel) -> str:
     # The key may hold anything, a symbol or a run's name: only its digest becomes a path.
     digest = hashlib.sha256(f"{alert.kind}\0{alert.key}".encode()).hexdigest()[:32]
-    return f"{FOLDER}/{digest}/{target.name}.json"
+    return f"{FOLDER}/{digest}/{channel.name}.json"
 
 
 def _named(outcomes: dict[str, str], outcome: str) -> tuple[str, ...]:

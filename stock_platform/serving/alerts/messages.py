@@ -1,9 +1,9 @@
-"""The words of each kind of alert, and the key under which it is told once."""
+"""The text of each kind of alert, and the key under which it is sent once per window."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from stock_platform.serving.alerts.dispatch import Alert, Kind, Severity
+from stock_platform.serving.alerts.dispatch import Alert, AlertKind, Severity
 
 SYMBOLS_NAMED_MAX = 20
 
@@ -14,18 +14,18 @@ def run_link(dagster_url: str, run_id: str) -> str:
 
 
 def failed_run(job: str, run_id: str, reason: str, *, dagster_url: str) -> Alert:
-    """Speak of a run nobody will retry; one alert per job and window, not per run."""
+    """Return the alert of a run that is not retried; one per job and window, not per run."""
     return Alert(
-        Kind.FAILED_RUN, job, f"Run of {job} failed", reason, run_link(dagster_url, run_id)
+        AlertKind.FAILED_RUN, job, f"Run of {job} failed", reason, run_link(dagster_url, run_id)
     )
 
 
 def refused_gap(
     session: date, symbols: Sequence[str], provider: str, *, run_id: str = "", dagster_url: str
 ) -> Alert:
-    """Speak of minutes a provider will not give; they stay missing until somebody decides."""
+    """Return the alert of minutes the plan does not include; they stay missing."""
     return Alert(
-        Kind.REFUSED_GAP,
+        AlertKind.REFUSED_GAP,
         f"{session} {provider}",
         f"{provider} refuses {len(symbols)} symbols of {session}",
         f"The plan does not include {_named(symbols)}. These minutes count as missing, not empty.",
@@ -36,9 +36,9 @@ def refused_gap(
 def exhausted_gap(
     session: date, symbols: Sequence[str], minutes: int, *, dagster_url: str
 ) -> Alert:
-    """Speak of minutes that were asked for as often as the settings allow."""
+    """Return the alert of minutes requested as often as the settings allow."""
     return Alert(
-        Kind.EXHAUSTED_GAP,
+        AlertKind.EXHAUSTED_GAP,
         f"{session}",
         f"{minutes} minutes of {session} could not be healed",
         f"Every try is used up for {_named(symbols)}.",
@@ -47,9 +47,9 @@ def exhausted_gap(
 
 
 def silent_stream(channel: str, since: datetime, *, dagster_url: str) -> Alert:
-    """Speak of a channel that should speak and does not."""
+    """Return the alert of a channel of the feed that sends nothing during a session."""
     return Alert(
-        Kind.SILENT_STREAM,
+        AlertKind.SILENT_STREAM,
         channel,
         f"The stream is silent: {channel}",
         f"Nothing has come on {channel} since {since:%Y-%m-%d %H:%M:%S} UTC.",
@@ -58,9 +58,9 @@ def silent_stream(channel: str, since: datetime, *, dagster_url: str) -> Alert:
 
 
 def late_report(week: date, due_at: datetime, reason: str, *, dagster_url: str) -> Alert:
-    """Speak of a weekly report that did not leave in time; `week` is its Monday."""
+    """Return the alert of a weekly report not sent in time; `week` is its Monday."""
     return Alert(
-        Kind.LATE_REPORT,
+        AlertKind.LATE_REPORT,
         f"{week}",
         f"The weekly report of {week} is late",
         f"It was due at {due_at:%Y-%m-%d %H:%M} UTC. {reason}".strip(),
@@ -69,10 +69,10 @@ def late_report(week: date, due_at: datetime, reason: str, *, dagster_url: str) 
 
 
 def stale_data(dataset: str, newest: date | None, expected: date, *, dagster_url: str) -> Alert:
-    """Speak of a dataset that ends before the session it should reach."""
+    """Return the alert of a dataset that ends before the session it should reach."""
     ends = f"ends at {newest}" if newest else "is empty"
     return Alert(
-        Kind.STALE_DATA,
+        AlertKind.STALE_DATA,
         dataset,
         f"{dataset} is stale",
         f"{dataset} {ends}; {expected} is expected.",

@@ -1,9 +1,10 @@
 """The weekly report: what happened to the watchlist, and how complete the data behind it is."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from stock_platform.serving.report.charts import candlesticks, short
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Expected symbol-minutes of the week and what is known of them."""
+    """Counts of the week's expected symbol-minutes, by state."""
 
     expected: int
     observed: int
@@ -54,7 +55,7 @@ class Coverage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WeeklyReport:
     """Everything a rendering needs. `charts` are PNGs by symbol, in the order to be shown."""
 
@@ -76,10 +77,15 @@ class WeeklyReport:
             f"Worst: {worst.symbol}: {percent(worst.return_pct, sign='-')}"
         )
 
+    @cached_property
+    def rendered(self) -> "Rendered":
+        """Subject, HTML and text, rendered once for the mail, the page and the terminal."""
+        return render(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A report as text; images are referred to in the way the caller asked for."""
+    """A report as text; the HTML shows each chart as `cid:` and its `chart_id`."""
 
     subject: str
     html: str
@@ -112,8 +118,8 @@ def build_report(
     return WeeklyReport(week, performance, coverage, drawn, rows_max)
 
 
-def render(report: WeeklyReport, *, image: Callable[[str], str]) -> Rendered:
-    """Render subject, HTML and plain text; `image` gives the address of a symbol's chart."""
+def render(report: WeeklyReport) -> Rendered:
+    """Render subject, HTML and plain text; `WeeklyReport.rendered` keeps the result."""
     rows = _rows(report.performance)
     facts = {
         "subject": report.subject,
@@ -123,7 +129,7 @@ def render(report: WeeklyReport, *, image: Callable[[str], str]) -> Rendered:
         "rows": rows[: report.rows_max],
         "rows_left_out": max(0, len(rows) - report.rows_max),
         "coverage": report.coverage,
-        "charts": {symbol: image(symbol) for symbol in report.charts},
+        "charts": {symbol: f"cid:{chart_id(report, symbol)}" for symbol in report.charts},
         "percent": percent,
     }
     page = _environment()
@@ -143,11 +149,16 @@ def preview(report: WeeklyReport, out_path: Path) -> Path:
 
 def self_contained(report: WeeklyReport) -> str:
     """Return the report's HTML with the charts inside it."""
+    page = report.rendered.html
+    for symbol, png in report.charts.items():
+        inline = "data:image/png;base64," + base64.b64encode(png).decode()
+        page = page.replace(f"cid:{chart_id(report, symbol)}", inline)
+    return page
 
-    def inline(symbol: str) -> str:
-        return "data:image/png;base64," + base64.b64encode(report.charts[symbol]).decode()
 
-    return render(report, image=inline).html
+def chart_id(report: WeeklyReport, symbol: str) -> str:
+    """Return the Content-ID of a symbol's chart, the same in every rendering of the week."""
+    return f"chart-{list(report.charts).index(symbol)}-{report.week.monday}@weekly-report"
 
 
 def percent(value: float | None, *, sign: str = "+") -> str:

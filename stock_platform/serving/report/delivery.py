@@ -1,18 +1,18 @@
 """Mail the weekly report once: never twice, whatever crashes in between.
 
-What a week's mail has come to is one small object in the lake, changed only by
+The state of a week's mail is one small object in the lake, changed only by
 compare-and-swap:
 
     (none) -> sending -> sent
                       -> failed      surely not accepted; the next try may begin
-                      -> sending     nobody knows: the sender died or heard no answer
+                      -> sending     unknown: the sender died or got no response
 
-The record says `sending` before the first byte of the message leaves, after
+The record becomes `sending` before the first byte of the message leaves, after
 everything that can fail beforehand has succeeded. So a crash in the narrow window
 between hand-over and record leaves `sending`, and that week is not mailed again by
-itself: at most once, by choice, because a report that may be missing is asked for
-and one that comes twice is not trusted. It raises an alarm (`Doubtful`), and a person
-who looked into the mailbox says `forget` to have it sent again. The Message-ID is
+itself: at most once, by choice, because a missing report is missed and one that comes
+twice is not trusted. It raises `DeliveryUnknownError`; a person who has looked into the
+mailbox runs `stocks report --reset-delivery` to have it sent again. The Message-ID is
 made from the week and the recipients, so that even then most servers drop a repeat.
 """
 
@@ -29,7 +29,7 @@ import stamina
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError
-from stock_platform.serving.report.build import WeeklyReport, render
+from stock_platform.serving.report.build import WeeklyReport, chart_id
 from stock_platform.serving.report.mailer import DeliveryUnknownError, Mailer
 
 
@@ -44,8 +44,8 @@ class MailRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What `deliver_report` did. `sent_now` is false when the week had been mailed before."""
+class ReportDelivery:
+    """The outcome of `deliver_report`. `sent_now` is false when the week had been mailed before."""
 
     record: MailRecord
     sent_now: bool
@@ -58,7 +58,7 @@ def record_path(week: Week) -> str:
 
 def deliver_report(
     report: WeeklyReport,
-    courier: Mailer,
+    mailer: Mailer,
     store: ObjectStore,
     *,
     sender: str,
@@ -66,29 +66,29 @@ def deliver_report(
     clock: Callable[[], datetime],
     attempts_max: int = 5,
     retry_s: float = 10.0,
-) -> Delivery:
+) -> ReportDelivery:
     """Mail a report unless its week has been mailed; safe to repeat and to run twice at once.
 
     What was surely not accepted is tried again, up to `attempts_max` times, then raised.
-    Raises `Doubtful` when an earlier or this try may have been accepted.
+    Raises `DeliveryUnknownError` when an earlier or this try may have been accepted.
     """
     message = compose(report, sender=sender, to=to, at=clock())
     claim = _Claim(store, record_path(report.week), str(message["Message-ID"]), clock)
     if (record := claim.read()) and record.state == "sent":
-        return Delivery(record, sent_now=False)
+        return ReportDelivery(record, sent_now=False)
     waits = {"wait_initial": retry_s, "wait_jitter": retry_s, "wait_max": 600.0}
     for attempt in stamina.retry_context(
         on=TransientError, attempts=attempts_max, timeout=None, **waits
     ):
         with attempt:
-            claim.require_free()
+            claim.require_unsent()
             try:
-                refused = courier.deliver(message, last_call=claim.take)
+                refused = mailer.deliver(message, before_send=claim.begin)
             except (TransientError, PermanentError):
-                claim.give_back()
+                claim.fail()
                 raise
-            return Delivery(claim.settle("sent", refused), sent_now=True)
-    raise AssertionError("stamina either returns or raises")
+            return ReportDelivery(claim.finish("sent", refused), sent_now=True)
+    raise AssertionError("retry_context returns or raises")
 
 
 def reset_delivery(store: ObjectStore, week: Week) -> None:
@@ -97,7 +97,7 @@ def reset_delivery(store: ObjectStore, week: Week) -> None:
 
 
 class _Claim:
-    """One sender's hold on the record of a week."""
+    """The record of a week, as one sender reads and writes it."""
 
     def __init__(
         self, store: ObjectStore, path: str, message_id: str, clock: Callable[[], datetime]
@@ -115,8 +115,8 @@ class _Claim:
             self._held, self._version = msgspec.json.decode(found[0], type=MailRecord), found[1]
         return self._held
 
-    def require_free(self) -> None:
-        """Raise `Doubtful` unless nothing was sent or the last try surely failed."""
+    def require_unsent(self) -> None:
+        """Raise `DeliveryUnknownError` unless nothing was sent or the last try surely failed."""
         held = self.read()
         if held is not None and held.state != "failed":
             raise DeliveryUnknownError(
@@ -124,23 +124,23 @@ class _Claim:
                 f"UTC (attempt {held.attempt}): it may have arrived and is not sent again"
             )
 
-    def take(self) -> None:
-        """Say `sending`; raise `Doubtful` when another sender said it first."""
+    def begin(self) -> None:
+        """Record `sending`; raise `DeliveryUnknownError` when another sender was faster."""
         attempt = self._held.attempt + 1 if self._held else 1
         try:
             self._write("sending", attempt, [])
         except VersionConflictError:
             raise DeliveryUnknownError(
-                "another sender has just taken the mail of this week"
+                "another sender has just begun to send the mail of this week"
             ) from None
         self._mine = True
 
-    def give_back(self) -> None:
-        """Say `failed`, if it was this sender who said `sending`."""
+    def fail(self) -> None:
+        """Record `failed`, if this sender recorded `sending`."""
         if self._mine:
-            self.settle("failed", [])
+            self.finish("failed", [])
 
-    def settle(self, state: str, refused: list[str]) -> MailRecord:
+    def finish(self, state: str, refused: list[str]) -> MailRecord:
         self._mine = False
         return self._write(state, self._held.attempt if self._held else 1, refused)
 
@@ -154,7 +154,7 @@ class _Claim:
 
 
 def compose(report: WeeklyReport, *, sender: str, to: Sequence[str], at: datetime) -> EmailMessage:
-    """Make the message: text and HTML, charts inside the HTML and attached as files.
+    """Return the message: text and HTML, charts inside the HTML and attached as files.
 
     The same report for the same people has the same Message-ID.
     """
@@ -164,15 +164,14 @@ def compose(report: WeeklyReport, *, sender: str, to: Sequence[str], at: datetim
     domain = address.rpartition("@")[2] or "localhost"
     digest = hashlib.sha256("\n".join([str(report.week.monday), *sorted(to)]).encode())
     name = f"weekly-report-{report.week.monday}-{digest.hexdigest()[:16]}"
-    ids = {symbol: f"chart-{n}-{name}@{domain}" for n, symbol in enumerate(report.charts)}
-    rendered = render(report, image=lambda symbol: f"cid:{ids[symbol]}")
+    rendered = report.rendered
     message = EmailMessage()
     message["Subject"] = rendered.subject
     message["From"] = sender
     message["To"] = ", ".join(to)
     message["Date"] = at
     message["Message-ID"] = f"<{name}@{domain}>"
-    # Tells out-of-office answerers to stay silent.
+    # Out-of-office programs do not reply to such a message.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(rendered.text)
     message.add_alternative(rendered.html, subtype="html")
@@ -180,7 +179,12 @@ def compose(report: WeeklyReport, *, sender: str, to: Sequence[str], at: datetim
     for n, (symbol, png) in enumerate(report.charts.items()):
         name_of_file = f"{n + 1:02d}-{_file_name(symbol)}.png"
         page.add_related(
-            png, "image", "png", cid=f"<{ids[symbol]}>", filename=name_of_file, disposition="inline"
+            png,
+            "image",
+            "png",
+            cid=f"<{chart_id(report, symbol)}>",
+            filename=name_of_file,
+            disposition="inline",
         )
     for n, (symbol, png) in enumerate(report.charts.items()):
         name_of_file = f"{n + 1:02d}-{_file_name(symbol)}.png"

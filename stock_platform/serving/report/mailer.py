@@ -1,8 +1,8 @@
-"""Hand one mail to an SMTP server or to SES, and know what became of it.
+"""Hand one mail to an SMTP server or to SES, with a definite outcome.
 
-A mail has exactly three fates: accepted, surely not accepted (`Transient` or
-`Permanent`), or unknown, when the connection broke after the last byte and before
-the answer (`Doubtful`). Only the second may be tried again; that is why the steps
+A mail is accepted, surely not accepted (`TransientError` or `PermanentError`), or its
+fate is unknown, when the connection broke after the last byte and before the response
+(`DeliveryUnknownError`). Only the second may be tried again; that is why the steps
 before the hand-over are kept apart from the hand-over itself.
 """
 
@@ -35,13 +35,13 @@ class DeliveryUnknownError(PlatformError):
 class Mailer(Protocol):
     """Delivers one message to everybody in its To header."""
 
-    def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
+    def deliver(self, message: EmailMessage, *, before_send: Callable[[], None]) -> list[str]:
         """Hand the message over; return the addresses that were refused while others were not.
 
-        `last_call` runs when everything that can fail beforehand has succeeded, right
+        `before_send` runs when everything that can fail beforehand has succeeded, right
         before the message itself is sent; when it raises, nothing is sent. Raises
-        `Transient` or `Permanent` when the message was surely not accepted, `Doubtful`
-        when nobody knows.
+        `TransientError` or `PermanentError` when the message was surely not accepted,
+        `DeliveryUnknownError` when it may have been.
         """
         ...
 
@@ -51,7 +51,7 @@ class Mailer(Protocol):
 
 
 def open_mailer(settings: MailSettings) -> Mailer:
-    """Return the courier of the settings; raise `Permanent` when none is configured."""
+    """Return the mailer of the settings; raise `PermanentError` when none is configured."""
     if settings.mail_transport == "none":
         raise PermanentError("no mail is sent: set STOCKS_MAIL_TRANSPORT to smtp or ses")
     if not settings.mail_from:
@@ -76,18 +76,18 @@ class SmtpMailer:
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
 
-    def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
-        """See `Courier`; one connection, one message, everybody at once."""
+    def deliver(self, message: EmailMessage, *, before_send: Callable[[], None]) -> list[str]:
+        """See `Mailer`; one connection, one message, everybody at once."""
         with _before_acceptance(), self._connected() as server:
             refused = self._addressed(server, message)
-            last_call()
+            before_send()
             _hand_over(server, message.as_bytes(policy=policy.SMTP))
             return refused
 
     def check_connection(self) -> None:
-        """See `Courier`."""
+        """See `Mailer`."""
         with _before_acceptance(), self._connected() as server:
-            _expect(server.noop(), "to talk to us")
+            _expect(server.noop(), "the connection")
 
     @contextmanager
     def _connected(self) -> Generator[smtplib.SMTP]:
@@ -100,7 +100,7 @@ class SmtpMailer:
             if chosen.smtp_user:
                 server.login(chosen.smtp_user, chosen.smtp_password.get_secret_value())
             yield server
-            # The mail's fate is known by now; a server that does not say goodbye changes nothing.
+            # The mail's fate is known by now; a connection that ends badly changes nothing.
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()
         finally:
@@ -110,33 +110,33 @@ class SmtpMailer:
         server.ehlo_or_helo_if_needed()
         [(_, sender)] = getaddresses([str(message["From"])])
         _expect(server.mail(sender), "the sender")
-        answers = {address: server.rcpt(address) for address in recipients(message)}
-        refused = [address for address, answer in answers.items() if answer[0] >= 400]
-        if len(refused) == len(answers):
-            _expect(min(answers.values(), default=(550, b"nobody to send to")), "every recipient")
+        responses = {address: server.rcpt(address) for address in recipients(message)}
+        refused = [address for address, response in responses.items() if response[0] >= 400]
+        if len(refused) == len(responses):
+            _expect(min(responses.values(), default=(550, b"no recipient")), "every recipient")
         return refused
 
 
 def _hand_over(server: smtplib.SMTP, message: bytes) -> None:
     try:
-        answer = server.data(message)
+        response = server.data(message)
     except smtplib.SMTPDataError as error:
-        # The server refused to begin: not a byte of the message was sent.
-        raise _problem(error.smtp_code, "the message") from None
+        # The server refused DATA: not a byte of the message was sent.
+        raise _error_of(error.smtp_code, "the message") from None
     except (OSError, smtplib.SMTPException) as error:
         raise DeliveryUnknownError(
-            f"the mail server did not answer for the message: {type(error).__name__}"
+            f"the mail server did not respond to the message: {type(error).__name__}"
         ) from None
-    _expect(answer, "the message")
+    _expect(response, "the message")
 
 
-def _expect(answer: tuple[int, bytes], what: str) -> None:
-    if answer[0] >= 400:
-        raise _problem(answer[0], what)
+def _expect(response: tuple[int, bytes], what: str) -> None:
+    if response[0] >= 400:
+        raise _error_of(response[0], what)
 
 
-def _problem(code: int, what: str) -> PlatformError:
-    # The server's text may quote addresses and content; its code says enough.
+def _error_of(code: int, what: str) -> PlatformError:
+    # The server's text may quote addresses and content; the code is enough.
     kind = TransientError if 400 <= code < 500 else PermanentError
     return kind(f"the mail server refused {what} with code {code}")
 
@@ -147,13 +147,13 @@ def _before_acceptance() -> Generator[None]:
     try:
         yield
     except smtplib.SMTPResponseException as error:
-        raise _problem(error.smtp_code, type(error).__name__) from None
+        raise _error_of(error.smtp_code, type(error).__name__) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise PermanentError(f"the mail server lacks what the settings ask for: {error}") from None
+        raise PermanentError(f"the mail server lacks what the settings require: {error}") from None
     except ssl.SSLCertVerificationError as error:
         raise PermanentError(f"the mail server's certificate: {error.verify_message}") from None
     except (OSError, smtplib.SMTPException) as error:
-        raise TransientError(f"the mail server is not reached: {type(error).__name__}") from None
+        raise TransientError(f"the mail server cannot be reached: {type(error).__name__}") from None
 
 
 class SesMailer:
@@ -166,14 +166,14 @@ class SesMailer:
             endpoint_url=settings.ses_endpoint or None,
             aws_access_key_id=settings.ses_access_key.get_secret_value() or None,
             aws_secret_access_key=settings.ses_secret_key.get_secret_value() or None,
-            # SES knows no idempotency: a retry inside the client after a lost answer
+            # SES has no idempotency: a retry inside the client after a lost response
             # would send the mail a second time.
             config=Config(retries={"total_max_attempts": 1}, read_timeout=30, connect_timeout=10),
         )
 
-    def deliver(self, message: EmailMessage, *, last_call: Callable[[], None]) -> list[str]:
-        """See `Courier`; SES takes or refuses all recipients together."""
-        last_call()
+    def deliver(self, message: EmailMessage, *, before_send: Callable[[], None]) -> list[str]:
+        """See `Mailer`; SES accepts or refuses all recipients together."""
+        before_send()
         try:
             self._client.send_email(
                 FromEmailAddress=str(message["From"]),
@@ -188,22 +188,22 @@ class SesMailer:
             kind = TransientError if code in _SES_LATER else PermanentError
             raise kind(f"SES refused the message: {code}") from None
         except (EndpointConnectionError, ConnectTimeoutError) as error:
-            raise TransientError(f"SES is not reached: {type(error).__name__}") from None
+            raise TransientError(f"SES cannot be reached: {type(error).__name__}") from None
         except BotoCoreError as error:
             if type(error).__name__ in _SES_UNSENT:
-                raise PermanentError(f"SES cannot be asked: {type(error).__name__}") from None
-            raise DeliveryUnknownError(f"SES did not answer: {type(error).__name__}") from None
+                raise PermanentError(f"SES cannot be called: {type(error).__name__}") from None
+            raise DeliveryUnknownError(f"SES did not respond: {type(error).__name__}") from None
         return []
 
     def check_connection(self) -> None:
-        """See `Courier`."""
+        """See `Mailer`."""
         try:
             self._client.get_account()
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
-            raise PermanentError(f"SES refused to talk to us: {code}") from None
+            raise PermanentError(f"SES refused the connection: {code}") from None
         except BotoCoreError as error:
-            raise TransientError(f"SES is not reached: {type(error).__name__}") from None
+            raise TransientError(f"SES cannot be reached: {type(error).__name__}") from None
 
 
 _SES_LATER = frozenset(

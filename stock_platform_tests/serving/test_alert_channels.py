@@ -10,8 +10,8 @@ import pytest
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake.filesystem import FileStore
 from stock_platform.serving.alerts import messages
-from stock_platform.serving.alerts.channels import open_targets
-from stock_platform.serving.alerts.dispatch import Alert, Kind, Target, send_alert
+from stock_platform.serving.alerts.channels import open_builtin
+from stock_platform.serving.alerts.dispatch import Alert, AlertChannel, AlertKind, send_alert
 from stock_platform.serving.aws import open_client
 from stock_platform.settings import AlertSettings, MailSettings, ServingSettings
 from stock_platform_tests.serving.hooks import Hook, webhook
@@ -29,17 +29,17 @@ def hook() -> Generator[Hook]:
         yield running
 
 
-def webhook_target(hook: Hook) -> Target:
-    return only_target(AlertSettings(alert_webhook=hook.url))
+def webhook_channel(hook: Hook) -> AlertChannel:
+    return only_channel(AlertSettings(alert_webhook=hook.url))
 
 
-def only_target(alerts: AlertSettings, mail: MailSettings | None = None) -> Target:
-    [target] = open_targets(alerts, ServingSettings(), mail or MailSettings())
-    return target
+def only_channel(alerts: AlertSettings, mail: MailSettings | None = None) -> AlertChannel:
+    [channel] = open_builtin(alerts, ServingSettings(), mail or MailSettings())
+    return channel
 
 
 def test_slack_gets_its_form_with_a_link_to_the_run(hook: Hook) -> None:
-    webhook_target(hook).send(ALERT)
+    webhook_channel(hook).send(ALERT)
 
     assert hook.received == [
         {
@@ -60,7 +60,7 @@ def test_a_busy_webhook_is_transient(
     hook.answers = [(status, headers)]
 
     with pytest.raises(TransientError) as raised:
-        webhook_target(hook).send(ALERT)
+        webhook_channel(hook).send(ALERT)
 
     assert raised.value.delay_s == delay_s
 
@@ -70,19 +70,19 @@ def test_a_webhook_that_is_gone_is_permanent_and_its_key_stays_secret(
     hook: Hook, status: int
 ) -> None:
     hook.answers = [(status, {"Location": "http://127.0.0.1:1/elsewhere"})]
-    target = webhook_target(hook)
+    channel = webhook_channel(hook)
 
     with pytest.raises(PermanentError, match=str(status)) as raised:
-        target.send(ALERT)
+        channel.send(ALERT)
 
-    assert "SECRETKEY" not in f"{raised.value!r} {target!r}"
+    assert "SECRETKEY" not in f"{raised.value!r} {channel!r}"
     assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/SECRETKEY", "not a url SECRETKEY"])
 def test_a_webhook_that_is_away_keeps_its_key_secret(url: str) -> None:
     with pytest.raises((TransientError, PermanentError)) as raised:
-        only_target(AlertSettings(alert_webhook=url)).send(ALERT)
+        only_channel(AlertSettings(alert_webhook=url)).send(ALERT)
 
     assert "SECRETKEY" not in repr(raised.value)
     assert raised.value.__context__ is None
@@ -97,20 +97,22 @@ def test_a_mail_arrives_with_title_text_and_link() -> None:
             smtp_port=mailbox.port,
             smtp_starttls=False,
         )
-        alert = Alert(Kind.STALE_DATA, "x", "Stale:\r\nBcc: everybody@example.com", "since 9 Uhr é")
-        only_target(AlertSettings(alert_mail_to=("a@example.com", "b@example.com")), mail).send(
+        alert = Alert(
+            AlertKind.STALE_DATA, "x", "Stale:\r\nBcc: everybody@example.com", "since 9 Uhr é"
+        )
+        only_channel(AlertSettings(alert_mail_to=("a@example.com", "b@example.com")), mail).send(
             alert
         )
 
     [message] = mailbox.received
     assert message["Subject"] == "[error] Stale: Bcc: everybody@example.com"
     assert (message["To"], message["Bcc"]) == ("a@example.com, b@example.com", None)
-    assert "since 9 Uhr é" in message.get_content()
+    assert "9 Uhr é" in message.get_content()
 
 
 def test_a_mail_target_without_a_mail_server_is_refused_by_name() -> None:
     with pytest.raises(PermanentError, match="STOCKS_MAIL_TRANSPORT"):
-        only_target(AlertSettings(alert_mail_to=("a@example.com",)))
+        only_channel(AlertSettings(alert_mail_to=("a@example.com",)))
 
 
 def test_sns_delivers_to_its_subscribers(aws: ServingSettings) -> None:
@@ -120,10 +122,10 @@ def test_sns_delivers_to_its_subscribers(aws: ServingSettings) -> None:
     names = ["QueueArn"]
     arn = sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=names)["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    long = Alert(Kind.STALE_DATA, "x", "é" * 300 + "\n", "text", severity=ALERT.severity)
+    long = Alert(AlertKind.STALE_DATA, "x", "é" * 300 + "\n", "text", severity=ALERT.severity)
 
-    [target] = open_targets(AlertSettings(alert_sns_topic=topic), aws, MailSettings())
-    target.send(long)
+    [channel] = open_builtin(AlertSettings(alert_sns_topic=topic), aws, MailSettings())
+    channel.send(long)
 
     [message] = sqs.receive_message(QueueUrl=inbox)["Messages"]
     body = json.loads(message["Body"])
@@ -134,10 +136,10 @@ def test_sns_delivers_to_its_subscribers(aws: ServingSettings) -> None:
 
 def test_a_missing_topic_is_permanent(aws: ServingSettings) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:nobody"
-    [target] = open_targets(AlertSettings(alert_sns_topic=topic), aws, MailSettings())
+    [channel] = open_builtin(AlertSettings(alert_sns_topic=topic), aws, MailSettings())
 
     with pytest.raises(PermanentError, match="NotFound"):
-        target.send(ALERT)
+        channel.send(ALERT)
 
 
 def test_one_dead_target_of_three_stops_nobody(
@@ -153,7 +155,7 @@ def test_one_dead_target_of_three_stops_nobody(
 
     told = send_alert(
         ALERT,
-        open_targets(alerts, aws, dead),
+        open_builtin(alerts, aws, dead),
         FileStore.open(tmp_path),
         clock=lambda: NOW,
         window=timedelta(hours=1),
@@ -163,7 +165,7 @@ def test_one_dead_target_of_three_stops_nobody(
 
 
 def test_nothing_configured_means_no_targets() -> None:
-    assert open_targets(AlertSettings(), ServingSettings(), MailSettings()) == []
+    assert open_builtin(AlertSettings(), ServingSettings(), MailSettings()) == []
 
 
 def test_the_secret_of_the_settings_prints_as_stars() -> None:
@@ -184,7 +186,7 @@ def test_every_kind_of_alert_has_words_and_a_key_of_its_own() -> None:
         messages.stale_data("lake/daily_bars", None, friday, dagster_url=url),
     ]
 
-    assert {alert.kind for alert in alerts} == set(Kind)
+    assert {alert.kind for alert in alerts} == set(AlertKind)
     assert all(alert.title and alert.text and alert.key and alert.link for alert in alerts)
     assert alerts[1].text.count("S") == 20
     assert "and 10 more" in alerts[1].text
