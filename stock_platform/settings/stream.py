@@ -105,7 +105,7 @@ class StreamSettings(EnvironmentSettings):
     queue_entries_max: int = Field(10_000, ge=1, description="entries kept in each shard")
     stream_to_lake: bool = Field(True, description="AM bars to the lake, one part a minute")
     stream_sinks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="installed sinks to run beside the built-in ones: name,name"
+        (), description="installed sinks to run beside the built-in ones; a JSON list, or name,name"
     )
     lease_ttl_sec: float = Field(15.0, gt=0.5, description="a dead sidecar is replaced after this")
     metrics_port: int = Field(9464, ge=0, le=65_535, description="/metrics, /healthz; 0 = any free")
@@ -138,7 +138,8 @@ class StreamSettings(EnvironmentSettings):
     def _read_names(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        names = (part.strip(" \"'") for part in value.strip(" []").split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @field_validator("polygon_ws_host_realtime", "polygon_ws_host_delayed")
     @classmethod

@@ -1,25 +1,28 @@
-"""Health is progress: what is said of processes that stand still, die, or begin again."""
+"""Health is progress: what is reported of processes that stand still, die, or begin again."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from stock_platform.stream import status
 from stock_platform.stream.health import STALL_S, HealthLine, Progress
 
+PAGE = Path(__file__).parents[2] / "docs" / "streaming.md"
 FEED = {"state": "streaming", "trouble": "", "frames": 10, "bytes": 1000, "reconnects": 0}
 FEED |= {"refused_subscriptions": 0}
 
 
 def well(folder: Path, **changes: dict[str, Any]) -> Progress:
-    """Return the judge of a sidecar whose processes say that all is well, but for `changes`."""
-    said = {
+    """Return the progress of a sidecar whose processes report no problem, but for `changes`."""
+    reported = {
         "reader": {"feeds": {"realtime": FEED}, "journal_refused": 0},
         "latest": {"offset": 50, "settled": 50, "lag_bytes": 0, "events": 100},
     }
-    for name, facts in said.items():
+    for name, facts in reported.items():
         status.save(folder, name, {**facts, **changes.get(name, {})})
     return Progress(folder, ("latest",), leader=True)
 
@@ -45,6 +48,20 @@ def test_what_is_wrong_is_said(
     changes: dict[str, dict[str, Any]], problem: str, tmp_path: Path
 ) -> None:
     assert well(tmp_path, **changes).problems() == [problem]
+
+
+def test_every_metric_of_the_page_is_rendered_under_its_name(tmp_path: Path) -> None:
+    progress = well(tmp_path, latest={"delay_ms": 1.0})
+    progress.restarts["reader"] = 1
+    registry = CollectorRegistry()
+    registry.register(progress)
+    text = generate_latest(registry).decode()
+    rendered = set(re.findall(r"^(stock_stream_\w+)", text, re.MULTILINE))
+
+    documented = set(re.findall(r"`(stock_stream_\w+)`", PAGE.read_text()))
+
+    assert documented - rendered == set()
+    assert {name for name in rendered if not name.startswith("stock_stream_tailer_")} <= documented
 
 
 def test_who_does_not_lead_stands_by(tmp_path: Path) -> None:

@@ -94,11 +94,11 @@ class TestArchive(SinkContract):
 
 class TestLakeBars(SinkContract):
     def make_sink(self, journal: Path, destination: Path) -> Sink:
-        lake = LakeSettings(lake=str(destination))
+        lake = LakeSettings.model_validate({"lake": str(destination)})
         options = BarsOptions(
             journal=journal,
             lake=lake,
-            market=MarketSettings(),
+            market=MarketSettings.model_validate({}),
             writer="w",
             feeds=("realtime", "delayed"),
             covers_market=True,
@@ -106,7 +106,7 @@ class TestLakeBars(SinkContract):
         return LakeBarsSink(options, open_store(lake))
 
     def stored(self, destination: Path) -> object:
-        store = open_store(LakeSettings(lake=str(destination)))
+        store = open_store(LakeSettings.model_validate({"lake": str(destination)}))
         bars = minute_bars(store, date(2025, 11, 20))
         return bars.select("symbol", "minute", "close", pl.col("volume")).sort("minute").to_dicts()
 

@@ -31,18 +31,29 @@ COLLECT_EVERY = 60
 class Sink(Protocol):
     """A destination of the journal's records, with a process and a checkpoint of its own.
 
-    All calls come from one thread, in this order for ever: `add` while there are records,
-    `flush` every `tick_s`, `checkpoint` once a second. A minimal sink:
+    All calls come from one thread, for ever in this order: `add` while there are records,
+    `flush` every `tick_s` seconds, `checkpoint` once a second. A minimal sink:
 
-    >>> class CountingSink:
-    ...     name, tick_s = "counting", 1.0
-    ...     def __init__(self): self.frames, self.end = 0, 0
-    ...     def add(self, records):
-    ...         self.frames += sum(len(r.frames()) for r in records if r.kind == Kind.DATA)
-    ...     def flush(self): ...
-    ...     def checkpoint(self, offset): return Checkpoint(offset)
-    ...     def drain(self): return True
-    ...     def status(self): return {"frames": self.frames}
+        from stock_platform.stream.journal.checkpoints import Checkpoint
+
+        class CountingSink:
+            name, tick_s = "counting", 1.0
+            records = 0
+
+            def add(self, records):
+                self.records += len(records)
+
+            def flush(self):
+                print(self.records)
+
+            def checkpoint(self, offset):
+                return Checkpoint(offset)
+
+            def drain(self):
+                return True
+
+            def status(self):
+                return {"records": self.records}
     """
 
     name: str
