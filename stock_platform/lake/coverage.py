@@ -1,4 +1,4 @@
-"""Keep the coverage ledgers: one object per session, changed by compare-and-swap.
+"""The coverage table: one object per session, changed by compare-and-swap.
 
 An object's totals are in its metadata too, written together with the rows: a
 year of sessions is surveyed by reading the ends of 252 files.
@@ -30,7 +30,7 @@ SUMMARIES = pl.Schema(
         "verified_at": TIMESTAMP_US,
     }
 )
-"""One row per session that has a ledger: its grid's width, the end of the slots counted, sums
+"""One row per session with stored coverage: its grid's width, the end of the slots counted, sums
 over the symbols, the earliest next_retry_at, and the earliest verified_at (null while any
 symbol was never verified)."""
 
@@ -42,9 +42,9 @@ _FOOTER = 65_536
 
 
 def load(store: ObjectStore, grid: MinuteGrid) -> SessionCoverage | None:
-    """Return a session's ledger; None when there is none for a grid of this width.
+    """Return a session's coverage; None when none is stored for a grid of this width.
 
-    A ledger kept with regular hours says nothing of the extended ones: after
+    Coverage of regular hours holds nothing of the extended ones: after
     the setting changes it is derived anew.
     """
     found = store.get(tables.data("coverage", grid.session))
@@ -58,11 +58,11 @@ def update(
     *,
     due: int | None = None,
 ) -> SessionCoverage:
-    """Apply `change` to the stored ledger and keep the result; give it.
+    """Apply `change` to the stored coverage; write and return the result.
 
-    `change` may be called again on a newer ledger when another writer was
+    `change` may be called again on newer coverage when another writer was
     first, so it only depends on its argument. `due` is the end of the slots
-    the counts speak of; by default the minutes over at the ledger's
+    that are counted; by default the minutes closed at the
     `checked_at`, or all of them.
     """
     path = tables.data("coverage", grid.session)
@@ -80,13 +80,13 @@ def update(
 
 
 def summaries(store: ObjectStore, sessions: Iterable[date]) -> pl.DataFrame:
-    """Return a row of `SUMMARIES` for every one of `sessions` that has a ledger, in their order."""
-    asked = list(sessions)
+    """Return a row of `SUMMARIES` per session with stored coverage, in the order of `sessions`."""
+    wanted = list(sessions)
     with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(lambda session: _summary(store, session), asked))
+        found = list(readers.map(lambda session: _summary(store, session), wanted))
     rows = [
         {"session": session, **known}
-        for session, known in zip(asked, found, strict=True)
+        for session, known in zip(wanted, found, strict=True)
         if known is not None
     ]
     instants = [name for name, dtype in SUMMARIES.items() if dtype == TIMESTAMP_US]

@@ -18,7 +18,7 @@ _TABLE = "stocks.table"
 
 
 def encode(table: str, frame: pl.DataFrame, **notes: str) -> bytes:
-    """Write a frame as Parquet bytes; `notes` are kept in the object's metadata."""
+    """Return a frame as Parquet bytes; `notes` are stored in the object's metadata."""
     out = BytesIO()
     frame.write_parquet(
         out,
@@ -33,7 +33,7 @@ def encode(table: str, frame: pl.DataFrame, **notes: str) -> bytes:
 def decode(
     path: str, data: bytes, schema: pl.Schema | None = None, *, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Read Parquet bytes; raise `Permanent` for what this release cannot read.
+    """Read Parquet bytes; raise `PermanentError` for what this release cannot read.
 
     With `schema` the columns must be exactly those, in any order; `path` is
     only for the message.
@@ -63,7 +63,10 @@ def decode_all(parts: Sequence[tuple[str, bytes]], schema: pl.Schema) -> pl.Data
 
 
 def notes(data: bytes) -> dict[str, str]:
-    """Read an object's own metadata, from its footer alone; `Malformed` for a broken one."""
+    """Read an object's own metadata, from its footer alone.
+
+    Raises `InvalidDataError` when it is not Parquet.
+    """
     try:
         return pl.read_parquet_metadata(data)
     except pl.exceptions.ComputeError as error:
@@ -73,7 +76,7 @@ def notes(data: bytes) -> dict[str, str]:
 
 
 def check_version(path: str, found: dict[str, str]) -> None:
-    """Refuse an object that a newer release wrote, or that is not one of ours."""
+    """Raise `PermanentError` for an object of a newer release, or not of this platform."""
     text = found.get(_VERSION, "")
     if not text.isdigit():
         raise PermanentError(f"{path} has no schema version: it was not written by this platform")
@@ -85,7 +88,7 @@ def check_version(path: str, found: dict[str, str]) -> None:
 
 
 def require(what: str, frame: pl.DataFrame, schema: pl.Schema) -> None:
-    """Raise `Permanent` naming every column of `frame` that is not as in `schema`."""
+    """Raise `PermanentError` naming every column of `frame` that is not as in `schema`."""
     wrong = [
         f"{name} is {frame.schema.get(name, 'absent')}, expected {schema.get(name, 'absent')}"
         for name in {**schema, **frame.schema}

@@ -1,4 +1,4 @@
-"""Read tables: each object opened once, live parts united with their base."""
+"""Read tables: each object opened once, live parts merged with their base."""
 
 from collections.abc import Sequence
 from datetime import date

@@ -1,8 +1,8 @@
 """The lake in S3: the bucket itself compares and swaps (If-Match, If-None-Match).
 
-A PUT whose answer was lost may be sent again by the client and then meets its
-own first copy: that is a `Conflict` too. The caller reads, merges, finds that
-nothing is left to say and stops, so the doubt costs one read and no data.
+A PUT whose response was lost may be sent again by the client and then meets its
+own first copy: that is a `VersionConflictError` too. `update` reads again, finds that
+nothing is left to change and stops, so the doubt costs one read and no data.
 """
 
 import re
@@ -99,8 +99,8 @@ class S3ObjectStore:
             try:
                 self.put_if_match(path, data, None)
             except VersionConflictError:
-                # 412 says that the object is there, 409 only that somebody else writes it too
-                # and may yet fail: the client does not tell them apart, the object does.
+                # 412 says that the object is there, 409 only that another writer is at it
+                # and may yet fail: the client does not distinguish them, the object does.
                 if self.get_suffix(path, 1) is not None:
                     return False
                 continue
@@ -132,7 +132,7 @@ class S3ObjectStore:
 
 @contextmanager
 def _translated(verb: str, path: str) -> Generator[None]:
-    """Turn the client's errors into ours; their texts may hold a host or a whole answer."""
+    """Turn the client's errors into ours; their texts may hold a host or a whole response."""
     try:
         yield
     except VersionConflictError:

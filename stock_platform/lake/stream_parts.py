@@ -15,7 +15,7 @@ from stock_platform.lake.write import require_session
 def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path names them
     store: ObjectStore, session: date, label: str, writer: str, bars: pl.DataFrame
 ) -> str:
-    """Keep the bars that closed with minute `label` ("0931", New York); return the part's URI.
+    """Write the bars that closed with minute `label` ("0931", New York); return the part's URI.
 
     Parts never change: the same bars again are the same part, other bars under
     a used label become a part of their own. Bars re-sent for an earlier minute
@@ -48,10 +48,10 @@ def part_rows(store: ObjectStore, entry: ObjectMeta) -> int | None:
 def write_connections(
     store: ObjectStore, session: date, writer: str, connections: pl.DataFrame
 ) -> str:
-    """Put one writer's connections of a session, all it knows of; return the URI.
+    """Write one writer's connections of a session, all of them so far; return the URI.
 
-    A row known before and absent now stays: a restarted sidecar need not
-    remember what it wrote.
+    A row stored before and absent now stays: a restarted sidecar need not
+    remember what it wrote. Raises `PermanentError` for other columns.
     """
     parquet.require("connections", connections, CONNECTIONS)
     path = tables.connections(session, writer)

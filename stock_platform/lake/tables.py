@@ -1,4 +1,4 @@
-"""The only place that knows a path.
+"""The paths of the lake, which only this module makes.
 
     minute_bars/session=2026-11-19/data.parquet           coverage, raw_quotes, ... alike
     minute_bars_live/session=2026-11-19/0931-sidecar.parquet
@@ -7,7 +7,7 @@
     stream_log/session=2026-11-19/{writer}.parquet
     splits/data.parquet
 
-Whoever reads a table uses `*/data.parquet` or `*/*.parquet`; nothing else in the
+A reader of a table uses `*/data.parquet` or `*/*.parquet`; nothing else in the
 lake ends in `.parquet`, and unfinished files are outside every glob.
 """
 
@@ -81,7 +81,7 @@ _LABEL = re.compile(r"([01]\d|2[0-3])[0-5]\d")
 
 
 def folder(table: str, partition: Partition) -> str:
-    """Name the folder of one partition of a table."""
+    """Return the folder of one partition; raise `PermanentError` for an impossible name."""
     if not _NAME.fullmatch(table):
         raise PermanentError(f"a table's name is lower case with underscores, found {table[:80]!a}")
     if partition is None:
@@ -93,14 +93,20 @@ def folder(table: str, partition: Partition) -> str:
 
 
 def data(table: str, partition: Partition) -> str:
-    """Name the one object of a partition that is replaced as a whole."""
+    """Return the path of the one object of a partition that is replaced as a whole.
+
+    Raises `PermanentError` for a table cut up another way.
+    """
     if (known := TABLES.get(table)) and not _fits(known.split, partition):
         raise PermanentError(f"{table} is kept by {known.split or 'nothing'}, found {partition!r}")
     return f"{folder(table, partition)}/data.parquet"
 
 
 def live_part(session: date, label: str, writer: str, digest: str = "") -> str:
-    """Name the part of one live minute; `label` is its New York wall clock as HHMM."""
+    """Return the path of one live minute's part; `label` is its New York wall clock as HHMM.
+
+    Raises `InvalidDataError` for another label or an impossible writer.
+    """
     if not _LABEL.fullmatch(label):
         raise InvalidDataError(f"a minute's label is HHMM, found {label[:20]!a}")
     suffix = f"-{digest}" if digest else ""
@@ -108,22 +114,22 @@ def live_part(session: date, label: str, writer: str, digest: str = "") -> str:
 
 
 def connections(session: date, writer: str) -> str:
-    """Name the object in which one sidecar keeps its connections of a session."""
+    """Return the path of the object with one sidecar's connections of a session."""
     return f"{folder('stream_log', session)}/{_writer(writer)}.parquet"
 
 
 def part(table: str, partition: date, digest: str) -> str:
-    """Name an immutable part by its content."""
+    """Return the path of an immutable part, named by its content."""
     return f"{folder(table, partition)}/{digest}.parquet"
 
 
 def trial(token: str) -> str:
-    """Name the object with which `stocks doctor` tries a store; no reader's glob finds it."""
+    """Return the path that `stocks doctor` tries a store with; no reader's glob finds it."""
     return f"doctor-{token}.txt"
 
 
 def partition_of(name: str) -> Partition:
-    """Read the name of a partition's folder back; raise `Malformed` for anything else."""
+    """Read the name of a partition's folder back; raise `InvalidDataError` for anything else."""
     kind, _, value = name.partition("=")
     try:
         if kind == "year":

@@ -1,7 +1,7 @@
 """Write tables: read, merge, compare and swap; skip the write when nothing is new.
 
 Merging is commutative and idempotent, so a writer that loses the race reads
-again and merges again, and whoever repeats a step changes nothing.
+again and merges again, and repeating a step changes nothing.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class _Target:
 def publish_minute_bars(store: ObjectStore, session: date, bars: pl.DataFrame) -> Published:
     """Merge bars of one session into the lake, the best revision of each winning.
 
-    Raises `Permanent` when a row belongs to another session or the columns are
+    Raises `PermanentError` when a row belongs to another session or the columns are
     not those of `MINUTE_BARS`. Safe to repeat and to run beside others.
     """
     parquet.require("minute_bars to publish", bars, bar.MINUTE_BARS)
@@ -62,7 +62,10 @@ def publish_minute_bars(store: ObjectStore, session: date, bars: pl.DataFrame) -
 
 
 def publish_daily_bars(store: ObjectStore, bars: pl.DataFrame) -> list[Published]:
-    """Merge daily bars into the objects of their years, oldest year first."""
+    """Merge daily bars into the objects of their years, oldest year first.
+
+    Raises `PermanentError` for other columns and for a row without a session.
+    """
     parquet.require("daily_bars to publish", bars, bar.DAILY_BARS)
     if bars["session"].null_count():
         raise PermanentError("daily_bars to publish: a row has no session")
@@ -78,7 +81,10 @@ def _publish_year(store: ObjectStore, year: int, bars: pl.DataFrame) -> Publishe
 
 
 def publish_quotes(store: ObjectStore, session: date, quotes: pl.DataFrame) -> Published:
-    """Merge polled quotes of one session; of one key the first observation stays."""
+    """Merge polled quotes of one session; of one key the first observation stays.
+
+    Raises `PermanentError` for other columns and for a row of another session.
+    """
     parquet.require("raw_quotes to publish", quotes, RAW_QUOTES)
     require_session(quotes, session)
     return _publish(store, "raw_quotes", session, lambda stored: merge_quotes(stored, quotes))
@@ -97,7 +103,7 @@ def publish_table(
 
     Of one key the row observed last wins (by `observed_at` where there is
     one), the incoming row on a tie. A column the stored object lacks is added;
-    a column of another type raises `Permanent`.
+    a column of another type raises `PermanentError`.
     """
     if table in tables.TABLES:
         parquet.require(f"{table} to publish", frame, tables.TABLES[table].schema)
@@ -199,6 +205,7 @@ def _rising(rows: pl.DataFrame, key: list[str]) -> bool:
 
 
 def require_session(rows: pl.DataFrame, session: date) -> None:
+    """Raise `PermanentError` when a row of `rows` is not of the session (New York date)."""
     begins = datetime.combine(session, time(), NEW_YORK).astimezone(UTC)
     ends = datetime.combine(session + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
     inside = pl.col("minute").is_between(begins, ends, closed="left").fill_null(value=False)

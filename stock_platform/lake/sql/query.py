@@ -139,7 +139,7 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
     if kinds != ["SELECT"]:
         found = ", ".join(kinds) or "nothing"
-        raise PermanentError(f"only one statement that reads (SELECT) is answered, found {found}")
+        raise PermanentError(f"only one statement that reads (SELECT) is run, found {found}")
     try:
         inner = sql.rstrip().rstrip(";")
         connection.execute(f"EXPLAIN SELECT * FROM (\n{inner}\n)")  # noqa: S608 - what is checked
