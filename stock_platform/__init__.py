@@ -10,7 +10,7 @@ Every name is imported on first use, so that `import stock_platform` itself is f
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stock_platform.api.lake import HealOutcome, Lake, open_lake
@@ -80,16 +80,18 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        found: Any = import_module("importlib.metadata").version("stock-platform")
-    elif name in _HOME:
-        found = getattr(import_module(_HOME[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
-
-
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would accept any name because of it.
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            found = import_module("importlib.metadata").version("stock-platform")
+        elif name in _HOME:
+            found = getattr(import_module(_HOME[name]), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found

@@ -27,7 +27,7 @@ def test_exported_names_are_those_of_the_page() -> None:
 
 def test_stubs_and_lazy_names_are_the_exported_ones() -> None:
     source = ast.parse((ROOT / "stock_platform/__init__.py").read_text())
-    [stub] = [node for node in source.body if isinstance(node, ast.If)]
+    stub = next(node for node in source.body if isinstance(node, ast.If))
     imported = [n for n in stub.body if isinstance(n, ast.ImportFrom)]
     typed = {alias.name: node.module for node in imported for alias in node.names}
 
