@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
+from stock_platform.components.duckdb import LakeDuckDB
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, Log
@@ -71,4 +72,5 @@ RESOURCES = {
     "lake": LAKE,
     "providers": PROVIDERS,
     "healer": HealerResource(lake=LAKE, providers=PROVIDERS),
+    "duckdb": LakeDuckDB(),
 }

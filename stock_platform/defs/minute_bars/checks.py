@@ -5,6 +5,7 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
+from stock_platform.components.duckdb import LakeDuckDB
 from stock_platform.components.partitions import calendar, sessions
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.session_assets import coverage, session_bars
@@ -68,11 +69,16 @@ def the_schema_is_right(
 
 @dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
 def symbol_and_minute_are_unique(
-    context: dg.AssetCheckExecutionContext, lake: LakeResource
+    context: dg.AssetCheckExecutionContext, duckdb: LakeDuckDB
 ) -> dg.AssetCheckResult:
     """No symbol has two bars of one minute."""
-    bars = read.minute_bars(lake.store(), _session(context), ["symbol", "minute"])
-    return _verdict(bars.filter(bars.is_duplicated()), "rows share a symbol and minute")
+    text = """
+        SELECT symbol, minute, count(*) AS bars FROM minute_bars
+        WHERE session = $session GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL
+    """
+    with duckdb.get_connection() as connection:
+        shared = connection.sql(text, params={"session": _session(context)}).pl()
+    return _verdict(shared, "minutes of a symbol have several bars")
 
 
 @dg.asset_check(asset=session_bars, blocking=True, partitions_def=sessions)
