@@ -60,7 +60,7 @@ def collect(
 
     def frames(columns: list[str] | None) -> Iterator[pl.DataFrame]:
         names = list(schema) if columns is None else columns
-        kinds = {name: schema[name] for name in names}
+        kinds = pl.Schema({name: schema[name] for name in names})
         for frame in load(columns):
             yield frame.select(names).cast(kinds)
 

@@ -22,31 +22,21 @@ from stock_platform.api.frames import (
 )
 from stock_platform.api.indicators import stored_indicators, with_outputs
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
-from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
-from stock_platform.domain.sessions import Calendar, MinuteGrid
+from stock_platform.domain.sessions import Calendar
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.lake.sql.adjust import adjust_daily_bars, adjust_minute_bars
 from stock_platform.lake.sql.query import open_snapshot, query
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.coverage import coverage_at, missing_ranges, session_coverage
 from stock_platform.pipelines.heal import Healer
 from stock_platform.providers.registry import open_providers
 from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import Settings
 
 _MINUTE = pl.Schema({**MINUTE_BARS, "session": pl.Date()})
-_COVERAGE = ("attempts", "next_retry_at", "verified_at", "authority", "last_error")
-_GAPS = pl.Schema(
-    {
-        "session": pl.Date(),
-        "symbol": pl.String(),
-        "first": pl.Datetime("us", "UTC"),
-        "last": pl.Datetime("us", "UTC"),
-        "minutes": pl.Int32(),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,29 +217,26 @@ class Lake:
     def coverage(self, session: Day) -> pl.DataFrame:
         """Return what is known of each expected symbol of one session, a row per symbol.
 
-        Columns: symbol; expected, observed, empty, silent, missing, refused, healed (minutes
-        closed by now; each expected one is observed, empty, silent or missing); attempts,
-        next_retry_at, verified_at (UTC), authority, last_error. The columns of the SQL table
-        `coverage`, but as of now: a session that was never ingested is missing as a whole.
-        Raises `InvalidDataError` for a day that is no session.
+        Columns: symbol, session, and Int64 counts of minutes closed by now: expected,
+        observed, empty, silent, missing (each expected minute is in one of these four),
+        refused (of missing) and healed (of observed). Sorted by symbol. A session that was
+        never ingested is missing as a whole. Raises `PermanentError` for a day that the lake
+        should hold nothing of, `InvalidDataError` for text that is no date.
 
             lake.coverage("2026-11-20").filter(pl.col("missing") > 0)
         """
-        coverage, closed = self._coverage(self.calendar.grid(to_day(session)))
-        return coverage.to_frame(closed).select("symbol", *COUNTS, *_COVERAGE)
+        return session_coverage(self._context(), to_day(session))
 
     def gaps(self, first: Day, last: Day | None = None) -> pl.DataFrame:
         """Return the runs of missing minutes of the sessions `first` to `last`.
 
-        Columns: session, symbol, first and last (START of the first and last missing minute,
-        UTC), minutes (their number). Sorted by session, symbol and first. The sum of minutes
-        of a session is the sum of missing in `coverage`. Raises as `minute_bars` does.
+        Columns: symbol, session, first and last (START of the first and last missing minute,
+        UTC), minutes (their number). Sorted by session, symbol and time. The minutes of a
+        session add up to missing in `coverage`. Raises `InvalidDataError` as `minute_bars`.
 
             lake.gaps("2026-11-16", "2026-11-20").group_by("session").agg(pl.sum("minutes"))
         """
-        sessions = self.calendar.sessions(*to_span(first, last))
-        found = (self._gaps(self.calendar.grid(session)) for session in sessions)
-        return pl.concat([pl.DataFrame(schema=_GAPS), *found])
+        return missing_ranges(self._context(), *to_span(first, last))
 
     def indicators(
         self,
@@ -308,45 +295,23 @@ class Lake:
             print(outcome.found, outcome.missing)
         """
         grid, now = self.calendar.grid(to_day(session)), datetime.now(UTC)
-        before, closed = self._coverage(grid, now)
+        before = coverage_at(self._context(), grid.session, now)
         with open_providers() as providers:
             at_once = self._settings.requests.max_concurrent_requests
             healer = Healer(self._context(), providers, at_once)
             result = healer.heal(grid, grid.first, grid.end - 1, now=now, only_ready=True)
         return HealOutcome(
             session=grid.session,
-            missing_before=before.totals(closed)["missing"],
+            missing_before=before.coverage.totals(before.end)["missing"],
             found=result.found,
-            missing=result.coverage.totals(closed)["missing"],
+            missing=result.coverage.totals(before.end)["missing"],
             calls=result.calls,
             rejected=result.rejected,
             failed=result.failed,
         )
 
     def _context(self) -> LakeContext:
-        return LakeContext(self._store, self._settings.market, self._settings.healing)
-
-    def _coverage(
-        self, grid: MinuteGrid, now: datetime | None = None
-    ) -> tuple[SessionCoverage, int]:
-        context = self._context()
-        now = datetime.now(UTC) if now is None else now
-        return context.coverage(grid), grid.closed_slots(now, context.grace_s)
-
-    def _gaps(self, grid: MinuteGrid) -> pl.DataFrame:
-        coverage, closed = self._coverage(grid)
-        row, first, last = runs(coverage.missing(closed))
-        starts = pl.repeat(grid.starts_at, len(row), dtype=_GAPS["first"], eager=True)
-        return pl.DataFrame(
-            {
-                "session": pl.repeat(grid.session, len(row), dtype=pl.Date, eager=True),
-                "symbol": [str(name) for name in coverage.symbols[row]],
-                "first": starts + pl.Series(first * 60_000_000).cast(pl.Duration("us")),
-                "last": starts + pl.Series(last * 60_000_000).cast(pl.Duration("us")),
-                "minutes": last - first + 1,
-            },
-            schema_overrides=_GAPS,
-        )
+        return LakeContext.from_settings(self._settings, store=self._store)
 
     def _session_bars(self, session: date, columns: list[str] | None) -> pl.DataFrame:
         wanted = list(MINUTE_BARS) if columns is None else ["symbol", *columns]

@@ -103,7 +103,7 @@ def test_a_missing_minute_is_a_gap(lake: sp.Lake) -> None:
     gaps = lake.gaps(DAYS[0], DAYS[1])
 
     opened = lake.calendar.grid(DAYS[0]).opens_at
-    assert gaps.rows() == [(DAYS[0], "AAPL", opened, opened, 1)]
+    assert gaps.rows() == [("AAPL", DAYS[0], opened, opened, 1)]
 
 
 def test_gaps_and_coverage_agree(lake: sp.Lake, never_ingested: date) -> None:
@@ -125,7 +125,7 @@ def test_a_session_never_ingested_is_missing_as_a_whole(
     assert set(coverage["missing"]) == {grid.expected}
     last = grid.closes_at - timedelta(minutes=1)
     row = (grid.opens_at, last, grid.expected)
-    assert gaps.rows() == [(never_ingested, symbol, *row) for symbol in SYMBOLS]
+    assert gaps.rows() == [(symbol, never_ingested, *row) for symbol in SYMBOLS]
 
 
 def test_healing_fills_what_is_missing(
