@@ -70,10 +70,10 @@ def indicator(
                 f"they have {', '.join(INPUTS)}"
             )
         found = Indicator(
-            name,
-            title or name.replace("_", " ").capitalize(),
-            _columns(columns, function),
-            _over_bars(function, read, warmup),
+            name=name,
+            title=title or name.replace("_", " ").capitalize(),
+            columns=_columns(columns, function),
+            compute=_over_bars(function, read, warmup),
             warmup=warmup,
             lookback=warmup if lookback is None else lookback,
             timeframes=timeframes,

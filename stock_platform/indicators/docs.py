@@ -40,7 +40,7 @@ def section(indicators: Sequence[Indicator]) -> str:
 
 
 def updated(document: str, indicators: Sequence[Indicator]) -> str:
-    """Put the section between the marks of a document; raise `Malformed` without them."""
+    """Put the section between the marks of a document; raise `InvalidDataError` without them."""
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:

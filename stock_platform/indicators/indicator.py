@@ -38,7 +38,7 @@ class Column:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recursion:
     """How an indicator continues from where it stopped.
 
@@ -54,7 +54,7 @@ class Recursion:
     weight: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Indicator:
     """A named function from one symbol's bars to equally long arrays, one per column.
 

@@ -101,19 +101,8 @@ def value_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Sc
     return pl.Schema({**key, **{c.name: pl.Float64() for i in indicators for c in i.columns}})
 
 
-def state_schema(indicators: Sequence[Indicator], timeframe: Timeframe) -> pl.Schema:
-    """Return the columns of a frame of states.
-
-    One row per symbol and session; `last` is the time of the last bar in it. Prices
-    and volumes are in the scale of `session`.
-    """
-    last = TIMESTAMP_US if timeframe == "minute" else pl.Date()
-    numbers = {column.name: pl.Float64() for i in indicators for column in i.state}
-    return pl.Schema({"symbol": pl.String(), "session": pl.Date(), "last": last, **numbers})
-
-
 def descriptions(indicators: Sequence[Indicator]) -> dict[str, str]:
-    """Say for each output column what it holds and in which unit."""
+    """Return for each output column what it holds and in which unit."""
     return {
         column.name: f"{indicator.title}: {column.doc} ({column.unit})"
         for indicator in indicators

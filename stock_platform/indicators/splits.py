@@ -84,7 +84,7 @@ def _times(
 
 
 def _cumulated(splits: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """Give per symbol and split the product of from/to of it and all later ones up to `as_of`."""
+    """Return per symbol and split the product of from/to of it and all later ones up to `as_of`."""
     ratio = pl.col("split_from") / pl.col("split_to")
     return (
         splits.filter((pl.col("executed_on") <= as_of) & ratio.is_finite() & (ratio > 0))
@@ -96,7 +96,7 @@ def _cumulated(splits: pl.DataFrame, as_of: date) -> pl.DataFrame:
 
 
 def doubtful_splits(bars: pl.DataFrame, splits: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
-    """Name the splits that adjustment does not make disappear from the daily `bars`.
+    """Return the splits that adjustment does not make disappear from the daily `bars`.
 
     A real split leaves the adjusted return of its session an ordinary one. When the
     adjusted move is nearer to the split's own ratio than to none, the vendor's bars

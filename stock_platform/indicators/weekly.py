@@ -49,7 +49,7 @@ class Week:
 
     @property
     def last(self) -> date:
-        """The session whose shares the week is told in."""
+        """The session in whose shares the week is expressed."""
         return self.sessions[-1] if self.sessions else self.friday
 
 
@@ -58,13 +58,13 @@ def weekly_performance(
 ) -> pl.DataFrame:
     """Return one row of `PERFORMANCE` per symbol of the watchlist, by symbol.
 
-    `bars` are raw daily bars (domain.bar.DAILY_BARS), others than the week's are
+    `bars` are raw daily bars (domain.bars.DAILY_BARS), others than the week's are
     passed over. A symbol traded on some sessions only is measured over those.
     """
     wanted = pl.DataFrame({"symbol": sorted(set(symbols))}, schema={"symbol": pl.String()})
     inside = bars.filter(pl.col("session").is_in(list(week.sessions)))
     traded = adjust(inside, splits, as_of=week.last).sort("symbol", "session")
-    told = traded.group_by("symbol").agg(
+    summary = traded.group_by("symbol").agg(
         pl.col("open").first(),
         pl.col("high").max(),
         pl.col("low").min(),
@@ -73,7 +73,7 @@ def weekly_performance(
         pl.len().cast(pl.Int64).alias("sessions"),
     )
     return (
-        wanted.join(told, on="symbol", how="left")
+        wanted.join(summary, on="symbol", how="left")
         .with_columns(
             pl.lit(week.monday).alias("week"),
             pl.col("sessions").fill_null(0),

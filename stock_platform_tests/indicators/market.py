@@ -1,16 +1,17 @@
 """Bars for the tests of indicators: real ones, and random ones of any shape."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
 from stock_platform.domain.reference import SPLITS
-from stock_platform.domain.sessions import Calendar
+from stock_platform.testing.indicators import random_daily_bars, random_minute_bars
 from stock_platform_tests.shared_data import SHARED
 
 NO_SPLITS = SPLITS.to_frame()
+random_daily, same_minutes = random_daily_bars, random_minute_bars
 
 
 def real_daily(name: str) -> pl.DataFrame:
@@ -44,35 +45,6 @@ def real_minutes(name: str) -> pl.DataFrame:
     )
 
 
-def random_daily(symbols: int, sessions: int, *, seed: int) -> pl.DataFrame:
-    """Walk prices at random; sessions are real ones of the exchange."""
-    days = Calendar().sessions(date(2018, 1, 2), date(2026, 1, 1))[:sessions]
-    generator = np.random.default_rng(seed)
-    parts = [_walk(f"S{n:04d}", days, generator) for n in range(symbols)]
-    return pl.concat(parts)
-
-
-def _walk(symbol: str, days: list[date], generator: np.random.Generator) -> pl.DataFrame:
-    count = len(days)
-    close = 10 ** generator.uniform(0, 3) * np.exp(np.cumsum(generator.normal(0, 0.02, count)))
-    # Cents, as exchanges quote them: unchanged prices happen.
-    close = np.maximum(np.round(close, 2), 0.01)
-    opened = np.maximum(np.round(close * np.exp(generator.normal(0, 0.01, count)), 2), 0.01)
-    high = np.maximum(opened, close) + np.round(generator.exponential(0.01 * close), 2)
-    low = np.maximum(np.minimum(opened, close) * (1 - generator.uniform(0, 0.02, count)), 0.005)
-    return pl.DataFrame(
-        {
-            "symbol": [symbol] * count,
-            "session": days,
-            "open": opened,
-            "high": high,
-            "low": low,
-            "close": close,
-            "volume": np.floor(generator.lognormal(10, 1.5, count)),
-        }
-    )
-
-
 @st.composite
 def daily_bars(draw: st.DrawFn, sessions_min: int = 2, sessions_max: int = 90) -> pl.DataFrame:
     """Draw bars of one to three symbols: gaps in sessions, flat prices, idle volume."""
@@ -102,18 +74,3 @@ def _drawn(draw: st.DrawFn, symbol: str, count: int) -> pl.DataFrame:
             "volume": np.where(idle, 0.0, generator.integers(1, 10**7, count)),
         }
     )
-
-
-def same_minutes(symbols: int, sessions: int, *, seed: int) -> pl.DataFrame:
-    """Walk minute bars of regular hours; a tenth of the minutes have no trade."""
-    generator = np.random.default_rng(seed)
-    days = Calendar().sessions(date(2026, 3, 2), date(2026, 6, 1))[:sessions]
-    opening = [datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC) for day in days]
-    minutes = [start + timedelta(minutes=n) for start in opening for n in range(390)]
-    parts: list[pl.DataFrame] = []
-    for n in range(symbols):
-        walk = _walk(f"S{n:04d}", [date(2026, 1, 1)] * len(minutes), generator)
-        traded = pl.Series(generator.random(len(minutes)) > 0.1)
-        stamped = walk.with_columns(pl.Series("minute", minutes)).drop("session")
-        parts.append(stamped.filter(traded))
-    return pl.concat(parts)

@@ -24,12 +24,12 @@ def range_position() -> list[Indicator]:
     """Stand for a user's function that gives several indicators."""
     return [
         Indicator(
-            "range_position",
-            "Place of the close in the bar's range",
-            (Column("range_position", "ratio", "(close - low) / (high - low)"),),
-            lambda bars: ((bars.close - bars.low) / (bars.high - bars.low),),
-            0,
-            0,
+            name="range_position",
+            title="Place of the close in the bar's range",
+            columns=(Column("range_position", "ratio", "(close - low) / (high - low)"),),
+            compute=lambda bars: ((bars.close - bars.low) / (bars.high - bars.low),),
+            warmup=0,
+            lookback=0,
         )
     ]
 

@@ -181,8 +181,8 @@ def test_apples_real_split_of_2014_disappears() -> None:
     raw = compute(bars, DAILY).values
 
     apple = pl.col("symbol") == "AAPL"
-    assert raw.filter(apple)["daily_pct_change"].min() < -80
-    assert values.filter(apple)["daily_pct_change"].abs().max() < 9
+    assert (raw.filter(apple)["daily_pct_change"] < -80).any()
+    assert (values.filter(apple)["daily_pct_change"].abs().drop_nulls() < 9).all()
     assert doubtful_splits(bars, actions, as_of=last).height == 0
 
 

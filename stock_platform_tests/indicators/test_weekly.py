@@ -31,7 +31,7 @@ def test_a_week_is_told_from_its_first_open_to_its_last_close() -> None:
     inside = bars.filter((pl.col("symbol") == "MSFT") & pl.col("session").is_in(week.sessions))
     assert row["return_pct"] == pytest.approx((31.79 / 30.299999 - 1) * 100, abs=1e-3)
     assert row["range_pct"] == pytest.approx(
-        (inside["high"].max() - inside["low"].min()) / 30.299999 * 100
+        inside.select(pl.col("high").max() - pl.col("low").min()).item() / 30.299999 * 100
     )
     assert (row["sessions"], row["sessions_expected"]) == (5, 5)
 

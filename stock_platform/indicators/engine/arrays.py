@@ -1,7 +1,7 @@
 """Bars as the numbers indicators are computed from: contiguous float64 arrays.
 
-One `Bars` is either one symbol's history (what TA-Lib reads) or one bar of many
-symbols at once (what a carried state is stepped with); both have the same fields.
+One `BarArrays` is either one symbol's history (what TA-Lib reads) or one bar of many
+symbols at once (what a state is stepped with); both have the same fields.
 """
 
 import math
@@ -17,7 +17,7 @@ PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BarArrays:
     """Equally long arrays; `session` is the day number of the bar's session."""
 
@@ -34,24 +34,24 @@ class BarArrays:
     def part(self, rows: slice | np.ndarray) -> "BarArrays":
         """Return the bars of a slice (a view) or of an index array (a copy)."""
         return BarArrays(
-            self.open[rows],
-            self.high[rows],
-            self.low[rows],
-            self.close[rows],
-            self.volume[rows],
-            self.session[rows],
+            open=self.open[rows],
+            high=self.high[rows],
+            low=self.low[rows],
+            close=self.close[rows],
+            volume=self.volume[rows],
+            session=self.session[rows],
         )
 
 
 def time_column(bars: pl.DataFrame) -> str:
-    """Name the column that orders a symbol's bars: "minute" or "session"."""
+    """Return the column that orders a symbol's bars: "minute" or "session"."""
     return "minute" if "minute" in bars.columns else "session"
 
 
 def ordered(bars: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
     """Return the bars by symbol and time, and the first row of each symbol (see `starts`).
 
-    Numbers are Float64, `session` is a date. Raises `Malformed` for a null or non-finite
+    Numbers are Float64, `session` is a date. Raises `InvalidDataError` for a null or non-finite
     number and for two bars of one key: one such row would silently spoil every later
     value of its symbol.
     """
@@ -99,8 +99,8 @@ def _in_order(frame: pl.DataFrame, edges: np.ndarray, time: str) -> bool:
 
 def to_bars(frame: pl.DataFrame) -> BarArrays:
     """Take the arrays out of a frame made by `ordered`."""
-    numbers = [np.ascontiguousarray(frame[name].to_numpy()) for name in NUMBERS]
-    return BarArrays(*numbers, session=frame["session"].to_physical().to_numpy())
+    numbers = {name: np.ascontiguousarray(frame[name].to_numpy()) for name in NUMBERS}
+    return BarArrays(**numbers, session=frame["session"].to_physical().to_numpy())
 
 
 def starts(frame: pl.DataFrame) -> np.ndarray:

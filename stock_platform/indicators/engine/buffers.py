@@ -41,12 +41,12 @@ class ResultBuffers:
             np.isfinite(self.numbers[column.name][rows], out=self.finite[column.name][rows])
 
     def series(self) -> list[pl.Series]:
-        """Return the columns, every row filled and settled, without copying the numbers."""
+        """Return the columns, every row filled, without copying the numbers."""
         return [_nullable(n, numbers, self.finite[n]) for n, numbers in self.numbers.items()]
 
 
-# Arrow is loaded by whoever computes: Dagster's definitions only want to know which
-# indicators there are.
+# Arrow is loaded when something is computed: listing the indicators, as Dagster's
+# definitions do, does not need it.
 
 
 def _memory(rows: int, kind: np.dtype) -> np.ndarray:

@@ -7,7 +7,7 @@ read from, a block of symbols at a time that fits a core's cache. Indicators run
 bars that exist: a minute or session without a bar is not there, it is not filled.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -56,11 +56,13 @@ def compute(
     series = to_bars(frame)
     places = RowLayout.of(edges, series.session, new, keep_states=keep_states)
     work = _Work(
-        series,
-        places,
-        indicators,
-        ResultBuffers.allocate((c for i in indicators for c in i.columns), int(places.values[-1])),
-        ResultBuffers.allocate(
+        bars=series,
+        places=places,
+        indicators=indicators,
+        values=ResultBuffers.allocate(
+            (c for i in indicators for c in i.columns), int(places.values[-1])
+        ),
+        states=ResultBuffers.allocate(
             (c for i in indicators for c in i.state if keep_states), int(places.states[-1])
         ),
     )
@@ -77,15 +79,7 @@ def compute(
     )
 
 
-def in_blocks(bars: pl.DataFrame, *, symbols_max: int = 500) -> Iterator[pl.DataFrame]:
-    """Cut bars sorted by symbol into frames of whole symbols, to bound memory."""
-    edges = starts(bars)
-    for first in range(0, len(edges) - 1, symbols_max):
-        last = min(first + symbols_max, len(edges) - 1)
-        yield bars.slice(int(edges[first]), int(edges[last] - edges[first]))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
     """Bars of many symbols with the room for their results; each range of symbols by itself."""
 
@@ -141,7 +135,7 @@ def _arranged(
     states: pl.DataFrame | None,
     indicators: Sequence[Indicator],
 ) -> tuple[pl.DataFrame, np.ndarray, np.ndarray, ResumedStates | None]:
-    """Give history and bars as one ordered frame, its symbols' first rows, what is new in it,
+    """Return history and bars as one ordered frame, its symbols' first rows, what is new in it,
     and the states that are carried on.
     """
     fresh, edges = ordered(bars)

@@ -21,13 +21,13 @@ class SymbolRows(NamedTuple):
     ends: slice | np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowLayout:
     """The rows of symbols in bars ordered by symbol and time.
 
     Symbol n has the bars edges[n] to edges[n + 1], of which first_new[n] and later are
-    new; their values are rows values[n] to values[n + 1]. `kept` says of each bar of
-    the frame whether the state after it is kept: after the last new one of a session.
+    new; their values are rows values[n] to values[n + 1]. `kept` marks the bars of
+    the frame after which the state is kept: after the last new one of a session.
     The states of symbol n are rows states[n] to states[n + 1].
     """
 
@@ -44,17 +44,23 @@ class RowLayout:
         """Find the places of bars of which those marked `new` end each symbol."""
         kept = new & _session_ends(session, edges) if keep_states else np.zeros_like(new)
         values, states = _counted(new, edges), _counted(kept, edges)
-        return cls(edges, edges[1:] - np.diff(values), values, states, kept)
+        return cls(
+            edges=edges,
+            first_new=edges[1:] - np.diff(values),
+            values=values,
+            states=states,
+            kept=kept,
+        )
 
     def part(self, symbols: range) -> "RowLayout":
         """Return the places of a range of symbols, in the same frame and results."""
         some, edges = slice(symbols.start, symbols.stop), slice(symbols.start, symbols.stop + 1)
         return RowLayout(
-            self.edges[edges],
-            self.first_new[some],
-            self.values[edges],
-            self.states[edges],
-            self.kept,
+            edges=self.edges[edges],
+            first_new=self.first_new[some],
+            values=self.values[edges],
+            states=self.states[edges],
+            kept=self.kept,
         )
 
     @property

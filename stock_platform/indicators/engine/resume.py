@@ -24,7 +24,7 @@ class ResumedStates:
 
     @property
     def symbols_complete(self) -> pl.Series:
-        """Name the symbols whose every indicator continues."""
+        """Return the symbols whose every indicator continues."""
         complete = np.ones(len(self.symbols), dtype=bool)
         for array in self.numbers.values():
             complete &= ~np.isnan(array)
@@ -45,7 +45,7 @@ class ResumedStates:
         return ResumedStates(self.symbols[rows], {n: a[rows] for n, a in self.numbers.items()})
 
     def continues(self, indicator: Indicator) -> np.ndarray:
-        """Give for each symbol whether the indicator is stepped, not recomputed."""
+        """Return for each symbol whether the indicator is stepped, not recomputed."""
         found = np.full(len(self.symbols), indicator.recursion is not None)
         for column in indicator.state:
             found &= ~np.isnan(self.numbers[column.name])

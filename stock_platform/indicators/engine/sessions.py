@@ -23,7 +23,7 @@ def compute_sessions(
 ) -> Computed:
     """Compute the sessions `first` to `last` from raw bars, each in its own scale.
 
-    `bars` (of domain.bar.DAILY_BARS or MINUTE_BARS) reach back before `first` as far
+    `bars` (of domain.bars.DAILY_BARS or MINUTE_BARS) reach back before `first` as far
     as history is to be used; `states` are those as of the session before `first`.
     The result's states hold those too, so that `state.as_of(states, session)` is what
     to keep with each session. Recomputing a healed session and all after it is the

@@ -1,6 +1,7 @@
 """States between sessions: the little that recursive indicators need of the past.
 
-A frame of states has one row per symbol and session (see registry.state_schema).
+A frame of states has one row per symbol and session: symbol, session, `last` (the time of
+the last bar in it) and the state columns, prices and volumes in the scale of `session`.
 Beside a session's values lies the newest state of every symbol as of that
 session; a healed session is recomputed forward from the state before it.
 """
@@ -38,10 +39,10 @@ def in_scale_of(
 
 
 def state_units(indicators: Sequence[Indicator]) -> dict[str, Unit]:
-    """Name the unit of every state column."""
+    """Return the unit of every state column."""
     return {column.name: column.unit for i in indicators for column in i.state}
 
 
 def value_units(indicators: Sequence[Indicator]) -> dict[str, Unit]:
-    """Name the unit of every output column."""
+    """Return the unit of every output column."""
     return {column.name: column.unit for i in indicators for column in i.columns}

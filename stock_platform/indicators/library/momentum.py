@@ -40,20 +40,20 @@ def rsi(period: int = 14) -> Indicator:
         return (value,), (gain, loss)
 
     return Indicator(
-        name,
-        "Relative strength index",
-        (Column(name, "points", "100 * average gain / (average gain + average loss)"),),
-        compute,
+        name=name,
+        title="Relative strength index",
+        columns=(Column(name, "points", "100 * average gain / (average gain + average loss)"),),
+        compute=compute,
         warmup=period,
         lookback=STATELESS_LOOKBACK,
         recursion=Recursion(
-            (
+            state=(
                 Column(f"{name}_gain", "price", "Wilder's average gain"),
                 Column(f"{name}_loss", "price", "Wilder's average loss"),
             ),
-            read,
-            step,
-            1.0 / period,
+            read=read,
+            step=step,
+            weight=1.0 / period,
         ),
     )
 
@@ -76,9 +76,9 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
         )
 
     return Indicator(
-        name,
-        "Stochastic oscillator",
-        (
+        name=name,
+        title="Stochastic oscillator",
+        columns=(
             Column(
                 f"{name}_k",
                 "points",
@@ -86,7 +86,7 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
             ),
             Column(f"{name}_d", "points", f"mean of the last {signal} k"),
         ),
-        compute,
+        compute=compute,
         warmup=reach,
         lookback=reach,
     )
@@ -100,10 +100,10 @@ def cci(period: int = 20) -> Indicator:
         return (talib.CCI(bars.high, bars.low, bars.close, period),)
 
     return Indicator(
-        name,
-        "Commodity channel index",
-        (Column(name, "points", "(typical price - its mean) / (0.015 * mean deviation)"),),
-        compute,
+        name=name,
+        title="Commodity channel index",
+        columns=(Column(name, "points", "(typical price - its mean) / (0.015 * mean deviation)"),),
+        compute=compute,
         warmup=period - 1,
         lookback=period - 1,
     )
@@ -117,10 +117,10 @@ def mfi(period: int = 14) -> Indicator:
         return (talib.MFI(bars.high, bars.low, bars.close, bars.volume, period),)
 
     return Indicator(
-        name,
-        "Money flow index",
-        (Column(name, "points", "share of money on rising typical prices, 0 to 100"),),
-        compute,
+        name=name,
+        title="Money flow index",
+        columns=(Column(name, "points", "share of money on rising typical prices, 0 to 100"),),
+        compute=compute,
         warmup=period,
         lookback=period,
     )

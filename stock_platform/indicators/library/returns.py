@@ -14,10 +14,10 @@ def rolling_average(period: int = 5) -> Indicator:
         return (talib.SMA(bars.close, period),)
 
     return Indicator(
-        "rolling_avg",
-        f"{period}-day average",
-        (Column("rolling_avg", "price", f"mean of the last {period} closes"),),
-        compute,
+        name="rolling_avg",
+        title=f"{period}-day average",
+        columns=(Column("rolling_avg", "price", f"mean of the last {period} closes"),),
+        compute=compute,
         warmup=period - 1,
         lookback=period - 1,
         timeframes=DAILY,
@@ -41,10 +41,10 @@ def gap() -> Indicator:
         return (_percent(bars.open, bars.close),)
 
     return Indicator(
-        "gap_pct",
-        "Opening gap",
-        (Column("gap_pct", "percent", "(open / previous close - 1) * 100"),),
-        compute,
+        name="gap_pct",
+        title="Opening gap",
+        columns=(Column("gap_pct", "percent", "(open / previous close - 1) * 100"),),
+        compute=compute,
         warmup=1,
         lookback=1,
         timeframes=DAILY,
@@ -56,10 +56,10 @@ def _change(name: str, title: str, timeframes: frozenset) -> Indicator:
         return (_percent(bars.close, bars.close),)
 
     return Indicator(
-        name,
-        title,
-        (Column(name, "percent", "(close / previous close - 1) * 100"),),
-        compute,
+        name=name,
+        title=title,
+        columns=(Column(name, "percent", "(close / previous close - 1) * 100"),),
+        compute=compute,
         warmup=1,
         lookback=1,
         timeframes=timeframes,

@@ -2,8 +2,8 @@
 
 On a slice of some dozen bars the wrapper costs as much as the function behind it,
 and a daily update is nothing but short slices. TA-Lib is loaded with the first
-function that is asked for: pandas comes with it, and whoever only wants to know
-which indicators there are (Dagster's definitions) need not wait for both.
+function used: pandas comes with it, and listing the indicators (Dagster's
+definitions) needs neither.
 """
 
 from typing import Any

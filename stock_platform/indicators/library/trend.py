@@ -21,7 +21,12 @@ def sma(period: int = 20) -> Indicator:
         return (talib.SMA(bars.close, period),)
 
     return Indicator(
-        column.name, "Simple moving average", (column,), compute, period - 1, period - 1
+        name=column.name,
+        title="Simple moving average",
+        columns=(column,),
+        compute=compute,
+        warmup=period - 1,
+        lookback=period - 1,
     )
 
 
@@ -33,7 +38,12 @@ def wma(period: int = 20) -> Indicator:
         return (talib.WMA(bars.close, period),)
 
     return Indicator(
-        column.name, "Weighted moving average", (column,), compute, period - 1, period - 1
+        name=column.name,
+        title="Weighted moving average",
+        columns=(column,),
+        compute=compute,
+        warmup=period - 1,
+        lookback=period - 1,
     )
 
 
@@ -50,13 +60,13 @@ def ema(period: int = 20) -> Indicator:
         return after, after
 
     return Indicator(
-        column.name,
-        "Exponential moving average",
-        (column,),
-        compute,
+        name=column.name,
+        title="Exponential moving average",
+        columns=(column,),
+        compute=compute,
         warmup=period - 1,
         lookback=STATELESS_LOOKBACK,
-        recursion=Recursion((column,), compute, step, weight),
+        recursion=Recursion(state=(column,), read=compute, step=step, weight=weight),
     )
 
 
@@ -85,25 +95,25 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9) -> Indicator:
         return (line, smooth, line - smooth), (quick, slowly, smooth)
 
     return Indicator(
-        name,
-        "Moving average convergence/divergence",
-        (
+        name=name,
+        title="Moving average convergence/divergence",
+        columns=(
             Column(name, "price", f"EMA of {fast} less EMA of {slow}"),
             Column(f"{name}_signal", "price", f"EMA of the difference, span {signal}"),
             Column(f"{name}_histogram", "price", "difference less signal"),
         ),
-        compute,
+        compute=compute,
         warmup=slow + signal - 2,
         lookback=STATELESS_LOOKBACK,
         recursion=Recursion(
-            (
+            state=(
                 Column(f"{name}_fast", "price", f"EMA of {fast}"),
                 Column(f"{name}_slow", "price", f"EMA of {slow}"),
                 Column(f"{name}_smooth", "price", "the signal line"),
             ),
-            read,
-            step,
-            min(weights),
+            read=read,
+            step=step,
+            weight=min(weights),
         ),
     )
 
@@ -149,26 +159,26 @@ def adx(period: int = 14) -> Indicator:
         return (strength, plus_di, minus_di), (plus, minus, ranges, strength)
 
     return Indicator(
-        f"adx_{period}",
-        "Average directional index",
-        (
+        name=f"adx_{period}",
+        title="Average directional index",
+        columns=(
             Column(f"adx_{period}", "points", "strength of the trend, 0 to 100"),
             Column(f"plus_di_{period}", "points", "share of upward movement, 0 to 100"),
             Column(f"minus_di_{period}", "points", "share of downward movement, 0 to 100"),
         ),
-        compute,
+        compute=compute,
         warmup=2 * period - 1,
         lookback=STATELESS_LOOKBACK,
         recursion=Recursion(
-            (
+            state=(
                 Column(f"adx_{period}_plus_dm", "price", "Wilder's sum of upward moves"),
                 Column(f"adx_{period}_minus_dm", "price", "Wilder's sum of downward moves"),
                 Column(f"adx_{period}_range", "price", "Wilder's sum of true ranges"),
                 Column(f"adx_{period}_strength", "points", "the index itself"),
             ),
-            read,
-            step,
-            1.0 / period,
+            read=read,
+            step=step,
+            weight=1.0 / period,
         ),
     )
 

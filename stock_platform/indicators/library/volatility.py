@@ -20,14 +20,14 @@ def bollinger(period: int = 20, width: float = 2.0) -> Indicator:
         return talib.BBANDS(bars.close, period, width, width, talib.MEAN)
 
     return Indicator(
-        name,
-        "Bollinger bands",
-        (
+        name=name,
+        title="Bollinger bands",
+        columns=(
             Column(f"{name}_upper", "price", f"middle plus {width:g} standard deviations"),
             Column(f"{name}_middle", "price", f"mean of the last {period} closes"),
             Column(f"{name}_lower", "price", f"middle less {width:g} standard deviations"),
         ),
-        compute,
+        compute=compute,
         warmup=period - 1,
         lookback=period - 1,
     )
@@ -41,10 +41,10 @@ def rolling_std(period: int = 20) -> Indicator:
         return (talib.STDDEV(bars.close, period),)
 
     return Indicator(
-        name,
-        "Rolling standard deviation",
-        (Column(name, "price", f"population standard deviation of {period} closes"),),
-        compute,
+        name=name,
+        title="Rolling standard deviation",
+        columns=(Column(name, "price", f"population standard deviation of {period} closes"),),
+        compute=compute,
         warmup=period - 1,
         lookback=period - 1,
     )
@@ -62,13 +62,13 @@ def atr(period: int = 14) -> Indicator:
         return after, after
 
     return Indicator(
-        column.name,
-        "Average true range",
-        (column,),
-        compute,
+        name=column.name,
+        title="Average true range",
+        columns=(column,),
+        compute=compute,
         warmup=period,
         lookback=STATELESS_LOOKBACK,
-        recursion=Recursion((column,), compute, step, 1.0 / period),
+        recursion=Recursion(state=(column,), read=compute, step=step, weight=1.0 / period),
     )
 
 
@@ -82,10 +82,10 @@ def volatility() -> Indicator:
         return (spread,)
 
     return Indicator(
-        "volatility",
-        "Volatility of the bar",
-        (Column("volatility", "percent", "(high - low) / close * 100"),),
-        compute,
+        name="volatility",
+        title="Volatility of the bar",
+        columns=(Column("volatility", "percent", "(high - low) / close * 100"),),
+        compute=compute,
         warmup=0,
         lookback=0,
     )

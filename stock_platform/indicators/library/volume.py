@@ -30,13 +30,13 @@ def obv() -> Indicator:
         return after, after
 
     return Indicator(
-        column.name,
-        "On-balance volume",
-        (column,),
-        compute,
+        name=column.name,
+        title="On-balance volume",
+        columns=(column,),
+        compute=compute,
         warmup=0,
         lookback=STATELESS_LOOKBACK,
-        recursion=Recursion((column,), compute, step, None),
+        recursion=Recursion(state=(column,), read=compute, step=step, weight=None),
     )
 
 
@@ -50,10 +50,10 @@ def session_vwap() -> Indicator:
         return (_ratio(money, volume),)
 
     return Indicator(
-        "session_vwap",
-        "Volume-weighted average price of the session",
-        (Column("session_vwap", "price", "sum(typical price * volume) / sum(volume)"),),
-        compute,
+        name="session_vwap",
+        title="Volume-weighted average price of the session",
+        columns=(Column("session_vwap", "price", "sum(typical price * volume) / sum(volume)"),),
+        compute=compute,
         warmup=0,
         lookback=0,
         timeframes=MINUTE,
@@ -71,10 +71,14 @@ def vwap(period: int = 20) -> Indicator:
         return (_ratio(money, _usual(bars.volume, period)),)
 
     return Indicator(
-        name,
-        "Rolling volume-weighted average price",
-        (Column(name, "price", f"sum(typical price * volume) / sum(volume) of {period} sessions"),),
-        compute,
+        name=name,
+        title="Rolling volume-weighted average price",
+        columns=(
+            Column(
+                name, "price", f"sum(typical price * volume) / sum(volume) of {period} sessions"
+            ),
+        ),
+        compute=compute,
         warmup=period - 1,
         lookback=period - 1,
         timeframes=DAILY,
@@ -91,10 +95,10 @@ def relative_volume(period: int = 20) -> Indicator:
         return (_ratio(bars.volume, usual),)
 
     return Indicator(
-        name,
-        "Relative volume",
-        (Column(name, "ratio", f"volume / mean volume of the {period} bars before"),),
-        compute,
+        name=name,
+        title="Relative volume",
+        columns=(Column(name, "ratio", f"volume / mean volume of the {period} bars before"),),
+        compute=compute,
         warmup=period,
         lookback=period,
     )

@@ -9,7 +9,7 @@ from stock_platform.indicators.indicator import Indicator
 
 
 def whole_states(states: pl.DataFrame | None, indicators: Sequence[Indicator]) -> pl.DataFrame:
-    """Give (symbol, last) of the states in which no number is missing.
+    """Return (symbol, last) of the states in which no number is missing.
 
     Only such a symbol is stepped onward with every indicator; one in its warm-up, or
     with an indicator installed since, has to be computed from its bars again.

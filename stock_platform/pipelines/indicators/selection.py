@@ -17,8 +17,9 @@ TIMEFRAMES: tuple[Timeframe, ...] = ("daily", "minute")
 
 
 def chosen(timeframe: Timeframe) -> list[Indicator]:
-    """Return the installed indicators that the settings name; `Malformed` for a name of none.
+    """Return the installed indicators that the settings name.
 
+    Raises `InvalidDataError` for a name there is no indicator or column of.
     A name of the other timeframe alone is passed over here.
     """
     found, names = installed(), load(IndicatorSettings).indicators

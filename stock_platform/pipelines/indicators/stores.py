@@ -1,4 +1,4 @@
-"""Where a chain of indicators reads its bars and keeps its values and states.
+"""Where an indicator updater reads its bars and keeps its values and states.
 
     indicators_daily/year=2026/data.parquet          indicators_daily_state/session=2026-11-20/...
     indicators_minute/session=2026-11-20/...         indicators_minute_state/session=2026-11-20/...
@@ -116,7 +116,7 @@ class MinuteIndicatorStore:
         return published
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class DailyIndicatorStore:
     """Daily bars; one object of values per year, written when the work is done."""
 
@@ -187,8 +187,8 @@ class DailyIndicatorStore:
 
 
 def indicator_store(store: ObjectStore, timeframe: Timeframe) -> IndicatorStore:
-    """Return the shelf of a timeframe in a lake."""
-    return DailyIndicatorStore(store) if timeframe == "daily" else MinuteIndicatorStore(store)
+    """Return the store of a timeframe in a lake."""
+    return DailyIndicatorStore(store=store) if timeframe == "daily" else MinuteIndicatorStore(store)
 
 
 def _keep_state(store: ObjectStore, table: str, session: date, states: pl.DataFrame) -> None:

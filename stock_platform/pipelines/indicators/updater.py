@@ -3,7 +3,7 @@
 One session at a time, always: a running sum that starts at another bar differs in its
 last digits, so only the same steps give the same bytes when they are repeated. A session
 that changed is followed forward through the later ones, as far as anything changes.
-Nothing here knows Dagster, so `stocks init` computes with it too.
+Independent of Dagster: `stocks init` computes with it too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,12 +23,12 @@ RACES_MAX = 3
 """Times a session is computed again because the one before it changed meanwhile."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class UpdateResult:
-    """What one extension of a chain did."""
+    """What one update did."""
 
     sessions: list[date] = field(default_factory=list[date])
-    """Asked for, and with bars."""
+    """Requested, and with bars."""
     followed: list[date] = field(default_factory=list[date])
     """Later ones that changed because of them."""
     symbols: int = 0
@@ -59,7 +59,7 @@ class IndicatorUpdater:
 
         Another run may be at work on a session next to these. Whoever has written looks
         again at what lies before (computing once more when that changed meanwhile) and
-        only then at what comes after, so that one of the two joins the chain.
+        only then at what comes after, so that one of the two continues from the other.
         """
         days, done = sorted(sessions), UpdateResult()
         before, now = None, self._before(days[0])
@@ -120,7 +120,7 @@ class IndicatorUpdater:
     ) -> tuple[pl.DataFrame, pl.DataFrame, set[str]]:
         """Compute a stored session again for the symbols that `moving` names.
 
-        Gives the values of those that differ from what is stored, the states after the
+        Returns the values of those that differ from what is stored, the states after the
         session, and their names.
         """
         ours = pl.col("symbol").is_in(sorted(moving))

@@ -24,7 +24,7 @@ FIRST_KEYS = 5
 
 def graph(defs: Any) -> dict[str, Any]:
     """Describe assets, checks, partitions, jobs, sensors, schedules and resources."""
-    found = _made(defs)
+    found = made(defs)
     nodes = list(found.resolve_asset_graph().asset_nodes)
     repository = found.get_repository_def()
     return {
@@ -44,7 +44,8 @@ def load(name: str = "stock_platform.definitions", attribute: str = "defs") -> A
     return getattr(importlib.import_module(name), attribute)
 
 
-def _made(defs: Any) -> dg.Definitions:
+def made(defs: Any) -> dg.Definitions:
+    """Return the definitions, also of a function or lazy object that makes them."""
     for _ in range(3):
         if isinstance(defs, dg.Definitions):
             return defs
@@ -89,7 +90,7 @@ def _checks(defs: dg.Definitions) -> list[dict[str, Any]]:
 
 def _partitions(nodes: Iterable[Any]) -> dict[str, Any]:
     known = {
-        _partitions_name(node.partitions_def): node.partitions_def
+        _partitions_name(node.partitions_def) or "": node.partitions_def
         for node in nodes
         if node.partitions_def is not None
     }
