@@ -109,6 +109,7 @@ CYCLES_LEFT = {
 _STARTS = "where a command, a run, a tick or the sidecar starts"
 READ_SETTINGS = {
     "stock_platform/settings/": "the loader itself",
+    "stock_platform/testing/": "a contract suite, as an entry point does",
     "stock_platform/api/": "open_lake",
     "stock_platform/cli/": _STARTS,
     "stock_platform/components/": _STARTS,
