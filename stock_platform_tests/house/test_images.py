@@ -54,6 +54,7 @@ def test_what_runs_print_goes_to_the_bucket_that_is_named(
         for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": url}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("DAGSTER_COMPUTE_LOGS_BUCKET", "logs")
+        monkeypatch.setenv("DAGSTER_COMPUTE_LOGS_DIR", str(tmp_path / "storage"))
         bucket = boto3.client("s3")
         bucket.create_bucket(Bucket="logs")
 

@@ -95,7 +95,7 @@ class Sink(Protocol):
     def status(self) -> dict[str, object]:
         """Return facts for the status file, as JSON; each number becomes a metric too.
 
-        A number `n` is `stock_stream_tailer_n` in `/metrics`, labelled with the sink's name.
+        A number `n` is `stock_stream_tailer_{n}` in `/metrics`, labelled with the sink's name.
         """
         ...
 
