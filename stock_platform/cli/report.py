@@ -31,7 +31,13 @@ def show_report(day: date | None, out_path: Path | None, *, reset_mail: bool) ->
             "Materialize serving/weekly_report of that week to mail it."
         )
         return
-    report = weekly_report(lake_context, week, settings.report, now)
+    report = weekly_report(
+        lake_context,
+        week,
+        settings.report,
+        now,
+        log=lambda line: typer.echo(line, err=True),
+    )
     if out_path is None:
         typer.echo(report.rendered.text)
         return

@@ -110,7 +110,12 @@ def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset
 
 
 def minute_run(
-    sensor: str, need: HealRange, entry: HealHistory, *, asset: dg.AssetsDefinition
+    sensor: str,
+    need: HealRange,
+    entry: HealHistory,
+    *,
+    asset: dg.AssetsDefinition,
+    config: dg.Config | None = None,
 ) -> dg.RunRequest:
     """Ask for one run over a span of a session's minutes.
 
@@ -123,6 +128,7 @@ def minute_run(
     return dg.RunRequest(
         run_key=f"{sensor}:{need.session}:{first}-{last}:{entry.count}",
         asset_selection=[asset.key],
+        run_config=dg.RunConfig(ops={asset.op.name: config}) if config else {},
         tags={
             "dagster/asset_partition_range_start": key_of(need.session, first),
             "dagster/asset_partition_range_end": key_of(need.session, last),

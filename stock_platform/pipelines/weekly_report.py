@@ -1,7 +1,4 @@
-"""What the weekly report says, gathered from the lake; the asset and `stocks report` share it.
-
-Nothing here knows Dagster.
-"""
+"""The weekly report: `indicators/weekly_performance`, charts, and how complete the data is."""
 
 import base64
 from datetime import date, datetime, timedelta
@@ -9,10 +6,11 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar
-from stock_platform.indicators.weekly import Week, weekly_performance
+from stock_platform.indicators.weekly import PERFORMANCE, Week, weekly_performance
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, update
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.heal import Log
 from stock_platform.serving.report.build import (
     Coverage,
     WeeklyReport,
@@ -42,10 +40,10 @@ def is_over(calendar: Calendar, week: Week, now: datetime) -> bool:
 def why_not_mailed(
     calendar: Calendar, week: Week, now: datetime, *, recipients: int, transport: str
 ) -> str:
-    """Give why a week's report is rendered only; nothing when it is to be mailed.
+    """Return why a week's report is rendered only; empty when it is to be mailed.
 
-    A week that still runs would be told half and never again, and a backfill of old
-    weeks must not fill anybody's mailbox.
+    A week that still runs would be mailed half and never again, and a backfill of old
+    weeks must not fill a mailbox.
     """
     if not recipients or transport == "none":
         return "no mail: STOCKS_REPORT_TO and STOCKS_MAIL_TRANSPORT are not set"
@@ -61,15 +59,38 @@ def watchlist(lake_context: LakeContext, week: Week) -> list[str]:
     return lake_context.universe(week.last)
 
 
-def performance_of(lake_context: LakeContext, week: Week) -> pl.DataFrame:
-    """Compute how each symbol of the watchlist did."""
+def compute_performance(lake_context: LakeContext, week: Week) -> pl.DataFrame:
+    """Return a frame of `PERFORMANCE` of the watchlist, computed from daily bars."""
     bars = read.daily_bars(lake_context.store, week.monday.year, week.last.year)
     splits = read.table(lake_context.store, "splits", None)
     return weekly_performance(bars, splits, week, watchlist(lake_context, week))
 
 
+def performance_of(lake_context: LakeContext, week: Week, log: Log) -> pl.DataFrame:
+    """Return a frame of `PERFORMANCE` of the watchlist, from `indicators/weekly_performance`.
+
+    What the table lacks is computed as the asset computes it, and logged.
+    """
+    watched = watchlist(lake_context, week)
+    table = read.table(lake_context.store, "weekly_performance", week.monday.year)
+    stored = pl.concat([pl.DataFrame(schema=PERFORMANCE), *([table] if table.width else [])])
+    stored = stored.filter(
+        (pl.col("week") == week.monday) & pl.col("symbol").is_in(pl.Series(watched).implode())
+    )
+    lacking = sorted(set(watched) - set(stored["symbol"]))
+    if not lacking:
+        return stored.sort("symbol")
+    log(
+        f"indicators/weekly_performance lacks {len(lacking)} of {len(watched)} symbols in the "
+        f"week of {week.monday}: computed for this report"
+    )
+    computed = compute_performance(lake_context, week)
+    missing = pl.col("symbol").is_in(pl.Series(lacking).implode())
+    return pl.concat([stored, computed.filter(missing)]).sort("symbol")
+
+
 def coverage_of(lake_context: LakeContext, week: Week, now: datetime) -> Coverage:
-    """Add up what is known of the week's minutes so far."""
+    """Return the counts of the week's minutes that have closed."""
     totals = [
         lake_context.coverage(grid).totals(grid.closed_slots(now, lake_context.grace_s))
         for grid in map(lake_context.calendar.grid, week.sessions)
@@ -79,16 +100,26 @@ def coverage_of(lake_context: LakeContext, week: Week, now: datetime) -> Coverag
         name: sum(each[name] for each in totals)
         for name in ("expected", "observed", "empty", "silent", "missing", "refused")
     }
-    # A ledger counts what is refused as missing too; a reader wants each minute once.
+    # Refused minutes are counted in missing too; a reader wants each minute once.
     summed["missing"] -= summed["refused"]
     return Coverage(**summed)
 
 
 def weekly_report(
-    lake_context: LakeContext, week: Week, settings: ReportSettings, now: datetime
+    lake_context: LakeContext,
+    week: Week,
+    settings: ReportSettings,
+    now: datetime,
+    *,
+    log: Log = lambda line: None,
 ) -> WeeklyReport:
-    """Gather a week's report: performance, charts, and how complete the data behind it is."""
-    performance = performance_of(lake_context, week)
+    """Build a week's report: performance, charts, and how complete the data behind it is.
+
+    `log` gets a line when the performance had to be computed:
+
+        weekly_report(context, newest_week(context.calendar, now), settings.report, now)
+    """
+    performance = performance_of(lake_context, week, log)
     before = week.monday - timedelta(days=70)
     bars = read.daily_bars(lake_context.store, before.year, week.last.year)
     return build_report(

@@ -1,8 +1,10 @@
 """`lake/minute_bars`: the bars of a session's minutes, healed where they are missing."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+from pydantic import Field
 
 from stock_platform.components import metadata
 from stock_platform.components.heal_requests import HEAL_SESSION
@@ -11,6 +13,21 @@ from stock_platform.defs.resources import HealerResource
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.errors import PermanentError
 from stock_platform.pipelines.heal import HealResult
+
+
+class HealConfig(dg.Config):
+    """Run config of `lake/minute_bars`: which minutes a run requests."""
+
+    only_ready: bool | None = Field(
+        None,
+        description="only missing minutes of symbols that wait for no retry, as the sensors do; "
+        "default: every minute not confirmed",
+    )
+
+
+def is_only_ready(config: HealConfig, tags: Mapping[str, str]) -> bool:
+    """Return the mode of a run; one queued before the mode was config has the tag only."""
+    return config.only_ready if config.only_ready is not None else HEAL_SESSION in tags
 
 
 @dg.asset(
@@ -24,7 +41,9 @@ from stock_platform.pipelines.heal import HealResult
     deps=[dg.AssetKey(["reference", "symbols"])],
     pool="provider_rest",
 )
-def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> None:
+def minute_bars(
+    context: dg.AssetExecutionContext, config: HealConfig, healer: HealerResource
+) -> None:
     """One row is one bar: a symbol's minute at its best known revision.
 
     A partition is one minute of one session (New York wall clock). Materializing
@@ -38,7 +57,7 @@ def minute_bars(context: dg.AssetExecutionContext, healer: HealerResource) -> No
     with healer.open(context.log.info) as opened:
         try:
             healed = opened.heal(
-                grid, first, last, now=now, only_ready=HEAL_SESSION in context.run.tags
+                grid, first, last, now=now, only_ready=is_only_ready(config, context.run.tags)
             )
         except PermanentError as problem:
             raise dg.Failure(str(problem), allow_retries=False) from problem

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from stock_platform.components.heal_requests import minute_run, needs_and_errors, plan_tick
-from stock_platform.defs.minute_bars.assets import minute_bars
+from stock_platform.defs.minute_bars.assets import HealConfig, minute_bars
 from stock_platform.defs.resources import LakeResource
 from stock_platform.healing.scheduling import HealRange, heal_range_of
 from stock_platform.lake import coverage
@@ -89,7 +89,13 @@ def _heal(
         )
     return dg.SensorResult(
         run_requests=[
-            minute_run(context.sensor_name, need, entry, asset=minute_bars)
+            minute_run(
+                context.sensor_name,
+                need,
+                entry,
+                asset=minute_bars,
+                config=HealConfig(only_ready=True),
+            )
             for need, entry in asking.chosen
         ],
         cursor=asking.cursor,

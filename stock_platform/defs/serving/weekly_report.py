@@ -60,11 +60,11 @@ def weekly_performance(
     A partition is a week, named by its Monday. The running week is told as far as it
     has come; materializing again replaces it. One object holds a year.
     """
-    from stock_platform.pipelines.weekly_report import performance_of
+    from stock_platform.pipelines.weekly_report import compute_performance
 
     week = week_of(context)
     with no_retry_unless_transient():
-        rows = performance_of(lake.context(), week)
+        rows = compute_performance(lake.context(), week)
         published = write.publish_table(
             lake.store(), "weekly_performance", week.monday.year, rows, key=KEY
         )
@@ -107,7 +107,7 @@ def weekly_report(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.M
 
     lake_context, week, now = lake.context(), week_of(context), datetime.now(UTC)
     with no_retry_unless_transient():
-        report = gathered(lake_context, week, load(ReportSettings), now)
+        report = gathered(lake_context, week, load(ReportSettings), now, log=context.log.info)
         metadata: dict[str, Any] = {
             "report": dg.MetadataValue.md(as_markdown(report)),
             "page": dg.MetadataValue.path(keep_page(lake_context.store, report)),
