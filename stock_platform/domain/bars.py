@@ -105,8 +105,8 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
 
 def same_values(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
     """Whether `merged` adds nothing to `stored` but a later time of observation."""
-    said = [name for name in schema if name != "observed_at"]
-    return stored.height == merged.height and stored.select(said).equals(merged.select(said))
+    names = [name for name in schema if name != "observed_at"]
+    return stored.height == merged.height and stored.select(names).equals(merged.select(names))
 
 
 def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
@@ -145,17 +145,19 @@ def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
 
 
 def _leaders(ranked: pl.DataFrame) -> pl.Series:
-    """Give for every row the position of the first row of its key; keys are contiguous."""
+    """Return for every row the position of the first row of its key; keys are contiguous."""
     position = pl.when("leads").then(pl.int_range(pl.len()))
     return ranked.select(position.forward_fill().alias("leader"))["leader"]
 
 
 def _disputed(rows: pl.DataFrame, rivals: pl.DataFrame, leaders: pl.DataFrame) -> pl.Series:
-    """Return the keys whose rival has as good a claim as its leader and says something else."""
+    """Return the keys whose rival has as good a claim as its leader and other values."""
     values = rows.select(*VALUE_COLUMNS, "provider")
-    said, led = values[rivals["at"]], values[leaders["at"]]
+    rival_values, leader_values = values[rivals["at"]], values[leaders["at"]]
     differs = pl.select(
-        pl.any_horizontal(said[name].ne_missing(led[name]) for name in values.columns).alias("_")
+        pl.any_horizontal(
+            rival_values[name].ne_missing(leader_values[name]) for name in values.columns
+        ).alias("_")
     )["_"]
     return rivals["key"].filter(differs).unique()
 

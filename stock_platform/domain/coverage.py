@@ -3,8 +3,8 @@
 Three bitmaps per symbol - observed, empty, silent - and what follows from
 them: `missing = expected & ~observed & ~empty & ~silent`. Bits are big-endian
 within a byte (slot 0 is the highest bit of byte 0), so DuckDB reads them as
-`bit_count(observed_bits::BIT)`. Coverage is derived, never asserted: a ledger
-can be rebuilt from the bars, the feed's connection log and the answers kept.
+`bit_count(observed_bits::BIT)`. Coverage is derived, never asserted: it
+can be rebuilt from the bars, the feed's connection log and the responses kept.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import InvalidDataError
 
 BITMAPS = ("observed", "empty", "silent", "refused", "asked", "healed")
-"""Stored per symbol. `asked`: a source of record answered for the minute once it was over,
+"""Stored per symbol. `asked`: a source of record responded for the minute once it was over,
 though perhaps before it had settled. `healed`: the part of observed that a heal brought."""
 
 COUNTS = ("expected", "observed", "empty", "silent", "missing", "refused", "healed")
@@ -37,9 +37,9 @@ COVERAGE = pl.Schema(
         "last_error": pl.String(),
     }
 )
-"""One row per symbol. Counts speak of the minutes due at `checked_at`; `refused` minutes
-are also counted in `missing`. verified_at is when a source of record last answered for the
-whole session (null: never). authority is the best revision that answered, or `none`."""
+"""One row per symbol. Counts are of the minutes closed at `checked_at`; `refused` minutes
+are also counted in `missing`. verified_at is when a source of record last responded for the
+whole session (null: never). authority is the best revision that responded, or `none`."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class SessionCoverage:
 
     @classmethod
     def blank(cls, grid: MinuteGrid, symbols: Iterable[str]) -> "SessionCoverage":
-        """Start a ledger in which every expected minute of `symbols` is missing."""
+        """Start coverage in which every expected minute of `symbols` is missing."""
         names = np.array(sorted(set(symbols)), dtype=object)
         n = len(names)
         return cls(
@@ -83,12 +83,12 @@ class SessionCoverage:
 
     def rows_of(self, symbols: Sequence[str] | np.ndarray) -> np.ndarray:
         """Return the row of each symbol, -1 for one that is not expected."""
-        asked = np.asarray(symbols, dtype=object)
+        names = np.asarray(symbols, dtype=object)
         if not len(self.symbols):
-            return np.full(len(asked), -1)
-        at = np.searchsorted(self.symbols, asked)
+            return np.full(len(names), -1)
+        at = np.searchsorted(self.symbols, names)
         at[at == len(self.symbols)] = 0
-        return np.where(self.symbols[at] == asked, at, -1)
+        return np.where(self.symbols[at] == names, at, -1)
 
     def set_observed(self, bars: pl.DataFrame, *, healed: bool = False) -> int:
         """Mark the (symbol, minute) of `bars` observed; return how many were new.
@@ -116,18 +116,18 @@ class SessionCoverage:
         # A negative bound would count from the end of the session.
         self.bits[name][rows, max(first, 0) : max(last + 1, 0)] = True
 
-    def missing(self, due: int | None = None) -> np.ndarray:
-        """Give bool[symbols, width]: due, and neither observed nor accounted for."""
+    def missing(self, closed: int | None = None) -> np.ndarray:
+        """Return bool[symbols, width]: closed, and neither observed nor accounted for."""
         known = self.bits["observed"] | self.bits["empty"] | self.bits["silent"]
-        return self._expected(due) & ~known
+        return self._expected(closed) & ~known
 
-    def unconfirmed(self, due: int | None = None) -> np.ndarray:
-        """Give bool[symbols, width]: missing or only presumed silent."""
-        return self._expected(due) & ~(self.bits["observed"] | self.bits["empty"])
+    def unconfirmed(self, closed: int | None = None) -> np.ndarray:
+        """Return bool[symbols, width]: missing or only presumed empty."""
+        return self._expected(closed) & ~(self.bits["observed"] | self.bits["empty"])
 
-    def counts(self, due: int | None = None) -> dict[str, np.ndarray]:
-        """Count each state per symbol over the due minutes; keys are `COUNTS`."""
-        expected = self._expected(due)
+    def counts(self, closed: int | None = None) -> dict[str, np.ndarray]:
+        """Count each state per symbol over the minutes before slot `closed`; keys are `COUNTS`."""
+        expected = self._expected(closed)
         observed = self.bits["observed"] & expected
         empty = self.bits["empty"] & expected & ~observed
         silent = self.bits["silent"] & expected & ~observed & ~empty
@@ -143,17 +143,17 @@ class SessionCoverage:
         }
         return {name: state.sum(axis=1).astype(np.int32) for name, state in states.items()}
 
-    def totals(self, due: int | None = None) -> dict[str, int]:
+    def totals(self, closed: int | None = None) -> dict[str, int]:
         """Add `counts` up over all symbols."""
-        return {name: int(count.sum()) for name, count in self.counts(due).items()}
+        return {name: int(count.sum()) for name, count in self.counts(closed).items()}
 
-    def to_frame(self, due: int | None = None) -> pl.DataFrame:
-        """Return the ledger as a frame of `COVERAGE`."""
+    def to_frame(self, closed: int | None = None) -> pl.DataFrame:
+        """Return the coverage as a frame of `COVERAGE`."""
         packed = {name: np.packbits(self.bits[name], axis=1) for name in BITMAPS}
         return pl.DataFrame(
             {
                 "symbol": self.symbols.tolist(),
-                **self.counts(due),
+                **self.counts(closed),
                 **{f"{name}_bits": [row.tobytes() for row in packed[name]] for name in BITMAPS},
                 "attempts": self.attempts,
                 "next_retry_at": _instants(self.next_retry_at),
@@ -169,8 +169,8 @@ class SessionCoverage:
     def from_frame(cls, grid: MinuteGrid, frame: pl.DataFrame) -> "SessionCoverage":
         """Read a frame of `COVERAGE` back; rows need not be sorted.
 
-        Raise `Malformed` when it was kept for a grid of another width (extended
-        hours switched since): such a ledger is to be derived again.
+        Raise `InvalidDataError` when it was kept for a grid of another width (extended
+        hours switched since): such coverage is to be derived again.
         """
         frame = frame.sort("symbol")
         checked = frame["checked_at"].max() if frame.height else None
@@ -186,9 +186,9 @@ class SessionCoverage:
             checked if isinstance(checked, datetime) else None,
         )
 
-    def _expected(self, due: int | None) -> np.ndarray:
+    def _expected(self, closed: int | None) -> np.ndarray:
         slots = np.arange(self.grid.width)
-        end = self.grid.end if due is None else min(due, self.grid.end)
+        end = self.grid.end if closed is None else min(closed, self.grid.end)
         return (slots >= self.grid.first) & (slots < end)
 
     def _cells(self, bars: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +212,7 @@ class SessionCoverage:
 
 
 def to_instant(value: datetime) -> np.datetime64:
-    """Return an instant as a ledger's arrays hold it: UTC, in microseconds."""
+    """Return an instant as the arrays of coverage hold it: UTC, in microseconds."""
     return np.datetime64(value.astimezone(UTC).replace(tzinfo=None), "us")
 
 
@@ -221,9 +221,9 @@ def _instants(values: np.ndarray) -> pl.Series:
 
 
 def unpack(column: pl.Series, width: int) -> np.ndarray:
-    """Give bool[rows, width] of a column of packed bitmaps; null counts as no bit set.
+    """Return bool[rows, width] of a column of packed bitmaps; null counts as no bit set.
 
-    Raise `Malformed` where a bitmap is not that wide: it was kept for another grid.
+    Raise `InvalidDataError` where a bitmap is not that wide: it was kept for another grid.
     """
     size = (width + 7) // 8
     blank = bytes(size)
@@ -235,7 +235,7 @@ def unpack(column: pl.Series, width: int) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give (row, first, last) of every run of True along the second axis, in row order."""
+    """Return (row, first, last) of every run of True along the second axis, in row order."""
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, first = np.nonzero(edges == 1)
     _, last = np.nonzero(edges == -1)

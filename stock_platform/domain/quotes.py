@@ -1,4 +1,4 @@
-"""Quotes: a polled snapshot of one symbol, kept beside the minute it was asked for."""
+"""Quotes: a polled snapshot of one symbol, kept beside the minute it was requested for."""
 
 import polars as pl
 
@@ -20,10 +20,10 @@ RAW_QUOTES = pl.Schema(
         "observed_at": TIMESTAMP_US,
     }
 )
-"""`minute` is the rounded minute the quote was asked for, `quoted_at` the provider's own
-time of the last trade, `observed_at` when the answer came. open, high, low are the day's
+"""`minute` is the rounded minute the quote was requested for, `quoted_at` the provider's own
+time of the last trade, `observed_at` when the response came. open, high, low are the day's
 so far. Nullable: everything between price and quoted_at. Key (symbol, minute, provider);
-a repeat of the same key keeps the quote observed first, so that asking twice changes nothing."""
+a repeat of the same key keeps the quote observed first, so that a repeat changes nothing."""
 
 QUOTE_KEY = ("symbol", "minute", "provider")
 

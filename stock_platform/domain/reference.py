@@ -1,6 +1,6 @@
 """Reference data: which securities exist, and what a corporate action did to them.
 
-Kept as the provider said it, with its name and time. Prices in the lake stay as
+Kept as the provider sent it, with its name and time. Prices in the lake stay as
 traded; `SPLITS` and `DIVIDENDS` are what adjustment on read is computed from.
 """
 
@@ -20,7 +20,7 @@ SYMBOLS = pl.Schema(
         "as_of": pl.Date(),
     }
 )
-"""One row per symbol and day it was asked for. Nullable: everything but symbol, provider, as_of.
+"""One row per symbol and day of request. Nullable: everything but symbol, provider, as_of.
 `exchange` is the MIC; a symbol is listed on a session within [listed_on, delisted_on)."""
 
 SYMBOLS_KEY = ("symbol", "as_of")

@@ -1,7 +1,7 @@
-"""What a provider said about an interval: bars, refusals, and what it proves.
+"""What a provider responded about an interval: bars, refusals, and what that proves.
 
-Answers are kept (see lake/), so that "this minute is empty" can be re-derived
-at any time from who said so, when, and about which minutes.
+Responses are kept (see lake/), so that "this minute is empty" can be re-derived
+at any time from which provider responded, when, and for which minutes.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import polars as pl
 from stock_platform.domain import bars as bar
 from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.revision import Revision
+from stock_platform.domain.sessions import MinuteGrid
 
 EVERY_SYMBOL = "*"
 
@@ -28,9 +29,9 @@ PROVIDER_RESPONSES = pl.Schema(
         "asked_at": bar.TIMESTAMP_US,
     }
 )
-"""One row per answer; symbol `*` means every listed symbol; first and last are minute
+"""One row per response; symbol `*` means every listed symbol; first and last are minute
 starts, inclusive; outcome is `ok`, `refused`, `failed` or `rejected` (with `detail`). A
-rejected row takes one minute back out of an ok answer: its bar came, but broken."""
+rejected row takes one minute back out of an ok response: its bar was rejected."""
 
 _NO_BARS = pl.DataFrame(schema=bar.MINUTE_BARS)
 _NOTHING_REJECTED = pl.DataFrame(schema=REJECTED)
@@ -38,9 +39,9 @@ _NOTHING_REJECTED = pl.DataFrame(schema=REJECTED)
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """A provider's word on the minutes `first` to `last` (starts, inclusive, UTC).
+    """A provider's response for the minutes `first` to `last` (starts, inclusive, UTC).
 
-    `symbols` None speaks of every symbol the provider lists. `outcome` ok with
+    `symbols` None covers every symbol the provider lists. `outcome` ok with
     revision above live proves every covered minute without a bar empty.
     """
 
@@ -56,30 +57,34 @@ class ProviderResponse:
     bars: pl.DataFrame = field(default_factory=_NO_BARS.clone)
     rejected: pl.DataFrame = field(default_factory=_NOTHING_REJECTED.clone)
 
+    def slots(self, grid: MinuteGrid) -> tuple[int, int]:
+        """Return the slots of `grid` that the response covers; last < first when none."""
+        return grid.slots_within(self.first, self.last)
+
     def to_rows(self) -> list[dict[str, object]]:
-        """Return the rows of `ANSWERS` that record this answer."""
+        """Return the rows of `PROVIDER_RESPONSES` that record this response."""
         counts = dict(self.bars.group_by("symbol").len().iter_rows()) if self.bars.height else {}
-        asked = (EVERY_SYMBOL,) if self.symbols is None else self.symbols
-        said = [
+        symbols = (EVERY_SYMBOL,) if self.symbols is None else self.symbols
+        rows = [
             self._row(symbol, (self.first, self.last), self.outcome, self.detail)
             | {"bars": self.bars.height if symbol == EVERY_SYMBOL else counts.get(symbol, 0)}
-            for symbol in asked
+            for symbol in symbols
         ]
-        broken = [
+        rejected = [
             self._row(symbol, minutes, "rejected", reason)
             for symbol, minutes, reason in self.rejected_intervals()
         ]
-        return said + broken
+        return rows + rejected
 
     def rejected_intervals(self) -> list[tuple[str, tuple[datetime, datetime], str]]:
-        """Give (symbol, minutes, reason) of every bar that came but could not be right.
+        """Return (symbol, minutes, reason) of every bar that came but could not be right.
 
-        A bar whose minute could not be read may have been any of those answered for.
+        A bar whose minute could not be read may have been any of those covered.
         """
         if not self.rejected.height:
             return []
         rows = self.rejected.filter(pl.col("symbol").is_not_null())
-        # Off the minute is one way of being broken: it speaks of the minute it lies in.
+        # A bar off the minute concerns the minute it lies in.
         minute = pl.col("at").dt.truncate("1m")
         rows = rows.select("symbol", minute, "reason").unique(maintain_order=True)
         return [

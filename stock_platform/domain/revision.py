@@ -11,7 +11,7 @@ class Revision(StrEnum):
     LIVE = "live"
     """Streamed while the market ran; may be re-sent with other values."""
     REST = "rest"
-    """Asked for after the minute had closed."""
+    """Requested after the minute had closed."""
     FINAL = "final"
     """From the record rebuilt after the close: flat file, or REST once settled."""
     CORRECTION = "correction"
@@ -23,7 +23,7 @@ class Revision(StrEnum):
 
     @property
     def proves_empty(self) -> bool:
-        """Whether a successful answer of this revision proves a minute without a bar."""
+        """Whether a successful response of this revision proves a minute without a bar."""
         return self is not Revision.LIVE
 
 

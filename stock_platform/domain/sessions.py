@@ -53,11 +53,18 @@ class MinuteGrid:
         return self.starts_at + timedelta(minutes=slot)
 
     def slot(self, minute: datetime) -> int:
-        """Return the slot of an instant; raise `Malformed` when it is off the grid."""
+        """Return the slot of an instant; raise `InvalidDataError` when it is off the grid."""
         slot = (minute - self.starts_at) // timedelta(minutes=1)
         if not 0 <= slot < self.width:
             raise InvalidDataError(f"{minute:%Y-%m-%d %H:%M} UTC is not a minute of {self.session}")
         return slot
+
+    def slots_within(self, since: datetime, until: datetime) -> tuple[int, int]:
+        """Return the slots whose minutes start within, both included; last < first: none."""
+        minute = timedelta(minutes=1)
+        first = -((self.starts_at - since) // minute)
+        last = (until - self.starts_at) // minute
+        return max(first, 0), max(min(last, self.width - 1), -1)
 
     def closed_slots(self, now: datetime, grace_s: float) -> int:
         """Return the end of the slots whose minute had closed `grace_s` before `now`."""
@@ -145,7 +152,7 @@ class Calendar:
         return [day for day in days if day.weekday() < 5 and day not in open_days]
 
     def grid(self, session: date) -> MinuteGrid:
-        """Return the minute grid of a session; raise `Malformed` when it is none."""
+        """Return the minute grid of a session; raise `InvalidDataError` when it is none."""
         if not self.is_session(session):
             raise InvalidDataError(f"{session} is not a session of XNYS")
         opens, closes = _special_hours().get(session, (_OPEN, _NORMAL_CLOSE))
@@ -203,7 +210,7 @@ def _session_dates() -> list[date]:
 
 @lru_cache(maxsize=1)
 def _special_hours() -> dict[date, tuple[time, time]]:
-    """Give open and close, New York, of the sessions that keep other hours."""
+    """Return open and close, New York, of the sessions that keep other hours."""
     return {day: (_clock(hours[:4]), _clock(hours[5:])) for day, hours in _days_of(xnys.SPECIAL)}
 
 

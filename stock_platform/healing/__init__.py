@@ -1,1 +1,1 @@
-"""Find gaps, plan the cheapest calls, judge the answers. Pure."""
+"""Find gaps, plan the cheapest calls, apply the responses. Pure."""

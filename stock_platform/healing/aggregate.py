@@ -29,8 +29,8 @@ DAILY_RESPONSES = pl.Schema(
         "observed_at": TIMESTAMP_US,
     }
 )
-"""Who was asked for a daily bar and had none: outcome is `absent`, `rejected`, `refused` or
-`failed`. Key (symbol, session, provider). A bar is proven absent once all providers say so."""
+"""Which provider had no daily bar: outcome is `absent`, `rejected`, `refused` or `failed`.
+Key (symbol, session, provider). A bar is proven absent once all providers lack it."""
 
 DAILY_RESPONSES_KEY = ("symbol", "session", "provider")
 
@@ -82,10 +82,10 @@ def absent(
     now: datetime,
     retry_after_s: float,
 ) -> pl.DataFrame:
-    """Return the (symbol, session) of `expected` that lack a provider's bar and may be asked for.
+    """Return the (symbol, session) of `expected` that lack a provider's bar and may be requested.
 
-    Left out is what every one of `providers` has answered for: `absent` for good,
-    anything else until `retry_after_s` later. A bar asked for on the evening of its
+    Left out is what every one of `providers` has responded for: `absent` for good,
+    anything else until `retry_after_s` later. A bar requested on the evening of its
     session has not the whole volume yet: until a final one came, it counts as long.
     """
     key = ["symbol", "session"]
@@ -99,8 +99,8 @@ def absent(
             & ((pl.col("outcome") == "absent") | (age_s < retry_after_s))
         )
         .group_by(key)
-        .agg(pl.col("provider").n_unique().alias("said"))
-        .filter(pl.col("said") >= len(providers))
+        .agg(pl.col("provider").n_unique().alias("responded"))
+        .filter(pl.col("responded") >= len(providers))
         .select(key)
     )
     return (

@@ -2,8 +2,8 @@
 
 Impossible rows are refused at the edge. What is possible and yet improbable is
 kept and named here: a price in pence among prices in pounds, a split that only
-half of a series knows, prices already adjusted where traded ones belong, a
-dividend told twice.
+only half of a series follows, prices already adjusted where traded ones belong, a
+dividend listed twice.
 """
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 JUMP = 0.45
 """A close this far from the one before wants a split as its reason."""
 DIVIDENDS_APART_DAYS = 5
-"""Funds that pay every week are seven days apart; the same payment told twice is closer."""
+"""Funds that pay every week are seven days apart; the same payment listed twice is closer."""
 VOLUME_DIFFERENCE = 0.02
 
 

@@ -1,10 +1,10 @@
-"""What an answer proves, written into the ledger.
+"""What a response proves, applied to coverage.
 
-A minute without a bar is `empty` only when a source of record answered for it
+A minute without a bar is `empty` only when a source of record responded for it
 and did so after the minute had settled (late trades re-send bars for about a
-quarter of an hour). A refusal is remembered and raises an alarm; it is never
-"empty", and neither is a minute whose bar came broken. A failure makes the
-symbol wait before it is asked again.
+quarter of an hour). A refusal is kept and raises an alert; it is never
+"empty", and neither is a minute whose bar was rejected. A failure makes the
+symbol wait before it is requested again.
 """
 
 from dataclasses import dataclass, replace
@@ -31,12 +31,12 @@ class SettlementPolicy:
 def apply_response(
     coverage: SessionCoverage, response: ProviderResponse, policy: SettlementPolicy
 ) -> None:
-    """Write one answer into `ledger`, in place; the same answer twice changes nothing more.
+    """Apply one response to `coverage`, in place; the same one twice changes nothing more.
 
     Only a failure counts its repeats: two failures are two attempts.
     """
     rows = _rows(coverage, response)
-    first, last = _slots(coverage, response.first, response.last)
+    first, last = response.slots(coverage.grid)
     if not len(rows) or last < first:
         return
     if response.outcome == "failed":
@@ -55,10 +55,10 @@ def apply_response(
         )
         settled = _last_over(coverage, response.asked_at - policy.settle)
         coverage.confirm_empty("empty", rows, first, min(last, settled))
-    broken = _retract_rejected(coverage, rows, response)
-    failures = coverage.attempts[list(broken)]
+    rejected = _retract_rejected(coverage, rows, response)
+    failures = coverage.attempts[list(rejected)]
     _record_success(coverage, rows, response, policy)
-    for (row, reason), failed in zip(broken.items(), failures, strict=True):
+    for (row, reason), failed in zip(rejected.items(), failures, strict=True):
         coverage.attempts[row] = failed
         one = replace(response, symbols=(coverage.symbols[row],), detail=reason)
         _record_failure(coverage, np.array([row]), one, policy)
@@ -67,18 +67,18 @@ def apply_response(
 def _retract_rejected(
     coverage: SessionCoverage, rows: np.ndarray, response: ProviderResponse
 ) -> dict[int, str]:
-    """Unmark the minutes whose bar came broken; return their rows, with a reason each."""
-    broken: dict[int, str] = {}
+    """Unmark the minutes whose bar was rejected; return their rows, with a reason each."""
+    rejected: dict[int, str] = {}
     for symbol, minutes, reason in response.rejected_intervals():
         row = int(coverage.rows_of([symbol])[0])
-        first, last = _slots(coverage, *minutes)
+        first, last = coverage.grid.slots_within(*minutes)
         if row not in rows or last < first:
             continue
         unobserved = ~coverage.bits["observed"][row, first : last + 1]
         if unobserved.any():
             coverage.bits["empty"][row, first : last + 1] &= ~unobserved
-            broken.setdefault(row, reason)
-    return broken
+            rejected.setdefault(row, reason)
+    return rejected
 
 
 def _last_over(coverage: SessionCoverage, at: datetime) -> int:
@@ -94,14 +94,6 @@ def _rows(coverage: SessionCoverage, response: ProviderResponse) -> np.ndarray:
     return rows[rows >= 0]
 
 
-def _slots(coverage: SessionCoverage, since: datetime, until: datetime) -> tuple[int, int]:
-    """Return the slots whose minutes begin within; last < first when there are none."""
-    start, width = coverage.grid.starts_at, coverage.grid.width
-    first = -((start - since) // _MINUTE)
-    last = (until - start) // _MINUTE
-    return max(first, 0), max(min(last, width - 1), -1)
-
-
 def _record_failure(
     coverage: SessionCoverage,
     rows: np.ndarray,
@@ -110,7 +102,7 @@ def _record_failure(
 ) -> None:
     coverage.last_error[rows] = response.detail[:300]
     if response.symbols is None:
-        # A file that cannot be had says nothing about a symbol: each may still be asked for.
+        # A file that cannot be had is no evidence about a symbol: each may still be requested.
         return
     coverage.attempts[rows] += 1
     for failures in np.unique(coverage.attempts[rows]):
@@ -125,7 +117,7 @@ def _record_success(
     response: ProviderResponse,
     policy: SettlementPolicy,
 ) -> None:
-    """Note who answered, that it did, and whether it spoke of the whole settled session."""
+    """Record the revision that responded, and whether it covered the whole settled session."""
     weaker = ["none", *list(Revision)[: response.revision.rank]]
     coverage.authority[rows[np.isin(coverage.authority[rows], weaker)]] = response.revision.value
     coverage.attempts[rows] = 0
@@ -136,5 +128,7 @@ def _record_success(
     settled = response.asked_at >= grid.closes_at + policy.settle
     if whole and settled and response.revision.proves_empty:
         before = coverage.verified_at[rows]
-        asked = to_instant(response.asked_at)
-        coverage.verified_at[rows] = np.where(np.isnat(before) | (before < asked), asked, before)
+        responded_at = to_instant(response.asked_at)
+        coverage.verified_at[rows] = np.where(
+            np.isnat(before) | (before < responded_at), responded_at, before
+        )

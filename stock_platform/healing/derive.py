@@ -1,11 +1,11 @@
-"""Rebuild a session's ledger from evidence alone: rows, connection log, answers.
+"""Rebuild a session's coverage from evidence alone: bars, connection log, responses.
 
-Coverage is derived, not asserted: whatever a ledger says can be computed
+Coverage is derived, not asserted: whatever it holds can be computed
 again from what the lake keeps, and the coverage asset does exactly that.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -34,46 +34,41 @@ def derive(
     responses: pl.DataFrame,
     policy: SettlementPolicy,
 ) -> SessionCoverage:
-    """Return the ledger that the evidence supports.
+    """Return the coverage that the evidence supports.
 
     `bars` needs symbol and minute; `connections` is a frame of `CONNECTIONS`,
-    `answers` one of `ANSWERS`. Which bars a heal brought is not evidence but
+    `responses` one of `PROVIDER_RESPONSES`. Which bars a heal brought is not evidence but
     history: see `carry_history`.
     """
     coverage = SessionCoverage.blank(grid, symbols)
-    mark_silent(coverage, connections)
+    presume_empty(coverage, connections)
     coverage.rebuild_observed(bars)
     replay_responses(coverage, responses, policy)
     return coverage
 
 
-def mark_silent(coverage: SessionCoverage, connections: pl.DataFrame) -> None:
-    """Presume silent every minute during the whole of which one connection was alive.
+def presume_empty(coverage: SessionCoverage, connections: pl.DataFrame) -> None:
+    """Presume empty every minute during the whole of which one connection was alive.
 
-    Only the channel of minute bars speaks of them, and only while it stands long
+    Only the channel of minute bars is evidence of them, and only while it stands long
     enough after the minute to have delivered its bar.
     """
-    spoke = connections.filter(pl.col("channel") == BAR_CHANNEL)
-    for since, until in spoke.select("connected_at", "alive_until").iter_rows():
-        first, last = _whole_minutes(coverage.grid, since, until)
+    of_bars = connections.filter(pl.col("channel") == BAR_CHANNEL)
+    for since, until in of_bars.select("connected_at", "alive_until").iter_rows():
+        # The last minute that ended, and was delivered, before the connection was lost.
+        first, last = coverage.grid.slots_within(since, until - DELIVERY - _MINUTE)
         if last >= first:
             coverage.confirm_empty("silent", slice(None), first, last)
-
-
-def _whole_minutes(grid: MinuteGrid, since: datetime, until: datetime) -> tuple[int, int]:
-    first = -((grid.starts_at - since) // _MINUTE)
-    last = (until - DELIVERY - grid.starts_at) // _MINUTE - 1
-    return max(first, 0), min(last, grid.width - 1)
 
 
 def replay_responses(
     coverage: SessionCoverage, responses: pl.DataFrame, policy: SettlementPolicy
 ) -> None:
-    """Judge recorded answers again, oldest first; their bars are in the lake already."""
-    said = responses.filter(pl.col("outcome") != "rejected")
-    broken = responses.filter(pl.col("outcome") == "rejected")
+    """Apply recorded responses again, oldest first; their bars are in the lake already."""
+    answered = responses.filter(pl.col("outcome") != "rejected")
+    rejected = responses.filter(pl.col("outcome") == "rejected")
     order = ["asked_at", "symbol", "provider", "outcome", "first", "last"]
-    for row in said.sort(order).iter_rows(named=True):
+    for row in answered.sort(order).iter_rows(named=True):
         symbol = row["symbol"]
         apply_response(
             coverage,
@@ -87,27 +82,27 @@ def replay_responses(
                 Revision(row["revision"]),
                 outcome=row["outcome"],
                 detail=row["detail"] or "",
-                rejected=_rejected_with(broken, row),
+                rejected=_rejected_with(rejected, row),
             ),
             policy,
         )
 
 
-def _rejected_with(broken: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
-    """Return the broken bars that came with one recorded answer."""
-    if not broken.height or row["outcome"] != "ok":
+def _rejected_with(rejected: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
+    """Return the rejected bars that came with one recorded response."""
+    if not rejected.height or row["outcome"] != "ok":
         return pl.DataFrame(schema=REJECTED)
     same = (pl.col("provider") == row["provider"]) & (pl.col("asked_at") == row["asked_at"])
     if row["symbol"] != EVERY_SYMBOL:
         same &= pl.col("symbol") == row["symbol"]
-    found = broken.filter(same).with_columns(pl.col("asked_at").alias("observed_at"))
+    found = rejected.filter(same).with_columns(pl.col("asked_at").alias("observed_at"))
     # A span of more than one minute was recorded for a bar whose minute could not be read.
     at = pl.when(pl.col("first") == pl.col("last")).then("first")
     return reject(found, found["detail"], dataset="minute_bars", at=at)
 
 
 def carry_history(fresh: SessionCoverage, before: SessionCoverage | None) -> SessionCoverage:
-    """Keep in `fresh` what only history knows: which observed minutes a heal brought."""
+    """Keep in `fresh` what evidence does not show: which observed minutes a heal brought."""
     if before is None or before.grid.width != fresh.grid.width:
         return fresh
     rows = before.rows_of(fresh.symbols)

@@ -59,26 +59,28 @@ def against_responses(
     *,
     settle: timedelta,
 ) -> pl.DataFrame:
-    """Compare a session's bars `before` with what providers answered about it.
+    """Compare a session's bars `before` with what providers responded about it.
 
-    Only minutes and symbols that an answer covers are compared. A streamed bar that
-    an answer lacks counts as removed once its minute had settled, `settle` after it,
-    and never when the record's own bar came broken. A session of which nothing was
+    Only minutes and symbols that a response covers are compared. A streamed bar that
+    a response lacks counts as removed once its minute had settled, `settle` after it,
+    and never when the record's own bar was rejected. A session of which nothing was
     streamed differs in nothing. Return a frame of `DIFFERENCES`.
     """
-    told = [response for response in responses if response.outcome == "ok"]
-    if not told or not before.filter(_IS_LIVE).height:
+    answered = [response for response in responses if response.outcome == "ok"]
+    if not answered or not before.filter(_IS_LIVE).height:
         return pl.DataFrame(schema=DIFFERENCES)
     wanted = pl.Series("symbol", sorted(expected), dtype=pl.String)
-    record = pl.concat([pl.DataFrame(schema=MINUTE_BARS), *(response.bars for response in told)])
+    record = pl.concat(
+        [pl.DataFrame(schema=MINUTE_BARS), *(response.bars for response in answered)]
+    )
     record = record.filter(pl.col("symbol").is_in(wanted.implode())).unique(_KEY)
-    covered = before.join(_spans(told, wanted, settle), on="symbol").filter(
+    covered = before.join(_spans(answered, wanted, settle), on="symbol").filter(
         pl.col("minute").is_between("first", "last")
     )
     absent = covered.join(record, on=_KEY, how="anti").filter(
         _IS_LIVE & (pl.col("minute") > pl.col("settled_before"))
     )
-    left_out = pl.concat([absent.select(_KEY), _broken(told, covered)])
+    left_out = pl.concat([absent.select(_KEY), _rejected(answered, covered)])
     covered = covered.select(list(MINUTE_BARS)).unique(_KEY)
     return differences(covered.join(left_out, on=_KEY, how="anti"), record)
 
@@ -94,7 +96,7 @@ def _spans(
     return pl.DataFrame(rows, schema=_SPANS, orient="row")
 
 
-def _broken(responses: Sequence[ProviderResponse], bars: pl.DataFrame) -> pl.DataFrame:
+def _rejected(responses: Sequence[ProviderResponse], bars: pl.DataFrame) -> pl.DataFrame:
     """Return the (symbol, minute) of `bars` whose bar of record came but could not be right."""
     rows = [
         (symbol, *minutes)
@@ -108,7 +110,7 @@ def _broken(responses: Sequence[ProviderResponse], bars: pl.DataFrame) -> pl.Dat
 
 
 def differences(before: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
-    """Compare a session's bars `before` an answer with the `record` the answer brought.
+    """Compare a session's bars `before` a response with the `record` it brought.
 
     Both are frames of `MINUTE_BARS`; only bars of revision live are compared, as
     what came later was not streamed. Return a frame of `DIFFERENCES`.
@@ -147,7 +149,7 @@ def differences(before: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
 def summarize(found: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     """Count a session's `DIFFERENCES` per symbol; `bars` are the session's bars now.
 
-    Give a frame of `RECONCILIATION`, a row for every symbol that has bars.
+    Return a frame of `RECONCILIATION`, a row for every symbol that has bars.
     """
     change = (pl.col("final_close") / pl.col("live_close") - 1).cast(pl.Float64).abs()
     per_symbol = found.group_by("symbol").agg(

@@ -1,7 +1,4 @@
-"""How often and how long we go on asking for what does not come.
-
-Waits grow from minutes to days and end in an alarm, not in a loop.
-"""
+"""When a failed request is made again: waits grow from minutes to days and end in an alert."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +18,7 @@ class RetrySchedule:
         return failures > len(self.waits)
 
     def next_at(self, failures: int, now: datetime) -> datetime | None:
-        """Give when to try again after `failures` failures; None when exhausted."""
+        """Return when to try again after `failures` failures; None when exhausted."""
         if failures <= 0:
             return now
         return None if self.exhausted(failures) else now + self.waits[failures - 1]

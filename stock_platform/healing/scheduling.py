@@ -1,4 +1,4 @@
-"""Decide which missing minutes are worth a run now, from ledgers alone.
+"""Decide which missing minutes are worth a run now, from coverage alone.
 
 The sensor reads coverage and never the grid of all symbols and minutes. What
 is too young, backing off or exhausted is left out, so a gap that cannot be
@@ -29,11 +29,11 @@ class HealRange:
 
 
 SETTLE = timedelta(minutes=20)
-"""After this a provider's record of a minute counts as settled, where no setting says more."""
+"""After this a provider's record of a minute counts as settled, where no setting is longer."""
 
 
 def ready(coverage: SessionCoverage, now: datetime, backoff: RetrySchedule) -> np.ndarray:
-    """Give bool[symbols]: neither waiting for its next retry nor exhausted."""
+    """Return bool[symbols]: neither waiting for its next retry nor exhausted."""
     waits = coverage.next_retry_at > to_instant(now)
     return ~waits & (coverage.attempts <= len(backoff.waits))
 
@@ -41,9 +41,9 @@ def ready(coverage: SessionCoverage, now: datetime, backoff: RetrySchedule) -> n
 def retryable(
     coverage: SessionCoverage, now: datetime, *, backoff: RetrySchedule, settle: timedelta = SETTLE
 ) -> np.ndarray:
-    """Give bool[symbols, width]: minutes a provider may tell something new about.
+    """Return bool[symbols, width]: minutes of which a provider may have something new.
 
-    A minute that was answered for while it was young is asked for again once it has
+    A minute that was responded for while it was young is requested again once it has
     settled, not before; that never holds up another minute of the same symbol.
     """
     young = np.arange(coverage.grid.width) >= coverage.grid.closed_slots(
@@ -152,6 +152,6 @@ def latest_verification(
 
 
 def unverified(coverage: SessionCoverage, since: datetime) -> np.ndarray:
-    """Give bool[symbols]: not verified by a source of record since that time."""
+    """Return bool[symbols]: not verified by a source of record since that time."""
     # A comparison with NaT is False: never verified counts as unverified.
     return ~(coverage.verified_at >= to_instant(since))

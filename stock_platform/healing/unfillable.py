@@ -1,4 +1,4 @@
-"""Which gaps nobody will fill by asking again: what becomes an alarm instead of a loop."""
+"""Which gaps another request will not fill: they become an alert instead of a loop."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.healing.retry import RetrySchedule
 
 GIVE_UP_AFTER = timedelta(days=1)
-"""After the close and every wait of the backoff: what is missing then is given up."""
+"""After the close and every wait of the schedule: what is missing then stays missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def refused(coverage: SessionCoverage) -> UnfillableMinutes:
 def exhausted(
     coverage: SessionCoverage, now: datetime, backoff: RetrySchedule
 ) -> UnfillableMinutes:
-    """Return the missing minutes whose every try is used up; refused ones are told apart.
+    """Return the missing minutes without a retry left, apart from refused ones.
 
     That is where a symbol's failures exceed the waits, and, whatever was tried, a
     session that closed longer ago than all waits together.

@@ -1,6 +1,6 @@
-"""The troubles that stand, as alerts: hopeless gaps, a silent stream, a late report, stale data.
+"""What is wrong now, as alerts: unfillable gaps, a silent stream, a late report, stale data.
 
-Each is found from the lake alone, wherever its writers run. Nothing here knows Dagster.
+Each is found from the lake alone, wherever its writers run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ from stock_platform.settings import AutomationSettings
 REPORT_DUE = time(16, tzinfo=UTC)
 """On the Saturday of the week."""
 REPORT_LATE_FOR = timedelta(days=7)
-"""A report is asked for this long; then the next one is of interest."""
-SESSIONS_TOLD_MAX = 5
+"""A missing report is an alert this long; then the next one is of interest."""
+SESSIONS_ALERTED_MAX = 5
 """Sessions that get an alert of their own, the newest; older ones share one."""
 STATES = {
     "lake/minute_bars": "minute_bars",
@@ -39,7 +39,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """One look at a lake at one time."""
+    """The alerts of one lake at one time."""
 
     context: LakeContext
     now: datetime
@@ -47,13 +47,13 @@ class AlertRules:
     dagster_url: str
 
     def gaps(self) -> Iterator[Alert]:
-        """Speak of minutes that are refused, and of those whose every try is used up."""
+        """Yield an alert for minutes that are refused, and for those without a retry left."""
         older: list[date] = []
-        told = 0
+        with_alerts = 0
         for session in self._sessions_with_missing():
             alerts = list(self._gaps_of(self.context.calendar.grid(session)))
-            told += bool(alerts)
-            if alerts and told > SESSIONS_TOLD_MAX:
+            with_alerts += bool(alerts)
+            if alerts and with_alerts > SESSIONS_ALERTED_MAX:
                 older.append(session)
             else:
                 yield from alerts
@@ -67,7 +67,7 @@ class AlertRules:
             )
 
     def _sessions_with_missing(self) -> list[date]:
-        """Give them newest first, from one scan of counts."""
+        """Return them newest first, from one scan of counts."""
         known = coverage_table.summaries(self.context.store, self.context.sessions(self.now))
         missing = known.filter(pl.col("missing") > 0)
         return sorted(missing["session"].to_list(), reverse=True)
@@ -76,10 +76,10 @@ class AlertRules:
         coverage, session = self.context.coverage(grid), grid.session
         if symbols := set(refused(coverage).symbols):
             responses = read_responses(self.context.store, session)
-            said = responses.filter(pl.col("outcome") == "refused")
-            for (provider,), rows in said.group_by("provider", maintain_order=True):
-                asked = set(rows["symbol"])
-                concerned = sorted(symbols if "*" in asked else symbols & asked)
+            refusals = responses.filter(pl.col("outcome") == "refused")
+            for (provider,), rows in refusals.group_by("provider", maintain_order=True):
+                requested = set(rows["symbol"])
+                concerned = sorted(symbols if "*" in requested else symbols & requested)
                 if concerned:
                     yield messages.refused_gap(
                         session, concerned, str(provider), dagster_url=self.dagster_url
@@ -91,13 +91,13 @@ class AlertRules:
             )
 
     def stream(self, signs: Mapping[str, datetime], grid: MinuteGrid | None) -> Iterator[Alert]:
-        """Speak of channels without a sign of life while the market is open."""
+        """Yield an alert for each channel without data or heartbeat while the market is open."""
         patience = timedelta(seconds=self.following.stream_silent_after_s)
         for channel, since in silent_channels(signs, grid, self.now, patience).items():
             yield messages.silent_stream(channel, since, dagster_url=self.dagster_url)
 
     def report(self) -> Iterator[Alert]:
-        """Speak of the newest report that is due and not sent; only where one is mailed."""
+        """Yield an alert for the newest report that is due and not sent."""
         late = timedelta(hours=self.following.report_late_after_hours)
         week = Week.of(self.context.calendar, (self.now - late).date())
         if datetime.combine(week.monday + timedelta(days=5), REPORT_DUE) + late > self.now:
@@ -112,11 +112,11 @@ class AlertRules:
         record = msgspec.json.decode(found[0], type=MailRecord) if found else None
         if record is not None and record.state == "sent":
             return
-        reason = f"Its mail is {record.state!r}." if record else "Nobody has begun to send it."
+        reason = f"Its mail is {record.state!r}." if record else "Sending it has not begun."
         yield messages.late_report(week.monday, due_at, reason, dagster_url=self.dagster_url)
 
     def stale(self) -> Iterator[Alert]:
-        """Speak of datasets that lack a session that closed some hours ago."""
+        """Yield an alert for each dataset that lacks a session that closed some hours ago."""
         patience = timedelta(hours=self.following.stale_after_hours)
         expected = self.context.calendar.latest_closed(self.now - patience)
         last = self.context.market.last_session

@@ -1,9 +1,8 @@
 """Fill daily bars from what is at hand, then from one provider after the other.
 
 Vendors have holes of their own (all symbols of 2017-11-08 in a well-known file):
-what the first provider does not have is asked of the next one, and who was asked
-in vain is kept, so that "nobody has it" is known and not asked for ever. Nothing
-here knows Dagster, so `stocks init` fills with it too.
+what the first provider does not have is requested from the next one, and which
+providers had none is kept, so that "no provider has it" is not requested for ever.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +31,7 @@ from stock_platform.providers.transport.client import utc_now
 
 RETRY_AFTER_S = 3 * 3600.0
 REFUSALS_MAX = 3
-"""In a row: then a plan refuses everybody, and the others need not be asked for."""
+"""In a row: then the plan refuses every request, and the others are not made."""
 
 _KEY = ["symbol", "session"]
 
@@ -48,12 +47,12 @@ class IngestResult:
     """Expected rows that no provider has given; some may be made from minutes."""
     calls: int = 0
     rejected: int = 0
-    said: list[pl.DataFrame] = field(default_factory=list)
+    outcomes: list[pl.DataFrame] = field(default_factory=list)
 
     def record_outcome(
         self, provider: str, pairs: pl.DataFrame, outcome: str, detail: str = ""
     ) -> None:
-        """Remember what a provider said of each (symbol, session)."""
+        """Keep one provider's outcome of each (symbol, session)."""
         rows = pairs.select(
             *_KEY,
             pl.lit(provider).alias("provider"),
@@ -61,15 +60,15 @@ class IngestResult:
             pl.lit(detail[:300]).alias("detail"),
             pl.lit(self.asked_at).alias("observed_at"),
         )
-        self.said.append(rows.cast(DAILY_RESPONSES))
+        self.outcomes.append(rows.cast(DAILY_RESPONSES))
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One call, and the (symbol, session) it is asked for."""
+    """One call, and the (symbol, session) it is made for."""
 
     pairs: pl.DataFrame
-    ask: Callable[[], DailyResponse]
+    make: Callable[[], DailyResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class DailyBarIngest:
         for source in self.sources:
             missing = self._absent(expected, done.asked_at)
             if missing.height:
-                self._ask(source, missing, done)
+                self._request_missing(source, missing, done)
         self._keep(done)
         held = self._held(days).join(expected, on=_KEY, how="semi")
         done.rows = held.height
@@ -108,7 +107,7 @@ class DailyBarIngest:
         return absent(
             expected,
             self._held(days),
-            self._answers(days),
+            self._responses(days),
             [source.name for source in self.sources],
             now=now,
             retry_after_s=RETRY_AFTER_S,
@@ -120,7 +119,7 @@ class DailyBarIngest:
         rows = read.daily_bars(self.context.store, first, last)
         return rows.filter(pl.col("session").is_in(days))
 
-    def _answers(self, days: Iterable[date]) -> pl.DataFrame:
+    def _responses(self, days: Iterable[date]) -> pl.DataFrame:
         years = sorted({day.year for day in days})
         found = [read.table(self.context.store, "daily_answers", year) for year in years]
         return pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *found])
@@ -131,56 +130,58 @@ class DailyBarIngest:
             regular = Calendar(overrides=self.context.calendar.overrides).grid(day)
             write.publish_daily_bars(self.context.store, from_minutes(bars, regular))
 
-    def _ask(self, source: DailySource, missing: pl.DataFrame, done: IngestResult) -> None:
-        """Ask one source by session where that is fewer calls, else or if refused by symbol."""
+    def _request_missing(
+        self, source: DailySource, missing: pl.DataFrame, done: IngestResult
+    ) -> None:
+        """Request by session where that is fewer calls; otherwise, or if refused, by symbol."""
         days = missing["session"].unique().sort().to_list()
         by_symbol = spans(missing)
         # A file holds a whole session: for one symbol it costs as much as for all.
         in_files = isinstance(source, SessionSource)
         if in_files or len(days) <= len(by_symbol):
-            asked = [
+            requests = [
                 _Request(missing.filter(pl.col("session") == day), partial(source.daily_bars, day))
                 for day in days
             ]
-            said_before = len(done.said)
-            if not self._request_all(source, asked, done) or in_files:
+            outcomes_before = len(done.outcomes)
+            if not self._request_all(source, requests, done) or in_files:
                 return
-            # Asked again by symbol: only that answer counts.
-            del done.said[said_before:]
-        asked = [
+            # Requested again by symbol: only that response counts.
+            del done.outcomes[outcomes_before:]
+        requests = [
             _Request(
                 missing.filter(pl.col("symbol") == span.symbol),
                 partial(source.daily_bars_of, span.symbol, span.first, span.last),
             )
             for span in by_symbol
         ]
-        self._request_all(source, asked, done)
+        self._request_all(source, requests, done)
 
     def _request_all(
-        self, source: DailySource, asked: Sequence[_Request], done: IngestResult
+        self, source: DailySource, requests: Sequence[_Request], done: IngestResult
     ) -> bool:
-        """Ask until the plan seems to refuse everything; return whether it did."""
-        asked = asked[: self.context.healing.calls_max]
-        refusals_max = min(REFUSALS_MAX, len(asked))
+        """Request until the plan seems to refuse everything; return whether it did."""
+        requests = requests[: self.context.healing.calls_max]
+        refusals_max = min(REFUSALS_MAX, len(requests))
         refusals = 0
-        for number, question in enumerate(asked):
+        for number, request in enumerate(requests):
             try:
-                response = question.ask()
+                response = request.make()
             except NotEntitledError as problem:
                 refusals += 1
-                done.record_outcome(source.name, question.pairs, "refused", str(problem))
+                done.record_outcome(source.name, request.pairs, "refused", str(problem))
                 if refusals == refusals_max:
                     self.log(f"{source.name}: refused: {problem}")
-                    for unasked in asked[number + 1 :]:
-                        done.record_outcome(source.name, unasked.pairs, "refused", str(problem))
+                    for unmade in requests[number + 1 :]:
+                        done.record_outcome(source.name, unmade.pairs, "refused", str(problem))
                     return True
             except PlatformError as problem:
                 refusals = 0
                 self.log(f"{source.name}: failed: {problem}")
-                done.record_outcome(source.name, question.pairs, "failed", str(problem))
+                done.record_outcome(source.name, request.pairs, "failed", str(problem))
             else:
                 refusals = 0
-                self._store_response(source, response, question.pairs, done)
+                self._store_response(source, response, request.pairs, done)
             finally:
                 done.calls += 1
         return False
@@ -194,24 +195,26 @@ class DailyBarIngest:
             write.publish_daily_bars(store, wanted)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
         done.rejected += append_log.record_rejected(store, ours)
-        broken = ours.select("symbol", pl.col("at").dt.date().alias("session"))
-        told = pl.col("session").is_between(response.first, response.last)
+        rejected = ours.select("symbol", pl.col("at").dt.date().alias("session"))
+        covered = pl.col("session").is_between(response.first, response.last)
         done.record_outcome(
-            source.name, pairs.filter(~told), "failed", "the session has not closed"
+            source.name, pairs.filter(~covered), "failed", "the session has not closed"
         )
-        left = pairs.filter(told).join(response.bars, on=_KEY, how="anti")
+        left = pairs.filter(covered).join(response.bars, on=_KEY, how="anti")
         done.record_outcome(
-            source.name, left.join(broken, on=_KEY, how="semi"), "rejected", "see quarantine"
+            source.name, left.join(rejected, on=_KEY, how="semi"), "rejected", "see quarantine"
         )
-        nothing = left.join(broken, on=_KEY, how="anti")
+        nothing = left.join(rejected, on=_KEY, how="anti")
         if response.revision.rank >= Revision.FINAL.rank:
             done.record_outcome(source.name, nothing, "absent")
         else:
             # What is not there on the evening of the session may come with its final record.
-            done.record_outcome(source.name, nothing, "failed", "asked before the record was final")
+            done.record_outcome(
+                source.name, nothing, "failed", "requested before the record was final"
+            )
 
     def _keep(self, done: IngestResult) -> None:
-        rows = pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *done.said])
+        rows = pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *done.outcomes])
         for (year,), part in rows.group_by(pl.col("session").dt.year()):
             write.publish_table(
                 self.context.store,

@@ -26,7 +26,7 @@ _ROWS_MAX, _WIDTH, _HEIGHT, _MARGIN = 96, 780, 240, 44
 
 
 def heat_map(coverage: SessionCoverage, due: int | None = None) -> bytes:
-    """Draw a ledger as a PNG below `BYTES_MAX`.
+    """Draw coverage as a PNG below `BYTES_MAX`.
 
     Neighbouring symbols share a row where there are more than fit; a row shows
     the worst state among them (missing before silent before observed), because a

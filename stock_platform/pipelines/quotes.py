@@ -34,7 +34,7 @@ SESSIONS_SENT_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What was taken: the answers polled, the minutes rebuilt, what was published."""
+    """What one run did: the responses polled, the minutes rebuilt, what was published."""
 
     polled: list[QuoteResponse]
     rebuilt: int
@@ -137,7 +137,7 @@ def quotes_since(store: ObjectStore, instant: datetime | None) -> pl.DataFrame:
     """Return the quotes observed at or after an instant (None: all), of the newest sessions.
 
     At the instant itself too: a second quote may have come in the same microsecond,
-    and consumers tell repeats by their key.
+    and consumers recognise repeats by their key.
     """
     since = instant or datetime.min.replace(tzinfo=UTC)
     sessions = sorted(read.sessions_present(store, "raw_quotes"))[-SESSIONS_SENT_MAX:]

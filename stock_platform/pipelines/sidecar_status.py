@@ -1,7 +1,4 @@
-"""Look at the streaming sidecar from outside: its health, and how far its tailers are.
-
-Nothing here knows Dagster.
-"""
+"""The streaming sidecar seen from outside: its health, and how far its consumers are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,11 +16,11 @@ _OFFSET, _LAG = "stock_stream_tailer_settled", "stock_stream_tailer_lag_bytes"
 
 @dataclass(frozen=True, slots=True)
 class SidecarStatus:
-    """What was seen of a sidecar."""
+    """What a sidecar responded."""
 
     where: str
     """Its address; empty when there is no trace of one."""
-    answered: bool = False
+    responded: bool = False
     problems: tuple[str, ...] = ()
     offsets: Mapping[str, int] = field(default_factory=dict[str, int])
     """Journal offset of each tailer: everything before it is done."""
@@ -31,11 +28,11 @@ class SidecarStatus:
 
     @property
     def ok(self) -> bool:
-        return self.answered and not self.problems
+        return self.responded and not self.problems
 
 
 def fetch_status(url: str, journal: Path) -> SidecarStatus:
-    """Ask the sidecar at `url`, or without one the sidecar that works on `journal` here."""
+    """Request the status of the sidecar at `url`, or of the one that works on `journal` here."""
     where = url or _address_in(journal)
     if not where:
         return SidecarStatus("")
@@ -47,7 +44,7 @@ def fetch_status(url: str, journal: Path) -> SidecarStatus:
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
         return SidecarStatus(where, problems=(f"{where} does not answer: {type(error).__name__}",))
     offsets, lag = _by_tailer(metrics)
-    return SidecarStatus(where, answered=True, problems=problems, offsets=offsets, lag_bytes=lag)
+    return SidecarStatus(where, responded=True, problems=problems, offsets=offsets, lag_bytes=lag)
 
 
 def _address_in(journal: Path) -> str:

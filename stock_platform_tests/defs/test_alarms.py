@@ -15,7 +15,7 @@ from stock_platform.domain.revision import Revision
 from stock_platform.indicators.weekly import Week
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.append_log import record_responses
-from stock_platform.pipelines.alert_rules import SESSIONS_TOLD_MAX, AlertRules
+from stock_platform.pipelines.alert_rules import SESSIONS_ALERTED_MAX, AlertRules
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.alerts.dispatch import Alert, AlertKind
 from stock_platform.serving.report.delivery import MailRecord, record_path
@@ -268,7 +268,7 @@ def test_many_hopeless_sessions_share_one_alert_beyond_the_newest(
 
     found = _kinds(_watch(wide).gaps())
 
-    assert len(found) == SESSIONS_TOLD_MAX + 1
+    assert len(found) == SESSIONS_ALERTED_MAX + 1
     assert found[-1] == (AlertKind.EXHAUSTED_GAP, "older sessions")
 
 

@@ -13,7 +13,7 @@ from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.responses import PROVIDER_RESPONSES, ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.healing.apply_response import apply_response
-from stock_platform.healing.derive import DELIVERY, carry_history, derive, mark_silent
+from stock_platform.healing.derive import DELIVERY, carry_history, derive, presume_empty
 from stock_platform_tests.domain.examples import DAY, EXTENDED, GRID, HALF_DAY, REGULAR, at, bars_of
 from stock_platform_tests.healing.responses import RULES, response
 
@@ -36,7 +36,7 @@ def connected(*spans: tuple[datetime, datetime], channel: str = "AM") -> pl.Data
 
 def silent_slots(*spans: tuple[datetime, datetime], channel: str = "AM") -> list[int]:
     coverage = SessionCoverage.blank(GRID, ["A", "B"])
-    mark_silent(coverage, connected(*spans, channel=channel))
+    presume_empty(coverage, connected(*spans, channel=channel))
     assert (coverage.bits["silent"][0] == coverage.bits["silent"][1]).all()
     return np.flatnonzero(coverage.bits["silent"][0]).tolist()
 
@@ -77,7 +77,7 @@ def test_without_a_connection_nothing_is_silent() -> None:
 def test_a_night_of_connection_makes_the_extended_half_day_silent() -> None:
     coverage = SessionCoverage.blank(EXTENDED.grid(HALF_DAY), ["A"])
 
-    mark_silent(coverage, connected((at("00:00", HALF_DAY), at("23:59", HALF_DAY))))
+    presume_empty(coverage, connected((at("00:00", HALF_DAY), at("23:59", HALF_DAY))))
 
     assert coverage.totals()["silent"] == coverage.totals()["expected"] == 780
 
@@ -123,7 +123,7 @@ def test_evidence_alone_gives_the_ledger_kept_step_by_step(
     live = bars_of((symbol, slot) for symbol, slot in streamed if slot % 2)
     connections = connected((at("14:30"), at("14:30") + timedelta(minutes=cut) + DELIVERY))
     kept = SessionCoverage.blank(GRID, SYMBOLS)
-    mark_silent(kept, connections)
+    presume_empty(kept, connections)
     kept.set_observed(live)
     for one in said:
         apply_response(kept, one, RULES)

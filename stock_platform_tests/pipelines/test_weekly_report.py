@@ -14,7 +14,6 @@ from stock_platform.pipelines.weekly_report import (
     performance_of,
     weekly_report,
 )
-from stock_platform.serving.report.build import render
 from stock_platform.settings import ReportSettings
 from stock_platform_tests.pipelines.conftest import SESSIONS
 
@@ -55,7 +54,7 @@ def test_a_corrected_table_reaches_the_report(context: LakeContext, week: Week) 
 
     assert computed["return_pct"].round(6).to_list() == [10.0, 20.0]
     assert report.performance["return_pct"].to_list() == [77.7, 77.7]
-    assert "77.7" in render(report, image=lambda symbol: symbol).text
+    assert "77.7" in report.rendered.text
     assert lines == []
 
 

@@ -73,7 +73,7 @@ def verdict(
     write it, and one that says what is wrong with it is worth a warning.
     """
     told = [f"{channel} is silent since {since:%H:%M:%S} UTC" for channel, since in silent.items()]
-    if not signs and not look.answered:
+    if not signs and not look.responded:
         told.append("no stream has been heard of")
     told += look.problems
     return dg.AssetCheckResult(

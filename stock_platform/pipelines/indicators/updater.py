@@ -3,7 +3,6 @@
 One session at a time, always: a running sum that starts at another bar differs in its
 last digits, so only the same steps give the same bytes when they are repeated. A session
 that changed is followed forward through the later ones, as far as anything changes.
-Independent of Dagster: `stocks init` computes with it too.
 """
 
 from collections.abc import Iterable, Sequence
