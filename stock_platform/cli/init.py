@@ -30,40 +30,33 @@ from stock_platform.pipelines.reference import (
     update_splits,
 )
 from stock_platform.providers.registry import Providers, open_providers
+from stock_platform.providers.secrets import read_secret
 from stock_platform.serving.postgres.refresh import refresh_stock_data
 from stock_platform.serving.postgres.store import open_stock_data
-from stock_platform.settings import (
-    HealingSettings,
-    LakeSettings,
-    MarketSettings,
-    PostgresSettings,
-    RequestSettings,
-    load,
-)
+from stock_platform.settings import PostgresSettings, Settings
 
 SESSIONS_AT_ONCE = 10
 """Between two steps of the progress bar."""
 
 
 def load_history(count: int) -> int:
-    """Load the last `count` closed sessions; give 0 when all of them are accounted for.
+    """Load the last `count` closed sessions; return 0 when no minute of them is missing, else 1.
 
-    Safe to stop and to repeat: what is verified already is not asked for again.
+    Safe to stop and to repeat: what is verified already is not requested again.
     """
     terminal = console()
-    lake_context = LakeContext(
-        open_store(load(LakeSettings)), load(MarketSettings), load(HealingSettings)
-    )
+    settings = Settings.from_env(read_secret)
+    lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
     now = datetime.now(UTC)
     sessions = _sessions(lake_context, count, now)
-    with open_providers() as providers:
+    with open_providers(settings) as providers:
         _reference(lake_context, providers, sessions)
-        healer = Healer(lake_context, providers, load(RequestSettings).max_concurrent_requests)
+        healer = Healer(lake_context, providers, settings.requests.max_concurrent_requests)
         missing = _minutes(terminal, healer, sessions, now)
         absent = _daily(terminal, lake_context, providers, sessions)
     for timeframe in TIMEFRAMES:
         _indicators(terminal, lake_context, timeframe, sessions)
-    served = _serve(lake_context, sessions)
+    served = _serve(lake_context, settings.postgres, sessions)
     terminal.print(
         f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
         f"missing, {absent:,} daily bars without a provider, {served:,} rows of stock_data. "
@@ -155,8 +148,8 @@ def _indicators(
             progress.advance(task, len(days))
 
 
-def _serve(lake_context: LakeContext, sessions: list[date]) -> int:
-    with open_stock_data(load(PostgresSettings)) as stock_data:
+def _serve(lake_context: LakeContext, postgres: PostgresSettings, sessions: list[date]) -> int:
+    with open_stock_data(postgres) as stock_data:
         done = refresh_stock_data(lake_context.store, stock_data, sessions[0], sessions[-1])
     return done.inserted + done.updated + done.unchanged
 

@@ -10,6 +10,7 @@ from stock_platform.cli import app
 from stock_platform.cli.doctor import services
 from stock_platform.cli.doctor.check import Check, run_check
 from stock_platform.errors import PermanentError
+from stock_platform.settings import Settings
 from stock_platform.simulator.server import running
 from stock_platform.simulator.simulation import Simulator
 from stock_platform_tests.serving.mail_servers import smtp_server
@@ -43,7 +44,7 @@ def test_a_platform_without_keys_and_services_is_sound(doctor: Doctor) -> None:
     result = doctor()
 
     assert result.exit_code == 0
-    assert "wrong" not in result.output
+    assert "failed" not in result.output
 
 
 def test_the_lake_is_tried_and_left_as_it_was(doctor: Doctor, tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_postgres_is_asked_and_not_migrated(doctor: Doctor) -> None:
         result = doctor("postgres", STOCKS_POSTGRES_URL=url)
 
     assert result.exit_code == 0, result.output
-    assert "is made by the first upsert" in result.output
+    assert "is created by the first upsert" in result.output
 
 
 def test_a_postgres_that_is_not_there_is_wrong_without_its_password(doctor: Doctor) -> None:
@@ -207,9 +208,11 @@ def test_an_instance_of_dagster_is_opened(doctor: Doctor, tmp_path: Path) -> Non
 
 
 def test_an_error_nobody_foresaw_is_named_without_its_text() -> None:
-    def explode() -> str:
+    def explode(_: Settings) -> str:
         raise RuntimeError(f"postgresql://user:{SECRET}@host")
 
-    finding = run_check(Check("it", lambda: True, explode, "", "cure"), asked_for=False)
+    finding = run_check(
+        Check("it", lambda _: True, explode, "", "remedy"), Settings.from_env(), named=False
+    )
 
     assert (finding.ok, finding.text) == (False, "unexpected RuntimeError")

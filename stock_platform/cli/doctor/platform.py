@@ -1,4 +1,4 @@
-"""Examinations of what the platform itself needs: lake, calendar, budget, Dagster."""
+"""Checks of what the platform itself needs: lake, calendar, budget, Dagster."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,16 +13,16 @@ from stock_platform.lake.object_store import ObjectStore, Version, VersionConfli
 from stock_platform.providers.rate_limit import budget_location
 from stock_platform.providers.rate_limit import open_store as open_budget
 from stock_platform.providers.rate_limit.limiter import to_rates
-from stock_platform.settings import LakeSettings, MarketSettings, Settings, load
+from stock_platform.settings import Settings
 
 
-def _always() -> bool:
+def _always(_: Settings) -> bool:
     return True
 
 
-def _try_the_lake() -> str:
+def _check_lake(settings: Settings) -> str:
     try:
-        store = open_store(load(LakeSettings))
+        store = open_store(settings.lake)
         path = tables.trial(uuid4().hex)
         try:
             _try(store, path)
@@ -35,7 +35,7 @@ def _try_the_lake() -> str:
 
 def _try(store: ObjectStore, path: str) -> None:
     if not store.put_if_absent(path, b"first"):
-        raise PermanentError("a new object was taken for an old one")
+        raise PermanentError("a new object was refused as if it existed")
     found = store.get(path)
     if found is None or found[0] != b"first":
         raise PermanentError("an object was written and is not there")
@@ -54,8 +54,8 @@ def _replaces(store: ObjectStore, path: str, expected: Version) -> bool:
     return True
 
 
-def _read_the_calendar() -> str:
-    market = load(MarketSettings)
+def _check_calendar(settings: Settings) -> str:
+    market = settings.market
     try:
         calendar = market.calendar()
     except OSError as error:
@@ -65,8 +65,8 @@ def _read_the_calendar() -> str:
     return f"{len(calendar.sessions(first, last))} sessions, {first} to {last}, {hours}"
 
 
-def _take_from_the_budget() -> str:
-    where = budget_location(Settings.from_env())
+def _check_rate_limit(settings: Settings) -> str:
+    where = budget_location(settings)
     try:
         with closing(open_budget(where)) as store:
             store.acquire("doctor", to_rates(per_second=1000))
@@ -79,26 +79,26 @@ def _take_from_the_budget() -> str:
 
 
 PLATFORM = (
-    Check("lake", _always, _try_the_lake, "", "STOCKS_LAKE names a folder or s3://bucket/prefix"),
+    Check("lake", _always, _check_lake, "", "STOCKS_LAKE names a folder or s3://bucket/prefix"),
     Check(
         "calendar",
         _always,
-        _read_the_calendar,
+        _check_calendar,
         "",
         "see STOCKS_CALENDAR_OVERRIDES, STOCKS_FIRST_SESSION and STOCKS_SYMBOLS",
     ),
     Check(
         "budget",
         _always,
-        _take_from_the_budget,
+        _check_rate_limit,
         "",
         "STOCKS_BUDGET names a file all processes can write, or redis://",
     ),
     Check(
         "dagster",
-        is_there_a_home,
-        describe_instance,
-        "`make dev` starts Dagster; to examine another instance set DAGSTER_HOME",
-        "DAGSTER_HOME is a folder with the dagster.yaml of this repository in it",
+        lambda _: is_there_a_home(),
+        lambda _: describe_instance(),
+        "`stocks dev` starts Dagster; to check another instance set DAGSTER_HOME",
+        "DAGSTER_HOME is a folder that `stocks dev` has made, or has a dagster.yaml of its own",
     ),
 )

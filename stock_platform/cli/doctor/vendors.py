@@ -1,4 +1,4 @@
-"""Examinations of the market-data providers: one cheap question to each."""
+"""Checks of the market-data providers: one cheap request to each."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,41 +10,39 @@ from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.domain.symbols import Symbol
 from stock_platform.errors import NotEntitledError, PermanentError
 from stock_platform.providers.registry import Providers, open_providers
-from stock_platform.providers.secrets import read_secret
 from stock_platform.providers.sources import QuoteSource, ReferenceSource, SessionSource
-from stock_platform.settings import MarketSettings, Settings, load
+from stock_platform.settings import Settings
 
-ASKED = Symbol("AAPL")
-"""Every provider knows it; asked for when no symbol is configured."""
+EXAMPLE = Symbol("AAPL")
+"""Every provider has it; requested when no symbol is configured."""
 _TIMEOUT_S = 10.0
 Source = TypeVar("Source", ReferenceSource, SessionSource, QuoteSource)
 
 
 @contextmanager
-def _only(provider: str) -> Generator[Providers]:
-    """Open one vendor alone, so that a question is asked once and fails soon.
+def _only(settings: Settings, provider: str) -> Generator[Providers]:
+    """Open one provider alone, so that a request is sent once and fails soon.
 
-    What is wrong with the settings of another one is found by its own examination.
+    What is wrong with the settings of another one is found by its own check.
     """
-    settings = Settings.from_env(read_secret)
     hasty = {"attempts_max": 1, "request_timeout_s": _TIMEOUT_S, "budget_wait_max_s": _TIMEOUT_S}
     settings = settings.replaced(requests=settings.requests.model_copy(update=hasty))
     with open_providers(settings, only={provider}) as providers:
         yield providers
 
 
-def _ask_massive() -> str:
-    with _only("massive") as providers:
+def _check_massive(settings: Settings) -> str:
+    with _only(settings, "massive") as providers:
         source = _named(providers.reference, "massive")
         return f"the key is accepted; the market is {source.market_status().market}"
 
 
-def _ask_flatfiles() -> str:
-    with _only("massive_flatfiles") as providers:
+def _check_flatfiles(settings: Settings) -> str:
+    with _only(settings, "massive_flatfiles") as providers:
         source = _named(providers.session, "massive_flatfiles")
         today = datetime.now(UTC).astimezone(NEW_YORK).date()
         # Two sessions back is published even on the morning after a holiday.
-        market = load(MarketSettings)
+        market = settings.market
         session = min(market.calendar().previous(today, 2), market.span(today)[1])
         there = source.fingerprint(session)
     if there is None:
@@ -52,28 +50,36 @@ def _ask_flatfiles() -> str:
     return f"the bucket has the minute file of {session}"
 
 
-def _quote_of(field: str, provider: str) -> Callable[[], str]:
-    def ask() -> str:
+def _quote_of(provider: str) -> Callable[[Settings], str]:
+    def request(settings: Settings) -> str:
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
-        symbol = (load(MarketSettings).symbols or (ASKED,))[0]
-        with _only(provider) as providers:
+        symbol = (settings.market.symbols or (EXAMPLE,))[0]
+        with _only(settings, provider) as providers:
             response = _named(providers.quotes, provider).quotes([symbol], minute)
         if response.refused:
-            raise NotEntitledError(f"{provider} refuses {symbol}: {response.detail}")
+            raise NotEntitledError(
+                f"the plan of {provider} does not include {symbol}: {response.detail}"
+            )
         if response.failed or response.rejected.height:
-            raise PermanentError(f"{provider} gave no usable quote of {symbol}: {response.detail}")
-        return f"gave a quote of {symbol}" if response.quotes.height else f"knows no {symbol}"
+            raise PermanentError(
+                f"{provider} returned no usable quote of {symbol}: {response.detail}"
+            )
+        return (
+            f"returned a quote of {symbol}"
+            if response.quotes.height
+            else f"has no quote of {symbol}"
+        )
 
-    return ask
+    return request
 
 
 def _named(sources: list[Source], name: str) -> Source:
     return next(source for source in sources if source.name == name)
 
 
-def _has(field: str, key: str) -> Callable[[], bool]:
-    def is_set() -> bool:
-        return bool(getattr(getattr(Settings.from_env(read_secret), field), key).get_secret_value())
+def _has(field: str, key: str) -> Callable[[Settings], bool]:
+    def is_set(settings: Settings) -> bool:
+        return bool(getattr(getattr(settings, field), key).get_secret_value())
 
     return is_set
 
@@ -82,28 +88,28 @@ VENDORS = (
     Check(
         "massive",
         _has("massive", "api_key"),
-        _ask_massive,
+        _check_massive,
         "set MASSIVE_API_KEY (or POLYGON_API_KEY)",
         "check MASSIVE_API_KEY, MASSIVE_REST_URL and what the plan includes",
     ),
     Check(
         "massive_flatfiles",
         _has("massive", "flatfiles_access_key"),
-        _ask_flatfiles,
+        _check_flatfiles,
         "set MASSIVE_FLATFILES_ACCESS_KEY and MASSIVE_FLATFILES_SECRET_KEY",
         "check both keys (they are not the API key) and what the plan includes",
     ),
     Check(
         "finnhub",
         _has("finnhub", "api_key"),
-        _quote_of("finnhub", "finnhub"),
+        _quote_of("finnhub"),
         "set FINNHUB_API_KEY",
         "check FINNHUB_API_KEY and FINNHUB_REST_URL",
     ),
     Check(
         "rapidapi",
         _has("rapid", "key"),
-        _quote_of("rapid", "rapidapi"),
+        _quote_of("rapidapi"),
         "set RAPIDAPI_KEY and RAPIDAPI_URL",
         "check RAPIDAPI_KEY, RAPIDAPI_URL and RAPIDAPI_FIELDS",
     ),
