@@ -168,7 +168,7 @@ def symbols_to_subscribe(settings: Settings, today: date) -> tuple[str, ...] | N
     symbols: list[str] = list(dict.fromkeys(configured))
     if stream.polygon_discover_tickers:
         known = set(symbols)
-        symbols += [symbol for symbol in _listed(today) if symbol not in known]
+        symbols += [symbol for symbol in _listed(settings, today) if symbol not in known]
     limit = stream.polygon_ticker_limit
     return tuple(symbols[:limit] if limit else symbols)
 
@@ -186,11 +186,11 @@ def writer(role: str) -> str:
     return f"{role}-{hostname()[-WRITER_HOST_MAX:]}"
 
 
-def _listed(today: date) -> list[str]:
+def _listed(settings: Settings, today: date) -> list[str]:
     from stock_platform.providers.registry import open_providers
 
     try:
-        with open_providers() as providers:
+        with open_providers(settings) as providers:
             return sorted(providers.reference[0].symbols(today)["symbol"].to_list())
     except (PlatformError, IndexError) as error:
         # The configured symbols still stream; a start must not depend on another service.

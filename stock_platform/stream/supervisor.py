@@ -168,8 +168,8 @@ def run(settings: Settings) -> int:
     Raise `PermanentError` when a setting is missing or wrong.
     """
     stream = settings.stream
-    runtime.configure_logs(debug=stream.ws_debug)
     check_names(stream.stream_sinks)
+    runtime.configure_logs(debug=stream.ws_debug)
     symbols = symbols_to_subscribe(settings, datetime.now(UTC).date())
     log.info("symbols_chosen", count="all" if symbols is None else len(symbols))
     supervisor = Supervisor(stream, plan_processes(settings, symbols))

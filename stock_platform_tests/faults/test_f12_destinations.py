@@ -57,6 +57,13 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
 
 
 @pytest.fixture
+def leases(redis: Redis) -> Iterator[ValueStore]:
+    """A connection of the test's own: that of a running sink is used by its thread."""
+    with closing(open_value_store(redis.url)) as store:
+        yield store
+
+
+@pytest.fixture
 def sink(redis: Redis) -> Iterator[ValueStore]:
     with closing(open_value_store(redis.url)) as sink:
         yield sink
@@ -162,8 +169,14 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
     """First an open object, whose parts go up; then a sealed one, that has to be completed."""
     with troubled(s3.url) as (url, handler):
         store = StoreOptions(s3.name, "us-east-1", url)
-        told = ArchiveOptions(journal.folder, store, Naming("cold", "h", 30), FIVE_MIB, 1 << 29)
-        archive = ArchiveSink(told, ArchiveStore(store))
+        options = ArchiveOptions(
+            journal=journal.folder,
+            store=store,
+            naming=Naming("cold", "h", 30),
+            part_bytes=FIVE_MIB,
+            object_bytes_max=1 << 29,
+        )
+        archive = ArchiveSink(options, ArchiveStore(store))
         handler.mode = mode
         padding = b"x" * 100_000
         with tailing(journal.folder, archive) as consumer:
@@ -180,7 +193,7 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
             handler.mode = ""
         archive.close()
         # Whoever was too long at it to be waited for leaves the rest to the next one.
-        again = ArchiveSink(told, ArchiveStore(store))
+        again = ArchiveSink(options, ArchiveStore(store))
         with tailing(journal.folder, again) as consumer:
             consumer.stop()
         again.close()
@@ -192,15 +205,15 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
 
 
 def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
-    journal: JournalWriter, redis: Redis, sink: ValueStore
+    journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: the other one leads by now."""
-    mine = Lease(sink, "stock:lease:test", 200)
+    mine = Lease(leases, "stock:lease:test", 200)
     assert mine.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(mine.fence)))
     paused = LatestSink(LatestOptions(journal.folder, redis.url), sink)
     time.sleep(0.3)
-    other = Lease(sink, "stock:lease:test", 60_000)
+    other = Lease(leases, "stock:lease:test", 60_000)
     assert other.acquire()
 
     journal.append_frames(0, 1, [trade(1)], 1)
@@ -214,9 +227,9 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
 
 
 def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
-    journal: JournalWriter, redis: Redis, sink: ValueStore
+    journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
-    lease = Lease(sink, "stock:lease:test", 100)
+    lease = Lease(leases, "stock:lease:test", 100)
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
     latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
@@ -234,10 +247,10 @@ def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
 
 
 def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_older(
-    journal: JournalWriter, redis: Redis, sink: ValueStore
+    journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
     key = "stock:trade:N1"
-    lease, other = (Lease(sink, "stock:lease:test", 60_000) for _ in range(2))
+    lease, other = (Lease(leases, "stock:lease:test", 60_000) for _ in range(2))
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
     latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)

@@ -49,6 +49,7 @@ class Sidecar:
         """Return the pid of one of its processes, or of the supervisor itself."""
         if process == "supervisor":
             return self.process.pid or 0
+        wait_until(lambda: process in self.facts, START_S)
         return int(self.facts[process]["pid"])
 
     def wait_streaming(self, *feeds: str) -> None:
