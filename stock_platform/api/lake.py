@@ -298,7 +298,9 @@ class Lake:
         before = coverage_at(self._context(), grid.session, now)
         with open_providers() as providers:
             at_once = self._settings.requests.max_concurrent_requests
-            healer = Healer(self._context(), providers, at_once)
+            healer = Healer(
+                context=self._context(), providers=providers, max_concurrent_requests=at_once
+            )
             result = healer.heal(grid, grid.first, grid.end - 1, now=now, only_ready=True)
         return HealOutcome(
             session=grid.session,

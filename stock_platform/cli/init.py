@@ -51,11 +51,21 @@ def load_history(count: int) -> int:
     sessions = _sessions(lake_context, count, now)
     with open_providers(settings) as providers:
         _reference(lake_context, providers, sessions)
-        healer = Healer(lake_context, providers, settings.requests.max_concurrent_requests)
+        healer = Healer(
+            context=lake_context,
+            providers=providers,
+            max_concurrent_requests=settings.requests.max_concurrent_requests,
+        )
         missing = _minutes(terminal, healer, sessions, now)
         absent = _daily(terminal, lake_context, providers, sessions)
     for timeframe in TIMEFRAMES:
-        _indicators(terminal, lake_context, timeframe, sessions)
+        updater = IndicatorUpdater(
+            store=indicator_store(lake_context.store, timeframe),
+            indicators=chosen(timeframe, settings),
+            splits=read.table(lake_context.store, "splits", None),
+            first=sessions[0],
+        )
+        _indicators(terminal, updater, timeframe, sessions)
     served = _serve(lake_context, settings.postgres, sessions)
     terminal.print(
         f"{len(sessions)} sessions, {sessions[0]} to {sessions[-1]}: {missing:,} symbol-minutes "
@@ -120,7 +130,7 @@ def _daily(
     console: Console, lake_context: LakeContext, providers: Providers, sessions: list[date]
 ) -> int:
     absent = 0
-    fill = DailyBarIngest(lake_context, providers.daily)
+    fill = DailyBarIngest(context=lake_context, sources=providers.daily)
     with _progress(console) as progress:
         task = progress.add_task("daily bars", total=len(sessions))
         for start in range(0, len(sessions), 10):
@@ -132,19 +142,15 @@ def _daily(
 
 
 def _indicators(
-    console: Console, lake_context: LakeContext, timeframe: Timeframe, sessions: list[date]
+    console: Console, updater: IndicatorUpdater, timeframe: Timeframe, sessions: list[date]
 ) -> None:
     """Compute the sessions in their order, each onward from the one before."""
-    splits = read.table(lake_context.store, "splits", None)
-    chain = IndicatorUpdater(
-        indicator_store(lake_context.store, timeframe), chosen(timeframe), splits, first=sessions[0]
-    )
     with _progress(console) as progress:
         task = progress.add_task(f"{timeframe} indicators", total=len(sessions))
         for start in range(0, len(sessions), SESSIONS_AT_ONCE):
             days = sessions[start : start + SESSIONS_AT_ONCE]
             progress.update(task, description=f"{timeframe} indicators {days[0]}")
-            chain.extend(days)
+            updater.extend(days)
             progress.advance(task, len(days))
 
 

@@ -63,7 +63,12 @@ class HealerResource(dg.ConfigurableResource):
         """Yield a healer whose lines go to `log`."""
         with self.providers.open() as providers:
             at_once = load(RequestSettings).max_concurrent_requests
-            yield Healer(self.lake.context(), providers, at_once, log)
+            yield Healer(
+                context=self.lake.context(),
+                providers=providers,
+                max_concurrent_requests=at_once,
+                log=log,
+            )
 
 
 LAKE = LakeResource(location="")

@@ -37,7 +37,7 @@ _NO_BARS = pl.DataFrame(schema=bar.MINUTE_BARS)
 _NOTHING_REJECTED = pl.DataFrame(schema=REJECTED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderResponse:
     """A provider's response for the minutes `first` to `last` (starts, inclusive, UTC).
 

@@ -25,7 +25,7 @@ _OPEN = time(9, 30)
 _NORMAL_CLOSE = time(16)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MinuteGrid:
     """The minutes of one session: `width` slots, of which [first, end) are expected."""
 
@@ -166,7 +166,13 @@ class Calendar:
             # After-hours run to 20:00, on a half-day to 17:00.
             last = time(20) if close >= _NORMAL_CLOSE else time(17)
             first, end = 0, _minutes(start, datetime.combine(session, last, NEW_YORK))
-        return MinuteGrid(session, start.astimezone(UTC), self.width, first, min(end, self.width))
+        return MinuteGrid(
+            session=session,
+            starts_at=start.astimezone(UTC),
+            width=self.width,
+            first=first,
+            end=min(end, self.width),
+        )
 
     def session_of(self, minute: datetime) -> date:
         """Return the New York date of an instant; it need not be a session."""

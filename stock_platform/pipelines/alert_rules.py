@@ -37,7 +37,7 @@ STATES = {
 """Datasets of one object per session, by the table that shows how far they reach."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRules:
     """The alerts of one lake at one time."""
 

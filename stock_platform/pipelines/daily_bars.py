@@ -36,7 +36,7 @@ REFUSALS_MAX = 3
 _KEY = ["symbol", "session"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class IngestResult:
     """What one fill did."""
 
@@ -71,7 +71,7 @@ class _Request:
     make: Callable[[], DailyResponse]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DailyBarIngest:
     """Fills daily bars of one lake from its sources, in their order."""
 
@@ -82,7 +82,7 @@ class DailyBarIngest:
 
     def fill(self, days: list[date]) -> IngestResult:
         """Bring the daily bars of `days` to what minutes and providers know; safe to repeat."""
-        done = IngestResult(self.clock())
+        done = IngestResult(asked_at=self.clock())
         expected = self._expected(days)
         done.expected = expected.height
         for day in days:

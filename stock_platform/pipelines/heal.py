@@ -70,7 +70,7 @@ class Fetched:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Healer:
     """Heals one lake from its providers; `log` gets a line when something is worth one."""
 

@@ -32,7 +32,7 @@ SESSIONS_SENT_MAX = 2
 """Sessions looked at for quotes not streamed yet; what is older is in the lake."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollResult:
     """What one run did: the responses polled, the minutes rebuilt, what was published."""
 
@@ -73,7 +73,7 @@ def poll_quotes(
     published = None
     if frames:
         published = write.publish_quotes(lake_context.store, grid.session, pl.concat(frames))
-    return PollResult(polled, len(past), rejected, published)
+    return PollResult(polled=polled, rebuilt=len(past), rejected=rejected, published=published)
 
 
 def _poll(

@@ -14,7 +14,7 @@ TIMEOUT_S = 5.0
 _OFFSET, _LAG = "stock_stream_tailer_settled", "stock_stream_tailer_lag_bytes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SidecarStatus:
     """What a sidecar responded."""
 
@@ -35,16 +35,20 @@ def fetch_status(url: str, journal: Path) -> SidecarStatus:
     """Request the status of the sidecar at `url`, or of the one that works on `journal` here."""
     where = url or _address_in(journal)
     if not where:
-        return SidecarStatus("")
+        return SidecarStatus(where="")
     try:
         with httpx2.Client(base_url=where, timeout=TIMEOUT_S) as http:
             health = http.get("/healthz").json()
             metrics = http.get("/metrics").text
         problems = tuple(str(problem) for problem in health["problems"])
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
-        return SidecarStatus(where, problems=(f"{where} does not answer: {type(error).__name__}",))
+        return SidecarStatus(
+            where=where, problems=(f"{where} does not answer: {type(error).__name__}",)
+        )
     offsets, lag = _by_tailer(metrics)
-    return SidecarStatus(where, responded=True, problems=problems, offsets=offsets, lag_bytes=lag)
+    return SidecarStatus(
+        where=where, responded=True, problems=problems, offsets=offsets, lag_bytes=lag
+    )
 
 
 def _address_in(journal: Path) -> str:

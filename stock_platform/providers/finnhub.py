@@ -145,13 +145,13 @@ class FinnhubCandles:
             at=pl.col("minute"),
         )
         return ProviderResponse(
-            NAME,
-            session,
-            (symbol,),
-            first,
-            last,
-            asked_at,
-            revision,
+            provider=NAME,
+            session=session,
+            symbols=(symbol,),
+            first=first,
+            last=last,
+            asked_at=asked_at,
+            revision=revision,
             bars=bars.merge(bars.MINUTE_BARS, sifted.bars.filter(inside)),
             rejected=pl.concat([sifted.rejected, strays]),
         )

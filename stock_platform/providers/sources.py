@@ -184,13 +184,13 @@ def failed_response(
 ) -> ProviderResponse:
     """Put a problem into the form in which answers are recorded; it proves nothing empty."""
     return ProviderResponse(
-        provider,
-        session,
-        symbols,
-        first,
-        last,
-        asked_at,
-        Revision.REST,
+        provider=provider,
+        session=session,
+        symbols=symbols,
+        first=first,
+        last=last,
+        asked_at=asked_at,
+        revision=Revision.REST,
         outcome="refused" if isinstance(problem, NotEntitledError) else "failed",
         detail=f"{_kind(problem)}: {problem}",
     )

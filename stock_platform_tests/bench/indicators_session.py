@@ -37,10 +37,10 @@ def fill(folder: str) -> None:
 def extend(folder: str, session: date) -> UpdateResult:
     """Compute a session and what follows from it, as `indicators/minute` does."""
     chain = IndicatorUpdater(
-        MinuteIndicatorStore(FileStore.open(folder)),
-        registry.choose(registry.builtin(), "minute"),
-        SPLITS.to_frame(),
-        SESSIONS[0],
+        store=MinuteIndicatorStore(FileStore.open(folder)),
+        indicators=registry.choose(registry.builtin(), "minute"),
+        splits=SPLITS.to_frame(),
+        first=SESSIONS[0],
     )
     return chain.extend([session])
 

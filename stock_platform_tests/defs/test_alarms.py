@@ -36,7 +36,9 @@ def hook(lake: LakeResource, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
 
 
 def _watch(lake_context: LakeContext, now: datetime = NOW) -> AlertRules:
-    return AlertRules(lake_context, now, AutomationSettings(), "http://dagster")
+    return AlertRules(
+        context=lake_context, now=now, following=AutomationSettings(), dagster_url="http://dagster"
+    )
 
 
 def _kinds(alerts: Iterator[Alert]) -> list[tuple[AlertKind, str]]:
@@ -204,13 +206,13 @@ def test_refused_minutes_are_told_with_their_provider(
     coverage.bits["refused"][0] = True
     coverage_table.update(lake_context.store, grid, lambda _: coverage)
     response = ProviderResponse(
-        "massive",
-        grid.session,
-        (str(coverage.symbols[0]),),
-        grid.minute(0),
-        grid.minute(389),
-        grid.closes_at,
-        Revision.REST,
+        provider="massive",
+        session=grid.session,
+        symbols=(str(coverage.symbols[0]),),
+        first=grid.minute(0),
+        last=grid.minute(389),
+        asked_at=grid.closes_at,
+        revision=Revision.REST,
         outcome="refused",
     )
     record_responses(lake_context.store, grid.session, [response])

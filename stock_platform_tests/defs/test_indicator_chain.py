@@ -20,7 +20,7 @@ from stock_platform.pipelines.indicators.lookback import differing, newest_bars
 from stock_platform.pipelines.indicators.selection import chosen, described
 from stock_platform.pipelines.indicators.stores import MinuteIndicatorStore, indicator_store
 from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
-from stock_platform.settings import LakeSettings
+from stock_platform.settings import LakeSettings, Settings
 from stock_platform_tests.indicators.market import NO_SPLITS, random_daily, same_minutes
 
 DAILY = random_daily(3, 60, seed=5)
@@ -54,7 +54,12 @@ def _extend(
     store: ObjectStore, timeframe: Timeframe, days: list[date], *, first: date | None = None
 ) -> UpdateResult:
     shelf = indicator_store(store, timeframe)
-    return IndicatorUpdater(shelf, chosen(timeframe), NO_SPLITS, first or days[0]).extend(days)
+    return IndicatorUpdater(
+        store=shelf,
+        indicators=chosen(timeframe, Settings.from_env()),
+        splits=NO_SPLITS,
+        first=first or days[0],
+    ).extend(days)
 
 
 def _daily_values(store: ObjectStore) -> pl.DataFrame:
@@ -85,7 +90,7 @@ def test_sessions_one_by_one_give_what_the_whole_history_gives(tmp_path: Path) -
         _extend(store, "daily", [day], first=DAYS[0])
 
     held = pl.concat([read.daily_bars(store, year, year) for year in {d.year for d in DAYS}])
-    whole = compute(held, chosen("daily")).values.sort("symbol", "session")
+    whole = compute(held, chosen("daily", Settings.from_env())).values.sort("symbol", "session")
     assert_frame_equal(
         _daily_values(store), whole, check_column_order=False, rel_tol=1e-9, abs_tol=1e-7
     )
@@ -98,7 +103,7 @@ def test_minutes_run_on_from_session_to_session(tmp_path: Path) -> None:
         _extend(store, "minute", [day], first=MINUTE_DAYS[0])
 
     held = pl.concat([read.minute_bars(store, day) for day in MINUTE_DAYS])
-    whole = compute(held, chosen("minute")).values.sort("symbol", "minute")
+    whole = compute(held, chosen("minute", Settings.from_env())).values.sort("symbol", "minute")
     assert_frame_equal(
         _minute_values(store), whole, check_column_order=False, rel_tol=1e-9, abs_tol=1e-6
     )
@@ -221,7 +226,12 @@ def test_runs_on_neighbouring_sessions_at_once_still_make_one_chain(tmp_path: Pa
     shelf = _Overtaken(store)
     shelf.meanwhile = lambda: _extend(store, "minute", [MINUTE_DAYS[0]])
 
-    IndicatorUpdater(shelf, chosen("minute"), NO_SPLITS, MINUTE_DAYS[0]).extend([MINUTE_DAYS[1]])
+    IndicatorUpdater(
+        store=shelf,
+        indicators=chosen("minute", Settings.from_env()),
+        splits=NO_SPLITS,
+        first=MINUTE_DAYS[0],
+    ).extend([MINUTE_DAYS[1]])
 
     _extend(ordered, "minute", MINUTE_DAYS[:2])
     assert _minute_values(store).equals(_minute_values(ordered))
@@ -280,14 +290,17 @@ def test_of_the_same_rows_those_with_other_or_more_numbers_differ() -> None:
 def test_a_name_of_one_timeframe_leaves_the_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKS_INDICATORS", '["session_vwap"]')
 
-    assert [len(chosen("daily")), len(chosen("minute"))] == [0, 1]
+    assert [
+        len(chosen("daily", Settings.from_env())),
+        len(chosen("minute", Settings.from_env())),
+    ] == [0, 1]
 
 
 def test_a_name_of_no_indicator_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKS_INDICATORS", '["sma_20", "smma"]')
 
     with pytest.raises(InvalidDataError, match="smma"):
-        chosen("daily")
+        chosen("daily", Settings.from_env())
 
 
 def test_a_wrong_choice_does_not_keep_the_definitions_from_loading(
@@ -295,6 +308,6 @@ def test_a_wrong_choice_does_not_keep_the_definitions_from_loading(
 ) -> None:
     monkeypatch.setenv("STOCKS_INDICATORS", '["smma"]')
 
-    schema, descriptions = described("daily")
+    schema, descriptions = described("daily", Settings.from_env())
 
     assert set(descriptions) >= set(schema) - {"symbol", "session"}

@@ -115,11 +115,11 @@ def test_a_sidecar_that_does_not_answer_is_a_problem() -> None:
 
 
 def test_without_a_sidecar_there_is_nothing_to_ask(tmp_path: Path) -> None:
-    assert fetch_status("", tmp_path) == SidecarStatus("")
+    assert fetch_status("", tmp_path) == SidecarStatus(where="")
 
 
 def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
-    look = SidecarStatus("http://here", responded=True)
+    look = SidecarStatus(where="http://here", responded=True)
     since = GRID.minute(60)
 
     judged = verdict(look, {"AM": since}, {"AM": since})
@@ -129,7 +129,7 @@ def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
 
 
 def test_what_the_sidecar_says_is_wrong_is_a_warning() -> None:
-    look = SidecarStatus("http://here", responded=True, problems=("reader: no sign of life",))
+    look = SidecarStatus(where="http://here", responded=True, problems=("reader: no sign of life",))
 
     judged = verdict(look, {"AM": GRID.minute(1)}, {})
 

@@ -20,7 +20,7 @@ from stock_platform.domain.coverage import (
 )
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import InvalidDataError
-from stock_platform_tests.domain.any_ledger import SYMBOLS, coverages
+from stock_platform_tests.domain.any_coverage import SYMBOLS, coverages
 from stock_platform_tests.domain.examples import (
     DAY,
     EXTENDED,

@@ -4,7 +4,7 @@ import duckdb
 from hypothesis import given
 
 from stock_platform.domain.coverage import SessionCoverage
-from stock_platform_tests.domain.any_ledger import coverages
+from stock_platform_tests.domain.any_coverage import coverages
 from stock_platform_tests.domain.examples import GRID, bars_of
 
 

@@ -36,13 +36,13 @@ def response(
     """Return an answer about slots (default: all of the session)."""
     first, last = slots or (grid.first, grid.end - 1)
     return ProviderResponse(
-        provider,
-        grid.session,
-        None if symbols is None else tuple(symbols),
-        grid.minute(first),
-        grid.minute(last),
-        asked_at,
-        revision,
+        provider=provider,
+        session=grid.session,
+        symbols=None if symbols is None else tuple(symbols),
+        first=grid.minute(first),
+        last=grid.minute(last),
+        asked_at=asked_at,
+        revision=revision,
         outcome=outcome,
         detail=detail,
         bars=bars_of(bars, grid),

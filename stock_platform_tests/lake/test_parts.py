@@ -23,13 +23,13 @@ from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 def response(symbol: str, minute: int = 0, outcome: str = "ok") -> ProviderResponse:
     return ProviderResponse(
-        "massive",
-        DAY,
-        (symbol,),
-        at("14:30") + timedelta(minutes=minute),
-        at("15:30"),
-        at("22:00"),
-        Revision.REST,
+        provider="massive",
+        session=DAY,
+        symbols=(symbol,),
+        first=at("14:30") + timedelta(minutes=minute),
+        last=at("15:30"),
+        asked_at=at("22:00"),
+        revision=Revision.REST,
         outcome=outcome,
         bars=bars_of([(symbol, minute)]),
     )

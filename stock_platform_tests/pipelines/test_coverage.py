@@ -18,7 +18,7 @@ from stock_platform.pipelines.coverage import (
     missing_ranges,
     session_coverage,
 )
-from stock_platform_tests.domain.any_ledger import coverages
+from stock_platform_tests.domain.any_coverage import coverages
 from stock_platform_tests.domain.examples import GRID, bars_of
 from stock_platform_tests.pipelines.conftest import SESSIONS
 

@@ -131,7 +131,12 @@ class Platform:
     @contextmanager
     def healer(self) -> Iterator[Healer]:
         with self.providers() as opened:
-            yield Healer(self.lake_context, opened, max_concurrent_requests=4, clock=self.clock)
+            yield Healer(
+                context=self.lake_context,
+                providers=opened,
+                max_concurrent_requests=4,
+                clock=self.clock,
+            )
 
     def grid(self, session: date) -> MinuteGrid:
         return self.lake_context.calendar.grid(session)

@@ -59,7 +59,9 @@ def rows_of(file: Path) -> pl.DataFrame:
 
 def fill(platform: Platform, first: date = FIRST, last: date = LAST) -> IngestResult:
     with platform.providers() as providers:
-        fill = DailyBarIngest(platform.lake_context, providers.daily, clock=platform.clock)
+        fill = DailyBarIngest(
+            context=platform.lake_context, sources=providers.daily, clock=platform.clock
+        )
         return fill.fill(platform.lake_context.calendar.sessions(first, last))
 
 

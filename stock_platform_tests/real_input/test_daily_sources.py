@@ -38,7 +38,9 @@ def platform(simulator: Simulator, tmp_path: Path) -> Platform:
 
 def fill(platform: Platform, *days: date) -> IngestResult:
     with platform.providers() as providers:
-        fill = DailyBarIngest(platform.lake_context, providers.daily, clock=platform.clock)
+        fill = DailyBarIngest(
+            context=platform.lake_context, sources=providers.daily, clock=platform.clock
+        )
         return fill.fill(list(days or (WED, THU)))
 
 

@@ -34,7 +34,9 @@ def daily_bars(
     """
     days = sorted(date.fromisoformat(key) for key in context.partition_keys)
     with providers.open() as opened:
-        filled = DailyBarIngest(lake.context(), opened.daily, context.log.info).fill(days)
+        filled = DailyBarIngest(
+            context=lake.context(), sources=opened.daily, log=context.log.info
+        ).fill(days)
     context.add_asset_metadata(
         {
             "dagster/row_count": filled.rows,

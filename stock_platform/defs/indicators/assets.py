@@ -18,13 +18,14 @@ from stock_platform.lake import read
 from stock_platform.pipelines.indicators.selection import chosen, described
 from stock_platform.pipelines.indicators.stores import indicator_store
 from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
+from stock_platform.settings import Settings
 
 SHOWN_MAX = 20
 SPLITS = dg.AssetKey(["reference", "splits"])
 
 
 def _metadata(timeframe: Timeframe) -> dict[str, Any]:
-    schema, descriptions = described(timeframe)
+    schema, descriptions = described(timeframe, Settings.from_env())
     key = ("symbol", "session" if timeframe == "daily" else "minute")
     return metadata.columns(schema, key, descriptions)
 
@@ -80,10 +81,10 @@ def _extended(
     store = lake_context.store
     with no_retry_unless_transient():
         chain = IndicatorUpdater(
-            indicator_store(store, timeframe),
-            chosen(timeframe),
-            read.table(store, "splits", None),
-            lake_context.sessions(datetime.now(UTC))[0],
+            store=indicator_store(store, timeframe),
+            indicators=chosen(timeframe, Settings.from_env()),
+            splits=read.table(store, "splits", None),
+            first=lake_context.sessions(datetime.now(UTC))[0],
         )
         done = chain.extend(date.fromisoformat(key) for key in context.partition_keys)
     if not done.sessions:

@@ -127,7 +127,9 @@ def _troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> Iterat
     """Return what each look finds; one that cannot look does not keep the others from it."""
     lake_context, now = lake.context(), _now()
     url = load(AlertSettings).dagster_url
-    watch = AlertRules(lake_context, now, load(AutomationSettings), url)
+    watch = AlertRules(
+        context=lake_context, now=now, following=load(AutomationSettings), dagster_url=url
+    )
     mails = load(MailSettings).mail_transport != "none" and load(ReportSettings).report_to
     looks = [
         lambda: watch.stream(signs_of_life(lake_context, now), grid_now(lake_context, now)),

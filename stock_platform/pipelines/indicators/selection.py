@@ -11,18 +11,18 @@ from stock_platform.indicators.registry import (
     installed,
     value_schema,
 )
-from stock_platform.settings import IndicatorSettings, load
+from stock_platform.settings import Settings
 
 TIMEFRAMES: tuple[Timeframe, ...] = ("daily", "minute")
 
 
-def chosen(timeframe: Timeframe) -> list[Indicator]:
+def chosen(timeframe: Timeframe, settings: Settings) -> list[Indicator]:
     """Return the installed indicators that the settings name.
 
-    Raises `InvalidDataError` for a name there is no indicator or column of.
+    Raise `InvalidDataError` for a name there is no indicator or column of.
     A name of the other timeframe alone is passed over here.
     """
-    found, names = installed(), load(IndicatorSettings).indicators
+    found, names = installed(), settings.indicators.indicators
     if not names:
         return choose(found, timeframe)
     labels = {frame: _labels(choose(found, frame)) for frame in TIMEFRAMES}
@@ -35,14 +35,14 @@ def chosen(timeframe: Timeframe) -> list[Indicator]:
     return choose(found, timeframe, here) if here else []
 
 
-def described(timeframe: Timeframe) -> tuple[pl.Schema, dict[str, str]]:
+def described(timeframe: Timeframe, settings: Settings) -> tuple[pl.Schema, dict[str, str]]:
     """Return the columns of a timeframe's values, each with what it holds.
 
     An installed package that cannot be loaded fails the run that needs it, not the
     loading of every definition: its columns are then left out here.
     """
     try:
-        indicators = chosen(timeframe)
+        indicators = chosen(timeframe, settings)
     except PlatformError:
         indicators = choose(builtin(), timeframe)
     return value_schema(indicators, timeframe), descriptions(indicators)

@@ -39,7 +39,7 @@ class UpdateResult:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndicatorUpdater:
     """The indicators of one timeframe in one lake.
 

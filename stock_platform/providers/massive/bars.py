@@ -74,13 +74,13 @@ class MassiveBars:
             at=pl.col("minute"),
         )
         return ProviderResponse(
-            NAME,
-            session,
-            (symbol,),
-            first,
-            last,
-            asked_at,
-            revision,
+            provider=NAME,
+            session=session,
+            symbols=(symbol,),
+            first=first,
+            last=last,
+            asked_at=asked_at,
+            revision=revision,
             bars=bars.merge(bars.MINUTE_BARS, sifted.bars.filter(inside)),
             rejected=pl.concat([sifted.rejected, strays]),
         )

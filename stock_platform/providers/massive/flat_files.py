@@ -115,13 +115,13 @@ class FlatFiles:
         data = self._get(to_key(MINUTE_AGGS, session))
         sifted = parse_minute_aggs(data, session=session, observed_at=asked_at, grid=grid)
         return ProviderResponse(
-            NAME,
-            session,
-            None,
-            grid.opens_at,
-            grid.closes_at - timedelta(minutes=1),
-            asked_at,
-            Revision.FINAL,
+            provider=NAME,
+            session=session,
+            symbols=None,
+            first=grid.opens_at,
+            last=grid.closes_at - timedelta(minutes=1),
+            asked_at=asked_at,
+            revision=Revision.FINAL,
             bars=sifted.bars,
             rejected=sifted.rejected,
         )

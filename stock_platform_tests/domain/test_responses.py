@@ -10,7 +10,13 @@ from stock_platform.domain.revision import Revision
 from stock_platform_tests.domain.examples import DAY, at, bars_of, raw_bars
 
 ANSWER = ProviderResponse(
-    "massive", DAY, ("A", "B"), at("14:30"), at("14:39"), at("15:30"), Revision.REST
+    provider="massive",
+    session=DAY,
+    symbols=("A", "B"),
+    first=at("14:30"),
+    last=at("14:39"),
+    asked_at=at("15:30"),
+    revision=Revision.REST,
 )
 
 
@@ -52,7 +58,15 @@ def test_a_broken_bar_is_recorded_beside_the_answer_it_came_with() -> None:
 def test_two_answers_share_no_frame() -> None:
     one, other = (
         replace(ANSWER),
-        ProviderResponse("p", DAY, None, *([at("14:30")] * 3), Revision.REST),
+        ProviderResponse(
+            provider="p",
+            session=DAY,
+            symbols=None,
+            first=at("14:30"),
+            last=at("14:30"),
+            asked_at=at("14:30"),
+            revision=Revision.REST,
+        ),
     )
 
     assert one.bars is not other.bars

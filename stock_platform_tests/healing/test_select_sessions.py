@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,3 +156,12 @@ def test_sessions_that_can_not_be_filled_never_starve_the_others(
 
     assert missing == hopeless
     assert runs <= len(SESSIONS) + len(hopeless) * len(minutes)
+
+
+def test_a_history_written_under_its_older_names_is_read() -> None:
+    cursor = b'{"2026-11-19":{"count":4,"fruitless":2,"missing":7,"last":389}}'
+
+    read = msgspec.json.decode(cursor, type=dict[date, HealHistory])
+
+    assert read[DAY] == HealHistory(count=4, runs_without_progress=2, missing=7, last=389)
+    assert msgspec.json.decode(msgspec.json.encode(read[DAY]))["fruitless"] == 2

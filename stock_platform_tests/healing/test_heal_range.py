@@ -16,7 +16,7 @@ from stock_platform.healing.scheduling import (
     ready,
     unverified,
 )
-from stock_platform_tests.domain.any_ledger import coverages
+from stock_platform_tests.domain.any_coverage import coverages
 from stock_platform_tests.domain.examples import DAY, GRID, HALF_DAY, REGULAR, at, bars_of
 from stock_platform_tests.healing.responses import BACKOFF, EVENING, RULES, response
 
