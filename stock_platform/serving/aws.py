@@ -1,4 +1,4 @@
-"""Clients of the AWS services we feed, and their errors in our four kinds."""
+"""Clients of the AWS services we feed, and their errors as errors of the platform."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ Item = TypeVar("Item")
 
 
 def open_client(settings: ServingSettings, service: str) -> Any:
-    """Open a boto3 client with the keys of `settings`, or with those AWS finds by itself."""
+    """Open a boto3 client with the keys of `settings`, or with those of the AWS chain."""
     key = settings.aws_access_key.get_secret_value()
     return Session().client(
         service,
@@ -58,7 +58,7 @@ def translated(what: str) -> Generator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise _problem(what, error) from None
+        raise _error_of(what, error) from None
 
 
 def until_done(
@@ -68,9 +68,9 @@ def until_done(
     *,
     chunk: int,
 ) -> None:
-    """Call with `chunk` items at a time until none is left; `call` gives those not taken.
+    """Call with `chunk` items at a time until none is left; `call` returns those not accepted.
 
-    What was taken is not sent again. Raises `Transient` when something is still
+    What was accepted is not sent again. Raises `TransientError` when something is still
     left after `ATTEMPTS_MAX` rounds.
     """
     waiting, again = list(items), list[Item]()
@@ -84,10 +84,10 @@ def until_done(
                 again.extend(call(waiting[:chunk]))
                 del waiting[:chunk]
             if again:
-                raise TransientError(f"{what}: {len(again)} of {len(items)} were not taken")
+                raise TransientError(f"{what}: {len(again)} of {len(items)} were not accepted")
 
 
-def _problem(what: str, error: Exception) -> PlatformError:
+def _error_of(what: str, error: Exception) -> PlatformError:
     if isinstance(error, NoCredentialsError):
         return PermanentError(f"{what}: no AWS credentials were found")
     if not isinstance(error, ClientError):

@@ -1,6 +1,6 @@
-"""The newest quote of every symbol in DynamoDB, for whoever asks for one by its key.
+"""The newest quote of every symbol in DynamoDB, for look-ups by key.
 
-BatchWriteItem is the fast way to write and knows no conditions: a late batch
+BatchWriteItem is the fast way to write and has no conditions: a late batch
 would put an older quote over a newer one. So a batch read finds what is newer
 than stored, and only that is written, each under the condition that it still is.
 """
@@ -26,7 +26,7 @@ _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What became of the quotes of one write, one per symbol."""
+    """Counts of the quotes of one write, one per symbol."""
 
     written: int
     stale: int
@@ -45,7 +45,7 @@ class LatestQuotes:
 
     @classmethod
     def open(cls, settings: ServingSettings) -> "LatestQuotes":
-        """Open the configured table; asks nothing yet."""
+        """Open the configured table; no request is sent yet."""
         client = open_client(settings, "dynamodb")
         return cls(client, settings.latest_quotes_table, settings.latest_quotes_writers)
 
@@ -73,7 +73,7 @@ class LatestQuotes:
         return sorted(items, key=lambda item: item["symbol"])
 
     def create_table(self) -> bool:
-        """Make the table where there is none (local use); False when it was there."""
+        """Create the table (local use); return False when it exists."""
         with translated(f"DynamoDB: create {self.table}"):
             try:
                 self.client.create_table(
@@ -95,18 +95,18 @@ class LatestQuotes:
         found: list[dict[str, dict[str, str]]] = []
         what = f"DynamoDB: read {self.table}"
 
-        def ask(chunk: list[str]) -> list[str]:
+        def request_chunk(chunk: list[str]) -> list[str]:
             keys = [{"symbol": {"S": symbol}} for symbol in chunk]
             request: dict[str, Any] = {"Keys": keys, "ConsistentRead": True}
             if projection:
                 request["ProjectionExpression"] = projection
             with translated(what):
-                answer = self.client.batch_get_item(RequestItems={self.table: request})
-            found.extend(answer["Responses"].get(self.table, []))
-            left = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
+                response = self.client.batch_get_item(RequestItems={self.table: request})
+            found.extend(response["Responses"].get(self.table, []))
+            left = response.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
             return [key["symbol"]["S"] for key in left]
 
-        until_done(what, sorted(set(symbols)), ask, chunk=KEYS_PER_READ)
+        until_done(what, sorted(set(symbols)), request_chunk, chunk=KEYS_PER_READ)
         return found
 
     def _put(self, item: dict[str, dict[str, str]]) -> bool:

@@ -1,6 +1,6 @@
 """Raw quotes into a Kinesis stream, for consumers who do not read the lake. Optional.
 
-At least once: a record whose answer was lost is sent again. Consumers tell
+At least once: a record whose response was lost is sent again. Consumers recognise
 repeats by (symbol, minute, provider), the key of raw_quotes.
 """
 
@@ -23,7 +23,7 @@ _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 @dataclass(frozen=True, slots=True)
 class QuoteStream:
-    """The stream; a symbol's quotes share a shard, and so arrive in the order they were taken."""
+    """The stream; a symbol's quotes share a shard, and so arrive in the order they were sent."""
 
     client: Any
     stream: str
@@ -39,7 +39,7 @@ class QuoteStream:
         """Send every row of `quotes` (RAW_QUOTES) as one JSON record; return how many.
 
         Numbers are text, so that they stay exact. Only records the stream did
-        not take are sent again; `Transient` when some are left in the end.
+        not take are sent again; raises `TransientError` when some are left.
         """
         if dict(quotes.schema) != dict(RAW_QUOTES):
             raise PermanentError("quotes to stream: expected the columns of RAW_QUOTES")
@@ -53,9 +53,9 @@ class QuoteStream:
 
     def _put_records(self, chunk: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with translated(f"Kinesis: write {self.stream}"):
-            answer = self.client.put_records(StreamName=self.stream, Records=chunk)
-        told = zip(chunk, answer["Records"], strict=True)
-        return [record for record, outcome in told if outcome.get("ErrorCode")]
+            response = self.client.put_records(StreamName=self.stream, Records=chunk)
+        outcomes = zip(chunk, response["Records"], strict=True)
+        return [record for record, outcome in outcomes if outcome.get("ErrorCode")]
 
 
 def _texts(quotes: pl.DataFrame) -> pl.DataFrame:

@@ -83,7 +83,7 @@ def test_endless_partial_failures_end_as_transient(
 
     faults.plan("SendMessageBatch", *[take_none] * 8)
 
-    with pytest.raises(TransientError, match="2 of 2 were not taken"):
+    with pytest.raises(TransientError, match="2 of 2 were not accepted"):
         troubled_queue.enqueue(["GOOG", "MSFT"])
 
 

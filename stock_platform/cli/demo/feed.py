@@ -1,7 +1,7 @@
 """The demo's live feed: bars from the simulator's socket into the lake, losses included.
 
-Plays the part that the streaming sidecar has in production, at the speed the
-simulator replays: the simulated clock stamps connections, so that the log says
+Does what the streaming sidecar does in production, at the speed the
+simulator replays: the simulated clock stamps connections, so that the log shows
 when in those sessions the feed was alive.
 """
 

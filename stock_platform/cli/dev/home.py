@@ -15,7 +15,7 @@ from stock_platform.errors import PermanentError
 
 POLICY = "dagster.yaml"
 _COPIED = "# Copied into DAGSTER_HOME by"
-"""How a copy of ours begins; any other file belongs to somebody and is left alone."""
+"""How a copy of ours begins; any other file is the user's own and stays as it is."""
 
 
 def policy_text() -> str:
@@ -38,7 +38,7 @@ def prepare_home(home: Path) -> bool:
         ours = _write_policy(home / POLICY)
     except OSError as error:
         raise PermanentError(f"{home} cannot be used: {error.strerror}") from None
-    # Dagster takes most of a second to import: only commands that start it pay for it.
+    # Dagster takes most of a second to import: only commands that start it import it.
     import dagster as dg
 
     # What Dagster prints while it upgrades is no output of the command.

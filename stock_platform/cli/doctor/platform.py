@@ -42,7 +42,7 @@ def _try(store: ObjectStore, path: str) -> None:
     old = found[1]
     store.put_if_match(path, b"second", old)
     if _replaces(store, path, old):
-        # Without it two writers lose rows (measured: 44%), and nobody notices.
+        # Without it two writers lose rows unnoticed (measured: 44%).
         raise PermanentError("this store ignores If-Match: it cannot hold a lake")
 
 

@@ -14,7 +14,7 @@ from stock_platform.serving.report.mailer import Mailer, open_mailer
 from stock_platform.settings import AlertSettings, MailSettings, ServingSettings
 
 TEXT_LENGTH_MAX = 3_000
-"""Slack refuses more in one section; nobody reads more in an alert."""
+"""Slack refuses more in one section; more is not read in an alert."""
 SUBJECT_LENGTH_MAX = 100
 """SNS refuses a longer subject, and any that is not printable ASCII."""
 

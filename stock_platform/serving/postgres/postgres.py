@@ -1,6 +1,6 @@
 """`stock_data` in a Postgres server: COPY into a temporary table, then one upsert.
 
-Row-by-row inserts pay a round trip each. COPY does not know conflicts. Together
+Row-by-row inserts pay a round trip each. COPY cannot handle conflicts. Together
 they are fast and repeatable: what is already there is found by a join and is
 neither written nor locked.
 """
@@ -86,7 +86,7 @@ class PostgresStockData:
         return pl.DataFrame(rows, schema=STOCK_DATA, orient="row")
 
     def close(self) -> None:
-        """Return every connection back to the server."""
+        """Close every connection."""
         self._pool.close()
 
     @contextmanager
@@ -98,7 +98,7 @@ class PostgresStockData:
                 )
                 yield connection
         except (psycopg.Error, PoolTimeout) as error:
-            raise _problem(error) from None
+            raise _error_of(error) from None
 
 
 def _upsert(connection: psycopg.Connection, rows: pl.DataFrame) -> Upserted:
@@ -119,10 +119,10 @@ def _csv_chunks(rows: pl.DataFrame) -> Iterator[str]:
         yield rows.slice(start, _CHUNK_ROWS).write_csv(include_header=False)
 
 
-def _problem(error: Exception) -> PlatformError:
-    """Return which kind of trouble it is, without the address or the rows in the message."""
+def _error_of(error: Exception) -> PlatformError:
+    """Return the error as one of ours, without the address or the rows in its message."""
     if isinstance(error, PoolTimeout):
-        return TransientError("Postgres gave no connection in time")
+        return TransientError("no connection to Postgres became free in time")
     state = getattr(error, "sqlstate", None) or "no answer"
     message = f"Postgres: {type(error).__name__} ({state})"
     if isinstance(error, errors.DataError | errors.IntegrityError):

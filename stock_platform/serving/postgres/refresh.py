@@ -1,4 +1,4 @@
-"""Carry sessions of the lake's daily bars over into `stock_data`."""
+"""Write sessions of the lake's daily bars to `stock_data`."""
 
 from datetime import date
 

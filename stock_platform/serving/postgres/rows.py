@@ -41,7 +41,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """What became of the rows of one upsert; unchanged ones were not written."""
+    """Counts of the rows of one upsert; unchanged ones were not written."""
 
     inserted: int
     updated: int
@@ -49,7 +49,9 @@ class Upserted:
 
 
 def to_stock_data(frame: pl.DataFrame) -> pl.DataFrame:
-    """Give `frame` in the form of `STOCK_DATA`, sorted by key; `Malformed` for a doubled key.
+    """Return `frame` with the schema `STOCK_DATA`, sorted by key.
+
+    Raises `InvalidDataError` when a key is there twice.
 
     Sorted, so that two processes take the locks of the same rows in the same order.
     """
@@ -73,7 +75,7 @@ def stock_data_rows(
     the previous close in `bars`, null for a symbol's first. Halves round away
     from zero, as Postgres' `round` does. With `splits` (domain.reference.SPLITS)
     earlier closes are counted in the shares of the row's own date. Rows before
-    `first` are only looked back on: give at least four sessions more than asked.
+    `first` are read for the averages only: pass at least four sessions more than wanted.
     """
     rows = _with_share_factor(bars.sort("symbol", "session"), splits).with_columns(
         _earlier_close(lag).alias(f"close_{lag}") for lag in range(AVERAGE_DAYS)

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 _LOCK = 4_712_026_001
-"""Any number no other program takes as a Postgres advisory lock."""
+"""A number that no other program uses as a Postgres advisory lock."""
 _SCRIPTS = "stock_platform.serving.postgres:migrations"
 
 
 def newest_revision() -> str:
-    """Name the revision that `migrate` leads to."""
+    """Return the revision that `migrate` leads to."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 

@@ -25,7 +25,7 @@ def candlesticks(bars: pl.DataFrame, symbol: str) -> bytes:
     """Draw the last 30 sessions of adjusted daily bars with their volume; return a PNG.
 
     `bars` has session, open, high, low, close and volume of one symbol, in any
-    order; without any the picture says so.
+    order; without any the picture has a line of text instead.
     """
     shown = bars.sort("session").tail(SESSIONS)
     figure = Figure(figsize=_INCHES, dpi=_DPI)

@@ -52,7 +52,7 @@ class ReportDelivery:
 
 
 def record_path(week: Week) -> str:
-    """Name the record of a week."""
+    """Return the path of the record of a week."""
     return f"weekly_report/week={week.monday.isoformat()}/mail.json"
 
 
@@ -92,7 +92,7 @@ def deliver_report(
 
 
 def reset_delivery(store: ObjectStore, week: Week) -> None:
-    """Let a week be mailed again: for a person who knows that its mail did not arrive."""
+    """Delete the record of a week's mail that did not arrive, so that it is mailed again."""
     store.delete([record_path(week)])
 
 
