@@ -69,7 +69,7 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port; 0 chooses a free one.")] = 8900,
 ) -> None:
     """Serve a simulated market over the vendors' protocols, on loopback, until interrupted."""
-    from stock_platform.simulator.command import simulate as serve
+    from stock_platform.simulator.server import simulate as serve
 
     serve(script, port)
 

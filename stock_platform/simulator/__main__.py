@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from stock_platform.simulator.command import simulate
+from stock_platform.simulator.server import simulate
 
 if __name__ == "__main__":
-    script, port = (*sys.argv[1:3], *("-", "0")[len(sys.argv) - 1 :])[:2]
-    simulate(None if script == "-" else Path(script), int(port))
+    scenario, port = (*sys.argv[1:3], *("-", "0")[len(sys.argv) - 1 :])[:2]
+    simulate(None if scenario == "-" else Path(scenario), int(port))

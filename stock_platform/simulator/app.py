@@ -31,94 +31,94 @@ class Application:
     """Answers for every vendor. `abort` breaks the connection of an ASGI scope."""
 
     def __init__(
-        self, book: PointInTimeMarket, script: Scenario, *, abort: Abort, seed: int
+        self, as_of: PointInTimeMarket, scenario: Scenario, *, abort: Abort, seed: int
     ) -> None:
-        self.script = script
-        self.asked: Counter[str] = Counter()
-        self.faults = Faults(script.faults, seed)
-        self.bucket = flat_files.Bucket(book, script.flatfiles, script.keys.flatfiles)
-        self.denied = script.plan.denied
+        self.scenario = scenario
+        self.requests: Counter[str] = Counter()
+        self.faults = Faults(scenario.faults, seed)
+        self.bucket = flat_files.Bucket(as_of, scenario.flatfiles, scenario.keys.flatfiles)
+        self.denied = scenario.plan.denied
         self.control: Callable[[Request], Response | None] = lambda _: None
         self._abort = abort
         self._lock = threading.Lock()
-        self._budgets = Budgets(script.plan.limits)
+        self._budgets = Budgets(scenario.plan.limits)
         self._routes: dict[Vendor, Sequence[Route]] = {
-            "massive": routes.massive_routes(book, script),
-            "finnhub": rest.Finnhub(book, script.plan).routes(),
-            "rapidapi": rapidapi.RapidApi(book).routes(),
+            "massive": routes.massive_routes(as_of, scenario),
+            "finnhub": rest.Finnhub(as_of, scenario.plan).routes(),
+            "rapidapi": rapidapi.RapidApi(as_of).routes(),
             "flatfiles": self.bucket.routes(),
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        ask = await _read(scope, receive)
-        reply = await asyncio.to_thread(self.answer, ask)
-        if reply.delay_s:
-            await asyncio.sleep(reply.delay_s)
-        if reply.ending == "reset":
+        request = await _read(scope, receive)
+        response = await asyncio.to_thread(self.answer, request)
+        if response.delay_s:
+            await asyncio.sleep(response.delay_s)
+        if response.ending == "reset":
             self._abort(scope)
             return
-        await self._write(scope, send, ask, reply)
+        await self._write(scope, send, request, response)
 
-    def answer(self, ask: Request) -> Response:
+    def answer(self, request: Request) -> Response:
         """Answer one request; safe to call from several threads."""
-        if ask.path.startswith(CONTROL):
-            return self._control(ask)
-        vendor = _vendor(ask.path)
+        if request.path.startswith(CONTROL):
+            return self._control(request)
+        vendor = _vendor(request.path)
         if vendor == "finnhub":
             # The vendor's own Python client asks for /api/v1//quote.
-            ask = replace(ask, path=ask.path.replace("//", "/"))
+            request = replace(request, path=request.path.replace("//", "/"))
         for route in self._routes[vendor]:
-            found = route.pattern.fullmatch(ask.path)
+            found = route.pattern.fullmatch(request.path)
             if found:
                 self._count(f"{vendor} {route.name}")
-                return self._through(vendor, ask, route, found.groupdict())
+                return self._through(vendor, request, route, found.groupdict())
         self._count(f"{vendor} unknown")
         return responses.not_found("Not found.")
 
     def stats(self) -> dict[str, object]:
         """Count the requests by endpoint and the strikes of each fault."""
-        return {"requests": dict(self.asked), "strikes": self.faults.strikes()}
+        return {"requests": dict(self.requests), "strikes": self.faults.strikes()}
 
     def _count(self, name: str) -> None:
         with self._lock:
-            self.asked[name] += 1
+            self.requests[name] += 1
 
     def _through(
-        self, vendor: Vendor, ask: Request, route: Route, parts: dict[str, str]
+        self, vendor: Vendor, request: Request, route: Route, parts: dict[str, str]
     ) -> Response:
-        refusal = self._unauthorized(vendor, ask)
-        if refusal is None and not self._budgets.spend(vendor, ask.path):
+        refusal = self._unauthorized(vendor, request)
+        if refusal is None and not self._budgets.spend(vendor, request.path):
             refusal = too_many(vendor)
-        refusal = refusal or denial(vendor, ask, self.denied)
+        refusal = refusal or denial(vendor, request, self.denied)
         if refusal is not None:
             self._count(f"{vendor} status {refusal.status}")
             return refusal
-        fault = self.faults.pick(vendor, ask.path)
+        fault = self.faults.pick(vendor, request.path)
         if fault is None:
-            return route.handler(ask, **parts)
+            return route.handler(request, **parts)
         self._count(f"{vendor} fault {fault.kind}")
-        return substitute(fault) or modify(fault, ask, route.handler(ask, **parts))
+        return substitute(fault) or modify(fault, request, route.handler(request, **parts))
 
-    def _unauthorized(self, vendor: Vendor, ask: Request) -> Response | None:
-        keys = self.script.keys
+    def _unauthorized(self, vendor: Vendor, request: Request) -> Response | None:
+        keys = self.scenario.keys
         match vendor:
             case "finnhub":
-                return rest.authorized(ask, keys.finnhub)
+                return rest.authorized(request, keys.finnhub)
             case "rapidapi":
-                return rapidapi.authorized(ask, keys.rapidapi)
+                return rapidapi.authorized(request, keys.rapidapi)
             case "flatfiles":
-                return flat_files.accepted(ask, keys.flatfiles)
+                return flat_files.accepted(request, keys.flatfiles)
             case _:
-                return routes.authorized(ask, keys.massive)
+                return routes.authorized(request, keys.massive)
 
-    def _control(self, ask: Request) -> Response:
+    def _control(self, request: Request) -> Response:
         """Answer /_simulator/script (new faults, flatfiles, denied), or what the server adds."""
-        name = ask.path.removeprefix(CONTROL)
-        if name == "script" and ask.method == "POST":
+        name = request.path.removeprefix(CONTROL)
+        if name == "script" and request.method == "POST":
             try:
-                changed = msgspec.json.decode(ask.body or b"{}")
+                changed = msgspec.json.decode(request.body or b"{}")
                 if "faults" in changed:
                     self.faults.set(convert(changed["faults"], tuple[Fault, ...]))
                 if "flatfiles" in changed:
@@ -128,20 +128,20 @@ class Application:
             except (InvalidDataError, msgspec.DecodeError, TypeError) as error:
                 return to_json({"error": str(error)}, status=400)
             return to_json({"ok": True})
-        return self.control(ask) or to_json({"error": "unknown"}, status=404)
+        return self.control(request) or to_json({"error": "unknown"}, status=404)
 
-    async def _write(self, scope: Any, send: Any, ask: Request, reply: Response) -> None:
-        body, headers = reply.body, {**reply.headers, "content-type": reply.content_type}
-        gzips = "gzip" in ask.headers.get("accept-encoding", "")
-        if gzips and reply.compressible and len(body) > _COMPRESS_FROM:
+    async def _write(self, scope: Any, send: Any, request: Request, response: Response) -> None:
+        body, headers = response.body, {**response.headers, "content-type": response.content_type}
+        gzips = "gzip" in request.headers.get("accept-encoding", "")
+        if gzips and response.compressible and len(body) > _COMPRESS_FROM:
             body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
             headers["content-encoding"] = "gzip"
         headers["content-length"] = str(len(body))
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        if ask.method == "HEAD":
+        if request.method == "HEAD":
             body = b""
-        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-        if reply.ending == "cut":
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        if response.ending == "cut":
             half = body[: len(body) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
             await asyncio.sleep(0.05)

@@ -18,10 +18,10 @@ _DAY_OR_MS = re.compile(r"(?<![\w.])(\d{4}-\d\d-\d\d|\d{12,13})(?![\w])")
 _S3_DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
-def denial(vendor: Vendor, ask: Request, rules: Sequence[Denial]) -> Response | None:
+def denial(vendor: Vendor, request: Request, rules: Sequence[Denial]) -> Response | None:
     """Return the 403 of the first rule that covers a request, or None."""
     for rule in rules:
-        if rule.vendor == vendor and re.search(rule.path, ask.path) and _touches(ask, rule):
+        if rule.vendor == vendor and re.search(rule.path, request.path) and _touches(request, rule):
             timeframe = rule.first is not None or rule.last is not None
             return refused(vendor, timeframe=timeframe)
     return None
@@ -72,24 +72,24 @@ class Budgets:
         now = self._clock()
         with self._lock:
             matching = [
-                (limit, asked)
-                for limit, asked in zip(self._limits, self._asked, strict=True)
+                (limit, requests)
+                for limit, requests in zip(self._limits, self._asked, strict=True)
                 if limit.vendor == vendor and re.search(limit.path, path)
             ]
-            for limit, asked in matching:
-                while asked and asked[0] <= now - limit.per_s:
-                    asked.popleft()
-            if any(len(asked) >= limit.requests for limit, asked in matching):
+            for limit, requests in matching:
+                while requests and requests[0] <= now - limit.per_s:
+                    requests.popleft()
+            if any(len(requests) >= limit.requests for limit, requests in matching):
                 return False
-            for _, asked in matching:
-                asked.append(now)
+            for _, requests in matching:
+                requests.append(now)
             return True
 
 
-def _touches(ask: Request, rule: Denial) -> bool:
+def _touches(request: Request, rule: Denial) -> bool:
     if rule.first is None and rule.last is None:
         return True
-    texts = [ask.path, *(value for name, value in ask.query.items() if name != "apiKey")]
+    texts = [request.path, *(value for name, value in request.query.items() if name != "apiKey")]
     days = [_day(text) for whole in texts for text in _DAY_OR_MS.findall(whole)]
     if not days:
         return False

@@ -87,35 +87,35 @@ def substitute(fault: Fault) -> Response | None:
             return _WORDS.get(fault.kind)
 
 
-def modify(fault: Fault, ask: Request, reply: Response) -> Response:
+def modify(fault: Fault, request: Request, response: Response) -> Response:
     """Return what a fault makes of the true reply."""
     match fault.kind:
         case "slow":
-            return replace(reply, delay_s=fault.delay_s)
+            return replace(response, delay_s=fault.delay_s)
         case "cut":
-            return replace(reply, ending="cut")
+            return replace(response, ending="cut")
         case "truncated_gzip":
-            packed = gzip.compress(reply.body, 1, mtime=0)
+            packed = gzip.compress(response.body, 1, mtime=0)
             half = packed[: max(11, len(packed) // 2)]
-            headers = {**reply.headers, "content-encoding": "gzip"}
-            return replace(reply, body=half, headers=headers, compressible=False)
+            headers = {**response.headers, "content-encoding": "gzip"}
+            return replace(response, body=half, headers=headers, compressible=False)
         case "looping_next_url":
-            return _with_next_url(reply, f"{ask.root}{ask.path}?cursor=bG9vcD0x")
+            return _with_next_url(response, f"{request.root}{request.path}?cursor=bG9vcD0x")
         case "foreign_next_url":
-            return _with_next_url(reply, f"{FOREIGN_HOST}{ask.path}?cursor=bG9vcD0x")
+            return _with_next_url(response, f"{FOREIGN_HOST}{request.path}?cursor=bG9vcD0x")
         case "absurd":
-            return _absurd(reply, fault)
+            return _absurd(response, fault)
         case _:
-            return reply
+            return response
 
 
 def _too_many(fault: Fault) -> Response:
-    reply = replace(entitlements.too_many(fault.vendor), status=429)
+    response = replace(entitlements.too_many(fault.vendor), status=429)
     if fault.body == "empty":
-        reply = replace(reply, body=b"")
+        response = replace(response, body=b"")
     if fault.retry_after_s is not None:
-        reply = reply.with_headers(retry_after=f"{fault.retry_after_s:g}")
-    return reply
+        response = response.with_headers(retry_after=f"{fault.retry_after_s:g}")
+    return response
 
 
 def _server_error(fault: Fault) -> Response:
@@ -129,22 +129,22 @@ def _server_error(fault: Fault) -> Response:
     return to_json({"status": "ERROR", "error": "internal error"}, status=fault.status)
 
 
-def _with_next_url(reply: Response, url: str) -> Response:
-    answer = json.loads(reply.body)
+def _with_next_url(response: Response, url: str) -> Response:
+    answer = json.loads(response.body)
     if not isinstance(answer, dict):
-        return reply
-    return replace(reply, body=json.dumps({**answer, "next_url": url}).encode())
+        return response
+    return replace(response, body=json.dumps({**answer, "next_url": url}).encode())
 
 
-def _absurd(reply: Response, fault: Fault) -> Response:
+def _absurd(response: Response, fault: Fault) -> Response:
     """Spoil the first rows, one kind of nonsense each; NaN is written as Python does."""
-    answer = json.loads(reply.body)
+    answer = json.loads(response.body)
     rows = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(rows, list):
         rows = [answer] if isinstance(answer, dict) else []
     for row, kind in zip(rows, fault.values, strict=False):
         _spoil(row, kind)
-    return replace(reply, body=json.dumps(answer).encode())
+    return replace(response, body=json.dumps(answer).encode())
 
 
 def _spoil(row: dict[str, Any], kind: str) -> None:

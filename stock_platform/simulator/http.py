@@ -76,10 +76,10 @@ def to_cursor(parameters: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(urlencode(parameters).encode()).decode().rstrip("=")
 
 
-def from_cursor(ask: Request) -> Request:
+def from_cursor(request: Request) -> Request:
     """Return the ask whose parameters its cursor holds, or the ask itself without one."""
-    cursor = ask.query.get("cursor")
+    cursor = request.query.get("cursor")
     if not cursor:
-        return ask
+        return request
     text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("utf-8", "replace")
-    return replace(ask, query={**ask.query, **dict(parse_qsl(text))})
+    return replace(request, query={**request.query, **dict(parse_qsl(text))})

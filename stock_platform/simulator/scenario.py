@@ -319,7 +319,7 @@ def instant_of(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def seed_of(script: Scenario) -> int:
+def seed_of(scenario: Scenario) -> int:
     """Return the seed that everything random in a simulation starts from."""
-    market = script.market
+    market = scenario.market
     return (market.replay or market.synthetic or SyntheticScenario()).seed

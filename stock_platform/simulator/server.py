@@ -1,27 +1,46 @@
-"""Run a whole simulation in one process: HTTP and three sockets on 127.0.0.1."""
+"""Run a whole simulation: HTTP and three sockets on 127.0.0.1, in this process or a child.
+
+`running` serves it in a thread, `simulate` is the command, `launched` runs the command as a
+child. `Simulator` is a running simulation as its users hold it.
+"""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import uvicorn
 from picows import WSUpgradeRequest, ws_create_server
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from stock_platform.simulator import data_loss
 from stock_platform.simulator.app import Application
+from stock_platform.simulator.http import Request, Response, to_json
 from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import Market
 from stock_platform.simulator.market.replayed import ReplayedMarket
 from stock_platform.simulator.market.synthetic import SyntheticMarket
-from stock_platform.simulator.scenario import Scenario, SyntheticScenario, load_scenario, seed_of
-from stock_platform.simulator.simulation import Simulator, answer_control
-from stock_platform.simulator.vendors import rapidapi
+from stock_platform.simulator.scenario import (
+    Denial,
+    Fault,
+    FlatFile,
+    Keys,
+    Scenario,
+    SyntheticScenario,
+    load_scenario,
+    seed_of,
+)
+from stock_platform.simulator.vendors import flat_files, rapidapi
 from stock_platform.simulator.vendors.finnhub import rest
 from stock_platform.simulator.vendors.finnhub.socket import FinnhubClientSession
 from stock_platform.simulator.vendors.massive.feed import LiveFeed
@@ -30,25 +49,103 @@ from stock_platform.simulator.vendors.massive.socket import ClientSession
 HOST = "127.0.0.1"
 _START_S = 30.0
 _STOP_S = 10.0
+_READY = "# ready"
 
 
-def make_market(script: Scenario) -> Market:
-    """Make the market a script describes; the default is the synthetic one."""
-    if script.market.replay is not None:
-        return ReplayedMarket(script.market.replay)
-    return SyntheticMarket(script.market.synthetic or SyntheticScenario())
+@dataclass(slots=True)
+class Simulator:
+    """A running simulation: where it is, what is true in it, and handles to change it."""
+
+    url: str
+    rest_url: str
+    finnhub_url: str
+    finnhub_ws_url: str
+    rapidapi_url: str
+    flatfiles_url: str
+    ws_url_realtime: str
+    """Without the `/stocks` that clients append."""
+    ws_url_delayed: str
+    market: Market
+    scenario: Scenario
+    clock: Clock
+    finished: threading.Event
+    """Set once every session has been replayed."""
+    _web: Application
+    _feed: LiveFeed
+    _call: Callable[..., object] = field(repr=False)
+
+    @property
+    def keys(self) -> Keys:
+        """Return the keys that the vendors accept."""
+        return self.scenario.keys
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point the platform at this simulator."""
+        return {
+            "MASSIVE_API_KEY": self.keys.massive[0],
+            "MASSIVE_REST_URL": self.rest_url,
+            "MASSIVE_FLATFILES_URL": self.flatfiles_url,
+            "MASSIVE_FLATFILES_flat_files.BUCKET": flat_files.BUCKET,
+            "MASSIVE_FLATFILES_ACCESS_KEY": self.keys.flatfiles[0],
+            "MASSIVE_FLATFILES_SECRET_KEY": "simulated-secret",
+            "FINNHUB_API_KEY": self.keys.finnhub[0],
+            "FINNHUB_REST_URL": self.finnhub_url,
+            "RAPIDAPI_KEY": self.keys.rapidapi[0],
+            "RAPIDAPI_URL": f"{self.rapidapi_url}/quote/{{symbol}}",
+            "POLYGON_API_KEY": self.keys.massive[0],
+            "POLYGON_WS_HOST_REALTIME": self.ws_url_realtime,
+            "POLYGON_WS_HOST_DELAYED": self.ws_url_delayed,
+        }
+
+    def lost(self, session: date) -> pl.DataFrame:
+        """Return (symbol, minute) of the true bars that the scripted feed never brings."""
+        return data_loss.lost(self.market, self.scenario.feed, session, seed=seed_of(self.scenario))
+
+    def stats(self) -> dict[str, Any]:
+        """Count requests by endpoint, strikes by fault, connections and events."""
+        return {
+            **self._web.stats(),
+            "events_sent": self._feed.events_sent,
+            "readers": len(self._feed.readers),
+            "finished": self.finished.is_set(),
+            "replayed": self.clock.replayed.isoformat(),
+        }
+
+    def set_faults(self, faults: Sequence[Fault]) -> None:
+        self._web.faults.set(faults)
+
+    def set_flatfiles(self, changes: Sequence[FlatFile]) -> None:
+        self._web.bucket.changes = tuple(changes)
+
+    def set_denied(self, denied: Sequence[Denial]) -> None:
+        self._web.denied = tuple(denied)
+
+    def strike(self, kind: str) -> None:
+        """End every connection to the feed now: reset, close_1000, silent, ..."""
+        self._call(self._feed.strike, kind)
+
+    def start(self) -> None:
+        """Begin a replay whose script says `start: told`."""
+        self._call(self._feed.told.set)
+
+
+def make_market(scenario: Scenario) -> Market:
+    """Return the market a scenario describes; the default is the synthetic one."""
+    if scenario.market.replay is not None:
+        return ReplayedMarket(scenario.market.replay)
+    return SyntheticMarket(scenario.market.synthetic or SyntheticScenario())
 
 
 @contextmanager
 def running(
-    script: Scenario | Path | str | dict[str, Any] | None = None, port: int = 0
+    scenario: Scenario | Path | str | dict[str, Any] | None = None, port: int = 0
 ) -> Iterator[Simulator]:
     """Run a simulation in a thread while the context lasts.
 
     With a `port`, HTTP listens there and the sockets on the next three ports
     (real-time, delayed, Finnhub); 0 takes free ones.
     """
-    loaded = load_scenario(script)
+    loaded = load_scenario(scenario)
     market = make_market(loaded)
     listeners = [_listen(port + n if port else 0) for n in range(4)]
     started: threading.Event = threading.Event()
@@ -78,6 +175,47 @@ def running(
         raise RuntimeError("the simulator broke") from failed[0]
 
 
+def simulate(scenario_path: Path | None, port: int = 0) -> None:
+    """Serve a script, print how to reach it, and stop cleanly on SIGINT or SIGTERM.
+
+    The environment variables come one a line, ready for `eval` in a shell.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with running(scenario_path, port) as simulator:
+        sessions = simulator.market.sessions
+        _print(f"# simulator at {simulator.url}")
+        if sessions:
+            _print(
+                f"# {simulator.market.listings().height} symbols, {sessions[0]} to {sessions[-1]}"
+            )
+        for name, value in simulator.environment().items():
+            _print(f"export {name}='{value}'")
+        _print(_READY)
+        stopped.wait()
+
+
+@contextmanager
+def launched(scenario_path: Path | None = None, port: int = 0) -> Iterator[dict[str, str]]:
+    """Run `simulate` in a child process and yield the variables it prints for export.
+
+    The truth of the child's market is `make_market(load_script(script_path))`.
+    """
+    arguments = [str(scenario_path or "-"), str(port)]
+    command = [sys.executable, "-m", "stock_platform.simulator", *arguments]
+    # Our own module and the caller's script path: nothing foreign in the command.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+        try:
+            yield _exported(child)
+        finally:
+            child.terminate()
+            try:
+                child.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
 @dataclass(slots=True)
 class _Served:
     simulator: Simulator
@@ -86,7 +224,7 @@ class _Served:
 
 
 async def _serve(
-    script: Scenario,
+    scenario: Scenario,
     market: Market,
     listeners: Sequence[socket.socket],
     *,
@@ -94,14 +232,14 @@ async def _serve(
     started: threading.Event,
 ) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    clock = Clock(script.market, market)
-    feed = LiveFeed(market, script, clock, seed_of(script))
+    clock = Clock(scenario.market, market)
+    feed = LiveFeed(market, scenario, clock, seed_of(scenario))
     transports: dict[Any, asyncio.Transport] = {}
     web = Application(
         PointInTimeMarket(market, clock),
-        script,
+        scenario,
         abort=lambda s: _reset(transports, s),
-        seed=seed_of(script),
+        seed=seed_of(scenario),
     )
     http = _http_server(web, transports)
     sockets = [
@@ -112,14 +250,14 @@ async def _serve(
             lambda _: ClientSession(feed, delayed=True), sock=listeners[2], max_frame_size=1 << 20
         ),
         await ws_create_server(
-            lambda ask: FinnhubClientSession(feed, _path(ask)), sock=listeners[3]
+            lambda request: FinnhubClientSession(feed, _path(request)), sock=listeners[3]
         ),
     ]
-    simulator = _simulator(script, market, clock, listeners, web=web, feed=feed, loop=loop)
-    web.control = lambda ask: answer_control(ask, simulator)
+    simulator = _simulator(scenario, market, clock, listeners, web=web, feed=feed, loop=loop)
+    web.control = lambda request: _answer_control(request, simulator)
     serving = asyncio.create_task(http.serve(sockets=[listeners[0]]))
     replaying = asyncio.create_task(feed.run())
-    replaying.add_done_callback(lambda task: _tell_finished(task, simulator, stop))
+    replaying.add_done_callback(lambda task: _mark_finished(task, simulator, stop))
     served.append(_Served(simulator, loop, stop))
     started.set()
     await stop.wait()
@@ -136,7 +274,7 @@ async def _serve(
 def _http_server(web: Application, transports: dict[Any, asyncio.Transport]) -> uvicorn.Server:
     config = uvicorn.Config(
         web,
-        http=_remembering(transports),
+        http=_on_record(transports),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -147,7 +285,7 @@ def _http_server(web: Application, transports: dict[Any, asyncio.Transport]) -> 
 
 
 def _simulator(
-    script: Scenario,
+    scenario: Scenario,
     market: Market,
     clock: Clock,
     listeners: Sequence[socket.socket],
@@ -168,7 +306,7 @@ def _simulator(
         ws_url_realtime=f"ws://{HOST}:{realtime}",
         ws_url_delayed=f"ws://{HOST}:{delayed}",
         market=market,
-        script=script,
+        scenario=scenario,
         clock=clock,
         finished=threading.Event(),
         _web=web,
@@ -177,7 +315,7 @@ def _simulator(
     )
 
 
-def _tell_finished(task: "asyncio.Task[None]", simulator: Simulator, stop: asyncio.Event) -> None:
+def _mark_finished(task: "asyncio.Task[None]", simulator: Simulator, stop: asyncio.Event) -> None:
     """Set `finished` after the last session; a replay that broke ends the whole simulation."""
     if task.cancelled():
         return
@@ -196,10 +334,10 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _remembering(transports: dict[Any, asyncio.Transport]) -> type[asyncio.Protocol]:
-    """Give uvicorn's protocol with its connections on record, so that a fault can break one."""
+def _on_record(transports: dict[Any, asyncio.Transport]) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol with its connections on record, so that a fault can break one."""
 
-    class Remembering(AutoHTTPProtocol):
+    class OnRecord(AutoHTTPProtocol):
         def connection_made(self, transport: Any) -> None:
             self.peer = transport.get_extra_info("peername")
             transports[self.peer] = transport
@@ -209,7 +347,7 @@ def _remembering(transports: dict[Any, asyncio.Transport]) -> type[asyncio.Proto
             transports.pop(self.peer, None)
             super().connection_lost(exc)
 
-    return Remembering
+    return OnRecord
 
 
 def _reset(transports: dict[Any, asyncio.Transport], scope: Any) -> None:
@@ -218,5 +356,39 @@ def _reset(transports: dict[Any, asyncio.Transport], scope: Any) -> None:
         transport.abort()
 
 
-def _path(ask: WSUpgradeRequest) -> str:
-    return ask.path.decode("latin-1")
+def _path(request: WSUpgradeRequest) -> str:
+    return request.path.decode("latin-1")
+
+
+def _answer_control(request: Request, simulator: Simulator) -> Response | None:
+    """Answer the rest of /_simulator/: stats with the feed, clock, start, strike."""
+    name = request.path.rsplit("/", 1)[-1]
+    if name == "start" and request.method == "POST":
+        simulator.start()
+        return to_json({"ok": True})
+    if name == "strike" and request.method == "POST":
+        simulator.strike(request.query.get("kind", "reset"))
+        return to_json({"ok": True})
+    if name == "stats":
+        return to_json(simulator.stats())
+    if name == "clock":
+        now: datetime = simulator.clock.now()
+        return to_json({"now": now, "replayed": simulator.clock.replayed})
+    return None
+
+
+def _exported(child: subprocess.Popen[str]) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+    for line in child.stdout:
+        if line.startswith(_READY):
+            return variables
+        if line.startswith("export "):
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            variables[name] = value.strip("'")
+    raise RuntimeError(f"the simulator ended with code {child.wait()} before it was ready")
+
+
+def _print(line: str) -> None:
+    # Flushed at once: the parent process waits for these lines.
+    print(line, flush=True)  # noqa: T201 - the command's output

@@ -12,8 +12,7 @@ from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY
 from stock_platform.lake import write
 from stock_platform.lake.filesystem import FileStore
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.domain.examples import bars_of
 
 SYMBOLS = ("AAPL", "BRK.B", "MSFT")

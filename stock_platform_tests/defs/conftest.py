@@ -10,8 +10,7 @@ import pytest
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.sessions import Calendar
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 SYMBOLS = ("AAPL", "BRK.B", "MSFT")
 

@@ -10,7 +10,7 @@ from stock_platform.defs.daily_bars.automation import daily_update_schedule, to_
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 
 DAYS = [date(2026, 11, 1) + timedelta(days=n) for n in range(20)]

@@ -13,7 +13,7 @@ from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.quotes import poll_quotes
 from stock_platform.providers.registry import Providers, open_providers
 from stock_platform.simulator.scenario import Fault
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 
 

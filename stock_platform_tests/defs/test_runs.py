@@ -9,7 +9,7 @@ from stock_platform.components.heal_requests import HEAL_SESSION
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import run_minutes, run_session
 

@@ -24,8 +24,7 @@ from stock_platform.settings import (
     Settings,
 )
 from stock_platform.simulator.scenario import Fault, FlatFile
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 SYMBOLS = ("AAPL", "BF/B", "BRK.B", "NA", "TRUE", "ZVZZT")
 FIRST, LAST = date(2026, 11, 16), date(2026, 11, 18)

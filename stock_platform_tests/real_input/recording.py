@@ -11,8 +11,7 @@ import polars as pl
 from stock_platform.domain.bars import PRICE
 from stock_platform.simulator.market.replayed import ReplayedMarket
 from stock_platform.simulator.scenario import ReplayScenario
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.real_input.stage import VALUES, Platform, Vendor
 
 OUTAGE_AT, OUTAGE_MINUTES = "10:30", 17

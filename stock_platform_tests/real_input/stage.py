@@ -30,7 +30,7 @@ from stock_platform.settings import (
     RequestSettings,
     Settings,
 )
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform.stream.sinks.minutes import MinuteWriter
 
 VALUES = ("open", "high", "low", "close", "volume")

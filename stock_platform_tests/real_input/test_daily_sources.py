@@ -11,8 +11,7 @@ import pytest
 from stock_platform.lake import read
 from stock_platform.pipelines.daily_bars import REFUSALS_MAX, DailyBarIngest, IngestResult
 from stock_platform.simulator.scenario import Denial, Fault
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.real_input.stage import Clock, Platform, Vendor, asked_of
 
 WED, THU = date(2026, 11, 18), date(2026, 11, 19)

@@ -11,8 +11,7 @@ import pytest
 
 from stock_platform.healing.scheduling import select_sessions
 from stock_platform.simulator.scenario import Denial
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.real_input.stage import Clock, Platform, Vendor, asked_of, truth
 
 DAY = date(2026, 11, 18)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 SYMBOLS = ("AAPL", "BF/B", "BRK.B", "MSFT", "NA", "NULL", "QUBT")
 SMALL = {

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 
 
 @dataclass

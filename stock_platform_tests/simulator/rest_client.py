@@ -8,8 +8,7 @@ from typing import Any
 import httpx2
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 DAY = date(2026, 11, 24)
 HALF_DAY = date(2026, 11, 27)

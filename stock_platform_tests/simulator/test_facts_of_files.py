@@ -15,8 +15,7 @@ from obstore.exceptions import NotFoundError, PermissionDeniedError
 from obstore.store import S3Store
 
 from stock_platform.simulator.scenario import FlatFile
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 DAY = date(2026, 11, 24)
 LAST = date(2026, 12, 1)

@@ -13,8 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from stock_platform.simulator.entitlements import Budgets
 from stock_platform.simulator.scenario import Limit
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 DAY = date(2026, 11, 17)
 SYNTHETIC = {"symbols": ("AAPL", "GE", "MSFT"), "first": str(DAY), "last": str(DAY)}
@@ -231,11 +230,11 @@ def test_quotes_of_all_vendors_tell_the_same_price() -> None:
 
 
 def test_a_quote_follows_the_replay() -> None:
-    script = {
+    scenario = {
         "market": {"synthetic": SYNTHETIC, "now": "replay"},
         "feed": {"start": "told"},
     }
-    with running(script) as simulator:
+    with running(scenario) as simulator:
         before = ask_finnhub(simulator, "quote?symbol=AAPL").json()["c"]
         simulator.start()
         simulator.finished.wait(20)

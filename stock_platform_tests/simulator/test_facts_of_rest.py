@@ -13,7 +13,7 @@ import massive
 import pytest
 
 from stock_platform.simulator.scenario import Denial, Fault
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform_tests.simulator.rest_client import DAY, RANGE, asking, at_ms
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator
 from stock_platform_tests.simulator.rest_client import DAY, HALF_DAY, RANGE, asking, at_ms
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.simulator.feed_client import (
     Told,
     hear,
@@ -23,7 +22,7 @@ DAY = date(2026, 11, 17)
 SYMBOLS = ("AAPL", "BRK.B", "GE", "MSFT", "NULL", "ZZZ")
 
 
-def script(feed: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
+def scenario(feed: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
     synthetic = {"symbols": SYMBOLS, "first": str(DAY), "last": str(DAY), "unsent": 0.0}
     synthetic |= parts.pop("synthetic", {})
     return {"market": {"synthetic": synthetic}, "feed": feed or {}, **parts}
@@ -44,7 +43,7 @@ def ended_by(simulator: Simulator, **arguments: Any) -> Told:
 
 
 def test_6_1_late_bars_are_sent_again_with_other_values() -> None:
-    with running(script(synthetic={"late": 0.2})) as simulator:
+    with running(scenario(synthetic={"late": 0.2})) as simulator:
         told = whole_replay(simulator, "AM.*")
 
     times = Counter((event["sym"], event["s"]) for event in told.events)
@@ -55,7 +54,7 @@ def test_6_1_late_bars_are_sent_again_with_other_values() -> None:
 
 
 def test_6_1_after_the_rebuild_rest_tells_other_values_than_the_feed() -> None:
-    with running(script(synthetic={"late": 0.0, "rebuilt": 0.2})) as simulator:
+    with running(scenario(synthetic={"late": 0.0, "rebuilt": 0.2})) as simulator:
         told = whole_replay(simulator, "AM.*")
         truth = simulator.market.minute_bars(DAY)
 
@@ -66,7 +65,7 @@ def test_6_1_after_the_rebuild_rest_tells_other_values_than_the_feed() -> None:
 
 
 def test_6_2_a_minute_without_a_trade_has_no_bar() -> None:
-    with running(script()) as simulator:
+    with running(scenario()) as simulator:
         told = whole_replay(simulator, "AM.*")
         truth = simulator.market.minute_bars(DAY)
 
@@ -76,7 +75,7 @@ def test_6_2_a_minute_without_a_trade_has_no_bar() -> None:
 
 def test_6_2_the_feed_of_a_half_day_ends_with_its_after_hours_at_17() -> None:
     half_day = {"first": "2026-11-27", "last": "2026-11-27", "extended": True}
-    with running(script(synthetic={**half_day, "symbols": ("SPY",)})) as simulator:
+    with running(scenario(synthetic={**half_day, "symbols": ("SPY",)})) as simulator:
         told = whole_replay(simulator, "AM.SPY")
         grid = simulator.market.calendar.grid(date(2026, 11, 27))
 
@@ -89,7 +88,7 @@ def test_6_2_the_feed_of_a_half_day_ends_with_its_after_hours_at_17() -> None:
 def test_6_3_one_connection_too_many_is_dismissed_after_it_subscribed(evict: str) -> None:
     plan = {"connections_max": 1, "evict": evict}
     with (
-        running(script({"start": "told"}, plan=plan)) as simulator,
+        running(scenario({"start": "told"}, plan=plan)) as simulator,
         subscribed(simulator, "AM.*") as first,
         subscribed(simulator, "AM.*", delayed=True) as second,
     ):
@@ -105,7 +104,7 @@ def test_6_3_one_connection_too_many_is_dismissed_after_it_subscribed(evict: str
 
 
 def test_6_3_a_wrong_key_is_told_so_and_closed_with_1000() -> None:
-    with running(script()) as simulator, opened(simulator.ws_url_realtime) as socket:
+    with running(scenario()) as simulator, opened(simulator.ws_url_realtime) as socket:
         say(socket, "auth", "wrong")
         told = hear(socket)
 
@@ -115,7 +114,7 @@ def test_6_3_a_wrong_key_is_told_so_and_closed_with_1000() -> None:
 
 def test_6_3_who_does_not_authenticate_is_told_auth_timeout() -> None:
     feed = {"auth_timeout_s": 0.2}
-    with running(script(feed)) as simulator, opened(simulator.ws_url_realtime) as socket:
+    with running(scenario(feed)) as simulator, opened(simulator.ws_url_realtime) as socket:
         told = hear(socket)
 
     assert told.status_names() == ["connected", "auth_timeout"]
@@ -124,7 +123,7 @@ def test_6_3_who_does_not_authenticate_is_told_auth_timeout() -> None:
 def test_6_3_a_channel_outside_the_plan_is_refused_and_the_connection_stays() -> None:
     plan = {"refused_channels": ["Q"]}
     with (
-        running(script({"start": "told"}, plan=plan)) as simulator,
+        running(scenario({"start": "told"}, plan=plan)) as simulator,
         subscribed(simulator, "Q.*", "T.AAPL") as socket,
     ):
         told = hear(socket, quiet_s=0.3)
@@ -138,7 +137,7 @@ def test_6_3_a_channel_outside_the_plan_is_refused_and_the_connection_stays() ->
 
 def test_6_3_an_unknown_channel_is_ignored_without_an_answer() -> None:
     with (
-        running(script({"start": "told"})) as simulator,
+        running(scenario({"start": "told"})) as simulator,
         subscribed(simulator, "ZZ.*") as socket,
     ):
         told = hear(socket, quiet_s=0.3)
@@ -149,7 +148,7 @@ def test_6_3_an_unknown_channel_is_ignored_without_an_answer() -> None:
 
 def test_6_3_too_many_channels_are_refused_together_and_unsubscribing_frees_them() -> None:
     with (
-        running(script({"start": "told"}, plan={"subscriptions_max": 2})) as simulator,
+        running(scenario({"start": "told"}, plan={"subscriptions_max": 2})) as simulator,
         subscribed(simulator, "T.AAPL", "T.MSFT", "T.GE") as socket,
     ):
         refused = hear(socket, frames_max=1)
@@ -168,7 +167,7 @@ def test_6_3_too_many_channels_are_refused_together_and_unsubscribing_frees_them
 )
 def test_6_3_the_connection_ends_in_mid_session(kind: str, code: int) -> None:
     feed = {"close_after_frames": 50, "close_kind": kind}
-    with running(script(feed)) as simulator:
+    with running(scenario(feed)) as simulator:
         told = ended_by(simulator)
 
     assert told.close_code == code
@@ -177,7 +176,7 @@ def test_6_3_the_connection_ends_in_mid_session(kind: str, code: int) -> None:
 
 def test_6_3_the_feed_falls_silent_without_closing() -> None:
     feed = {"close_after_frames": 50, "close_kind": "silent"}
-    with running(script(feed)) as simulator, subscribed(simulator, "AM.*") as socket:
+    with running(scenario(feed)) as simulator, subscribed(simulator, "AM.*") as socket:
         told = hear(socket, quiet_s=1.0)
         finished = simulator.finished.wait(20)
 
@@ -190,7 +189,7 @@ def test_6_3_a_slow_reader_is_told_so_and_cut_off() -> None:
     synthetic = {"symbols": 200}
     feed = {"slow_reader_bytes": 100_000}
     with (
-        running(script(feed, synthetic=synthetic)) as simulator,
+        running(scenario(feed, synthetic=synthetic)) as simulator,
         subscribed(simulator, "T.*", "Q.*") as socket,
     ):
         time.sleep(1)  # the slow reader
@@ -202,7 +201,7 @@ def test_6_3_a_slow_reader_is_told_so_and_cut_off() -> None:
 
 def test_6_3_a_scripted_outage_loses_exactly_what_it_says() -> None:
     outage = {"session": str(DAY), "at": "10:30", "minutes": 7, "kind": "reset"}
-    with running(script({"outages": [outage]})) as simulator:
+    with running(scenario({"outages": [outage]})) as simulator:
         told = hear_all(simulator, "AM.*")
         truth, lost = simulator.market.minute_bars(DAY), simulator.lost(DAY)
 
@@ -212,7 +211,7 @@ def test_6_3_a_scripted_outage_loses_exactly_what_it_says() -> None:
 
 def test_6_3_a_silent_outage_keeps_the_connection() -> None:
     outage = {"session": str(DAY), "at": "10:30", "minutes": 7, "kind": "silent"}
-    with running(script({"outages": [outage]})) as simulator:
+    with running(scenario({"outages": [outage]})) as simulator:
         told = whole_replay(simulator, "AM.*")
         truth, lost = simulator.market.minute_bars(DAY), simulator.lost(DAY)
 
@@ -226,7 +225,7 @@ def test_6_3_scattered_minutes_and_a_whole_session_are_lost_as_scripted() -> Non
         {"session": str(DAY), "symbols": ["GE"], "minutes": ["11:00", 661]},
     ]
     feed = {"drops": drops, "lost_sessions": ["2026-11-16"]}
-    with running(script(feed, synthetic={"first": "2026-11-16"})) as simulator:
+    with running(scenario(feed, synthetic={"first": "2026-11-16"})) as simulator:
         told = hear_all(simulator, "AM.*")
         truth = simulator.market.minute_bars(DAY)
         gone, whole = simulator.lost(DAY), simulator.lost(date(2026, 11, 16))
@@ -239,7 +238,7 @@ def test_6_3_scattered_minutes_and_a_whole_session_are_lost_as_scripted() -> Non
 
 
 def test_6_3_frames_are_dropped_without_any_sign() -> None:
-    with running(script({"frames_dropped": 0.2})) as simulator:
+    with running(scenario({"frames_dropped": 0.2})) as simulator:
         told = whole_replay(simulator, "AM.AAPL")
 
     assert 200 < len(told.keys()) < 370
@@ -249,7 +248,7 @@ def test_6_4_statuses_come_one_a_frame_or_together() -> None:
     def acknowledged(*, batched: bool) -> list[int]:
         feed = {"start": "told", "batch_statuses": batched}
         with (
-            running(script(feed)) as simulator,
+            running(scenario(feed)) as simulator,
             subscribed(simulator, "AM.AAPL", "T.AAPL", "Q.AAPL") as socket,
         ):
             return [len(frame) for frame in hear(socket, quiet_s=0.3).frames]
@@ -259,7 +258,7 @@ def test_6_4_statuses_come_one_a_frame_or_together() -> None:
 
 
 def test_6_4_data_and_status_share_an_array() -> None:
-    with running(script({"status_with_data": True})) as simulator:
+    with running(scenario({"status_with_data": True})) as simulator:
         told = whole_replay(simulator, "AM.*")
 
     mixed = [frame for frame in told.frames if {item["ev"] for item in frame} == {"AM", "status"}]
@@ -268,7 +267,7 @@ def test_6_4_data_and_status_share_an_array() -> None:
 
 def test_6_4_hundreds_of_events_come_in_one_frame_at_the_top_of_the_minute() -> None:
     feed = {"events_per_frame": 400}
-    with running(script(feed, synthetic={"symbols": 600})) as simulator:
+    with running(scenario(feed, synthetic={"symbols": 600})) as simulator:
         told = whole_replay(simulator, "AM.*")
 
     assert max(len(frame) for frame in told.frames) == 400
@@ -276,7 +275,7 @@ def test_6_4_hundreds_of_events_come_in_one_frame_at_the_top_of_the_minute() -> 
 
 @pytest.mark.parametrize("given", [True, False])
 def test_6_5_decimal_volumes_are_there_or_not(given: bool) -> None:  # noqa: FBT001 - a column of the table above
-    with running(script({"decimal_volumes": given})) as simulator:
+    with running(scenario({"decimal_volumes": given})) as simulator:
         told = whole_replay(simulator, "AM.AAPL")
 
     assert all(("dv" in event) is given for event in told.events)
@@ -284,7 +283,7 @@ def test_6_5_decimal_volumes_are_there_or_not(given: bool) -> None:  # noqa: FBT
 
 
 def test_6_5_unknown_keys_and_unknown_events_come_along() -> None:
-    with running(script({"extra_keys": True, "unknown_events": True})) as simulator:
+    with running(scenario({"extra_keys": True, "unknown_events": True})) as simulator:
         told = whole_replay(simulator, "AM.AAPL")
 
     assert {event["ev"] for event in told.events} == {"AM", "XX"}
@@ -293,7 +292,7 @@ def test_6_5_unknown_keys_and_unknown_events_come_along() -> None:
 
 def test_fragmented_and_oversized_frames_carry_the_same_bars() -> None:
     feed = {"fragments": 3, "oversized_every": 40, "oversized_bytes": 1_500_000}
-    with running(script(feed)) as simulator:
+    with running(scenario(feed)) as simulator:
         told = whole_replay(simulator, "AM.*")
         truth = simulator.market.minute_bars(DAY)
 
@@ -303,7 +302,7 @@ def test_fragmented_and_oversized_frames_carry_the_same_bars() -> None:
 
 def test_a_frame_that_is_not_utf8_makes_a_strict_client_leave() -> None:
     with (
-        running(script({"invalid_utf8_every": 30})) as simulator,
+        running(scenario({"invalid_utf8_every": 30})) as simulator,
         subscribed(simulator, "AM.*") as socket,
     ):
         told = hear(socket)
@@ -316,7 +315,7 @@ def test_a_frame_that_is_not_utf8_makes_a_strict_client_leave() -> None:
 
 @pytest.mark.parametrize(("unit", "digits"), [("ms", 13), ("us", 16), ("ns", 19)])
 def test_6_5_the_time_of_trades_has_13_16_or_19_digits(unit: str, digits: int) -> None:
-    with running(script({"time_unit": unit})) as simulator:
+    with running(scenario({"time_unit": unit})) as simulator:
         told = whole_replay(simulator, "T.AAPL", "Q.AAPL", "FMV.AAPL")
 
     assert {event["ev"] for event in told.events} == {"T", "Q", "FMV"}
@@ -325,7 +324,7 @@ def test_6_5_the_time_of_trades_has_13_16_or_19_digits(unit: str, digits: int) -
 
 def test_trades_come_in_order_of_time_on_the_delayed_host() -> None:
     with (
-        running(script()) as simulator,
+        running(scenario()) as simulator,
         subscribed(simulator, "T.*", delayed=True) as socket,
     ):
         times = [event["t"] for event in hear(socket).events]
@@ -335,7 +334,7 @@ def test_trades_come_in_order_of_time_on_the_delayed_host() -> None:
 
 
 def test_trades_of_a_minute_make_its_bar() -> None:
-    with running(script(synthetic={"symbols": ("SPY",)})) as simulator:
+    with running(scenario(synthetic={"symbols": ("SPY",)})) as simulator:
         told = whole_replay(simulator, "T.SPY")
         bar = simulator.market.minute_bars(DAY).row(100, named=True)
 
@@ -352,7 +351,7 @@ def test_trades_of_a_minute_make_its_bar() -> None:
 
 
 def test_second_bars_add_up_to_the_minute() -> None:
-    with running(script(synthetic={"symbols": ("SPY",)})) as simulator:
+    with running(scenario(synthetic={"symbols": ("SPY",)})) as simulator:
         told = whole_replay(simulator, "A.SPY")
         truth = simulator.market.minute_bars(DAY)
 
@@ -362,7 +361,7 @@ def test_second_bars_add_up_to_the_minute() -> None:
 
 def test_at_a_numeric_speed_the_replay_takes_its_time() -> None:
     feed = {"speed": 1200, "from_minute": "15:50"}
-    with running(script(feed)) as simulator:
+    with running(scenario(feed)) as simulator:
         started = time.perf_counter()
         told = whole_replay(simulator, "AM.AAPL")
         simulator.finished.wait(20)

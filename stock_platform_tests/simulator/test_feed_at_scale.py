@@ -9,8 +9,7 @@ import msgspec
 import polars as pl
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 FIRST, LAST = date(2026, 11, 16), date(2026, 11, 18)
 LOST = date(2026, 11, 17)
@@ -69,7 +68,7 @@ async def read_all(simulator: Simulator) -> list[Event]:
     return got
 
 
-def script(**feed: Any) -> dict[str, Any]:
+def scenario(**feed: Any) -> dict[str, Any]:
     synthetic = {"symbols": 500, "first": str(FIRST), "last": str(LAST)}
     return {"market": {"synthetic": synthetic}, "feed": feed}
 
@@ -81,7 +80,7 @@ def test_what_500_symbols_lose_is_exactly_what_the_script_says() -> None:
         {"session": str(LAST), "at": "12:00", "minutes": 3, "kind": "silent"},
     ]
     feed = {"outages": outages, "drops": [{"fraction": 0.001}], "lost_sessions": [str(LOST)]}
-    with running(script(**feed)) as simulator:
+    with running(scenario(**feed)) as simulator:
         got = asyncio.run(read_all(simulator))
         sessions = simulator.market.sessions
         truth = pl.concat(simulator.market.minute_bars(session) for session in sessions)
@@ -98,7 +97,7 @@ def test_what_500_symbols_lose_is_exactly_what_the_script_says() -> None:
 
 
 def test_the_replay_keeps_up_with_a_fast_reader() -> None:
-    with running(script()) as simulator:
+    with running(scenario()) as simulator:
         started = time.perf_counter()
         got = asyncio.run(read_all(simulator))
         took_s = time.perf_counter() - started

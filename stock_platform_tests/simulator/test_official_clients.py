@@ -17,8 +17,7 @@ from massive.rest.models import TickerDetails
 from massive.websocket import WebSocketClient
 from massive.websocket.models import EquityAgg, EquityTrade
 
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 
 DAY = date(2026, 11, 24)
 
@@ -112,11 +111,11 @@ def test_massive_raises_the_vendors_words_for_a_wrong_key(simulator: Simulator) 
 
 
 def test_massive_streams_bars_and_trades_until_the_server_closes() -> None:
-    script = {
+    scenario = {
         "market": {"synthetic": {"symbols": ["AAPL", "MSFT"], "first": DAY, "last": DAY}},
         "feed": {"close_after_frames": 300, "close_kind": "close_1000"},
     }
-    with running(script) as simulator:
+    with running(scenario) as simulator:
         client = WebSocketClient(
             simulator.keys.massive[0],
             feed=urlsplit(simulator.ws_url_realtime).netloc,
@@ -136,11 +135,11 @@ def test_massive_streams_bars_and_trades_until_the_server_closes() -> None:
 
 
 def test_massive_reconnects_after_a_reset_and_goes_on() -> None:
-    script = {
+    scenario = {
         "market": {"synthetic": {"symbols": ["AAPL"], "first": DAY, "last": DAY}},
         "feed": {"close_after_frames": 100, "close_kind": "reset"},
     }
-    with running(script) as simulator:
+    with running(scenario) as simulator:
         got: list[object] = []
         asyncio.run(_stream_until_finished(simulator, got))
 

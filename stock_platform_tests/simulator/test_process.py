@@ -9,10 +9,8 @@ import httpx2
 import pytest
 
 from stock_platform.settings import FinnhubSettings, MassiveSettings, RapidSettings
-from stock_platform.simulator.command import launched
 from stock_platform.simulator.scenario import load_scenario
-from stock_platform.simulator.server import make_market
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, launched, make_market
 
 SCRIPT = "market: {synthetic: {symbols: [AAPL], first: 2026-11-17, last: 2026-11-17}}"
 

@@ -13,8 +13,7 @@ from stock_platform.errors import InvalidDataError
 from stock_platform.simulator.market.as_of import PointInTimeMarket
 from stock_platform.simulator.market.replayed import ReplayedMarket
 from stock_platform.simulator.scenario import ReplayScenario
-from stock_platform.simulator.server import running
-from stock_platform.simulator.simulation import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform.simulator.vendors.flat_files import flat_file
 from stock_platform_tests.shared_data import DAILY_FILES, MINUTE_FILES, SHARED
 from stock_platform_tests.simulator.feed_client import hear, subscribed
@@ -29,7 +28,7 @@ def recorded() -> Iterator[Simulator]:
         yield simulator
 
 
-def ask(simulator: Simulator, path: str) -> dict:
+def request(simulator: Simulator, path: str) -> dict:
     headers = {"Authorization": f"Bearer {simulator.keys.massive[0]}"}
     return httpx2.get(simulator.rest_url + path, headers=headers, timeout=20).json()
 
@@ -44,7 +43,7 @@ def test_rest_gives_back_every_recorded_row(recorded: Simulator, file: Path) -> 
     )
 
     path = f"/v2/aggs/ticker/{symbol}/range/1/minute/{first}/{last}?limit=50000&adjusted=false"
-    bars = pl.DataFrame(ask(recorded, path)["results"])
+    bars = pl.DataFrame(request(recorded, path)["results"])
 
     told = bars.select(ts_utc_ms="t", **{name: pl.col(c) for name, c in LETTERS.items()})
     expected = rows.drop("symbol").with_columns(pl.col(list(LETTERS)).cast(pl.Float64))
@@ -63,7 +62,7 @@ def test_the_recorded_half_day_ends_at_17(recorded: Simulator) -> None:
 def test_what_the_files_do_not_know_is_left_out_of_the_answer(recorded: Simulator) -> None:
     path = f"/v2/aggs/ticker/MSFT/range/1/minute/{HALF_DAY}/{HALF_DAY}"
 
-    bar = ask(recorded, path)["results"][0]
+    bar = request(recorded, path)["results"][0]
 
     assert bar.keys() == {"o", "h", "l", "c", "v", "t"}
 
@@ -78,11 +77,11 @@ def test_a_flat_file_of_recorded_bars_has_empty_transactions(recorded: Simulator
 
 def test_the_feed_brings_the_recorded_bars() -> None:
     file = str(SHARED / "minute" / "MSFT_2020-11-23_2020-12-04.csv")
-    script = {
+    scenario = {
         "market": {"replay": {"minute": [file]}},
         "feed": {"sessions": [HALF_DAY]},
     }
-    with running(script) as simulator:
+    with running(scenario) as simulator:
         with subscribed(simulator, "AM.MSFT") as socket:
             told = hear(socket, quiet_s=0.5)
         truth = simulator.market.bars_of("MSFT", HALF_DAY)
@@ -117,11 +116,11 @@ def test_impossible_rows_are_told_as_they_are() -> None:
 
 
 def test_recorded_daily_bars_win_over_those_made_of_minutes() -> None:
-    script = ReplayScenario(
+    scenario = ReplayScenario(
         minute=(str(SHARED / "minute" / "SPY_2020-12-15_2020-12-18_rth.csv"),),
         daily=(str(SHARED / "daily" / "SPY_2020-09_2021-01_yahoo.csv"),),
     )
-    market = ReplayedMarket(script)
+    market = ReplayedMarket(scenario)
 
     day = market.daily_bars(date(2020, 12, 15)).row(0, named=True)
 

@@ -38,13 +38,13 @@ flatfiles:
 
 
 def test_a_whole_script_is_read() -> None:
-    script = load_scenario(WHOLE)
+    scenario = load_scenario(WHOLE)
 
-    assert script.market.synthetic == SyntheticScenario(
+    assert scenario.market.synthetic == SyntheticScenario(
         seed=7, symbols=("AAPL", "MSFT"), first=date(2026, 11, 12), last=date(2026, 11, 18)
     )
-    assert script.feed.outages[0].session == date(2026, 11, 16)
-    assert script.faults[0].count == 3
+    assert scenario.feed.outages[0].session == date(2026, 11, 16)
+    assert scenario.faults[0].count == 3
 
 
 def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ _MODES = ("end", "replay", "wall")
 class Clock:
     """The simulation's time. The replay moves `replayed` on; `now` follows the script."""
 
-    def __init__(self, script: MarketScenario, market: Market) -> None:
-        self._mode = script.now
-        self._fixed = None if script.now in _MODES else instant_of(script.now)
+    def __init__(self, scenario: MarketScenario, market: Market) -> None:
+        self._mode = scenario.now
+        self._fixed = None if scenario.now in _MODES else instant_of(scenario.now)
         self._market = market
         self._lock = threading.Lock()
         first = market.sessions[0] if market.sessions else date(2026, 11, 19)

@@ -30,11 +30,11 @@ class ReplayedMarket:
     Nothing is repaired: holes stay holes, impossible rows are told as they are.
     """
 
-    def __init__(self, script: ReplayScenario) -> None:
-        self._script = script
+    def __init__(self, scenario: ReplayScenario) -> None:
+        self._scenario = scenario
         self._calendar = Calendar(extended=True)
-        self._minutes = _read_minutes(_files(script.minute))
-        self._days = _read_days(_files(script.daily))
+        self._minutes = _read_minutes(_files(scenario.minute))
+        self._days = _read_days(_files(scenario.daily))
         self._sent = SessionCache(self._send, rows_max=_ROWS_MAX)
         self._daily = SessionCache(self._day, rows_max=_ROWS_MAX)
 
@@ -96,13 +96,13 @@ class ReplayedMarket:
         return self._listings
 
     def _send(self, session: date) -> pl.DataFrame:
-        script = self._script
+        scenario = self._scenario
         return to_messages(
             self.minute_bars(session),
-            rng=np.random.default_rng([script.seed, session.toordinal()]),
-            late=script.late,
-            rebuilt=script.rebuilt,
-            unsent=script.unsent,
+            rng=np.random.default_rng([scenario.seed, session.toordinal()]),
+            late=scenario.late,
+            rebuilt=scenario.rebuilt,
+            unsent=scenario.unsent,
         )
 
     def _day(self, session: date) -> pl.DataFrame:

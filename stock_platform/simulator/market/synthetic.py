@@ -33,11 +33,11 @@ _QUIET = 0.02
 class SyntheticMarket:
     """The seeded market of a script; see `Market`. Safe to use from several threads."""
 
-    def __init__(self, script: SyntheticScenario, *, rows_max: int = 6_000_000) -> None:
-        self._script = script
-        self._calendar = Calendar(extended=script.extended)
-        self._sessions = tuple(self._calendar.sessions(script.first, script.last))
-        self._universe = make_universe(script.seed, script.symbols)
+    def __init__(self, scenario: SyntheticScenario, *, rows_max: int = 6_000_000) -> None:
+        self._scenario = scenario
+        self._calendar = Calendar(extended=scenario.extended)
+        self._sessions = tuple(self._calendar.sessions(scenario.first, scenario.last))
+        self._universe = make_universe(scenario.seed, scenario.symbols)
         self._truth = SessionCache(self._generate, rows_max=rows_max)
         self._sent = SessionCache(self._send, rows_max=rows_max // 2)
         self._daily = SessionCache(self._day, rows_max=rows_max)
@@ -67,9 +67,9 @@ class SyntheticMarket:
 
     @cached_property
     def _splits(self) -> tuple[Split, ...]:
-        script = self._script
-        if script.splits is not None:
-            return tuple(Split(s.symbol, s.on, s.split_from, s.split_to) for s in script.splits)
+        scenario = self._scenario
+        if scenario.splits is not None:
+            return tuple(Split(s.symbol, s.on, s.split_from, s.split_to) for s in scenario.splits)
         if len(self._sessions) < 2:
             return ()
         universe = self._universe
@@ -84,7 +84,7 @@ class SyntheticMarket:
     def _dividends(self) -> tuple[Dividend, ...]:
         if not self._sessions:
             return ()
-        rng = np.random.default_rng([self._script.seed, 0xD1F])
+        rng = np.random.default_rng([self._scenario.seed, 0xD1F])
         count = max(1, len(self._universe.symbols) // 20)
         payers = rng.choice(self._universe.symbols, count, replace=False)
         days = rng.integers(0, len(self._sessions), count)
@@ -120,17 +120,17 @@ class SyntheticMarket:
     def _generate(self, session: date) -> pl.DataFrame:
         if session not in self._sessions:
             return pl.DataFrame(schema=TRUTH)
-        script = self._script
-        fractional = script.volume == "fractional" or (
-            script.volume == "by_date" and session >= FRACTIONAL_SINCE
+        scenario = self._scenario
+        fractional = scenario.volume == "fractional" or (
+            scenario.volume == "by_date" and session >= FRACTIONAL_SINCE
         )
         return generate(
             self._universe,
             self._calendar,
             session,
-            rng=np.random.default_rng([script.seed, session.toordinal()]),
+            rng=np.random.default_rng([scenario.seed, session.toordinal()]),
             fractional=fractional,
-            halts=script.halts,
+            halts=scenario.halts,
             shares=self._shares(session),
         )
 
@@ -143,13 +143,13 @@ class SyntheticMarket:
         return shares
 
     def _send(self, session: date) -> pl.DataFrame:
-        script = self._script
+        scenario = self._scenario
         return to_messages(
             self._truth(session),
-            rng=np.random.default_rng([script.seed, session.toordinal(), 1]),
-            late=script.late,
-            rebuilt=script.rebuilt,
-            unsent=script.unsent,
+            rng=np.random.default_rng([scenario.seed, session.toordinal(), 1]),
+            late=scenario.late,
+            rebuilt=scenario.rebuilt,
+            unsent=scenario.unsent,
         )
 
     def _day(self, session: date) -> pl.DataFrame:

@@ -34,7 +34,7 @@ _BYTES_PER_BAR = 22
 class Bucket:
     """Files of every session whose time of publication has come."""
 
-    book: PointInTimeMarket
+    as_of: PointInTimeMarket
     changes: Sequence[FlatFile] = ()
     keys: tuple[str, ...] = ()
     _made: dict[tuple[str, date, int], bytes] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class Bucket:
             route(f"/{BUCKET}/{{key}}", self.get),
         ]
 
-    def listing(self, ask: Request) -> Response:
+    def listing(self, request: Request) -> Response:
         """Answer ListObjectsV2: prefix, delimiter, max-keys, continuation-token, start-after."""
-        prefix, delimiter = ask.query.get("prefix", ""), ask.query.get("delimiter", "")
-        after = ask.query.get("continuation-token") or ask.query.get("start-after", "")
+        prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter", "")
+        after = request.query.get("continuation-token") or request.query.get("start-after", "")
         keys = [key for key in self._keys() if key.startswith(prefix)]
         folders = sorted(
             {
@@ -61,7 +61,7 @@ class Bucket:
         )
         files = [key for key in keys if not delimiter or delimiter not in key[len(prefix) :]]
         left = [key for key in files if key > after]
-        page = left[: int(ask.query.get("max-keys", "1000"))]
+        page = left[: int(request.query.get("max-keys", "1000"))]
         cut = len(page) < len(left)
         parts = [f"<Name>{BUCKET}</Name><Prefix>{escape(prefix)}</Prefix>"]
         parts += [f"<KeyCount>{len(page)}</KeyCount><MaxKeys>1000</MaxKeys>"]
@@ -75,7 +75,7 @@ class Bucket:
         ]
         return _xml("ListBucketResult", "".join(parts))
 
-    def get(self, ask: Request, key: str) -> Response:
+    def get(self, request: Request, key: str) -> Response:
         """Answer GET (with Range and If-None-Match) and HEAD of one file."""
         found = _KEY.fullmatch(key)
         if not found or key not in set(self._keys()):
@@ -91,17 +91,17 @@ class Bucket:
             "accept-ranges": "bytes",
             "x-amz-meta-entitlement-data-type": "delayed",
         }
-        if ask.headers.get("if-none-match") == etag:
+        if request.headers.get("if-none-match") == etag:
             return Response(b"", 304, headers=headers, compressible=False)
         body = self._content(dataset, session, change.version)
         if change.truncated:
             body = body[: len(body) // 2]
         status = 200
-        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", ask.headers.get("range", ""))
-        if asked and (asked[1] or asked[2]):
+        requests = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
+        if requests and (requests[1] or requests[2]):
             size = len(body)
-            start = int(asked[1]) if asked[1] else max(0, size - int(asked[2]))
-            end = min(int(asked[2]), size - 1) if asked[1] and asked[2] else size - 1
+            start = int(requests[1]) if requests[1] else max(0, size - int(requests[2]))
+            end = min(int(requests[2]), size - 1) if requests[1] and requests[2] else size - 1
             if start >= size:
                 return _error(416, "InvalidRange", "The requested range is not satisfiable")
             headers["content-range"] = f"bytes {start}-{end}/{size}"
@@ -109,19 +109,19 @@ class Bucket:
         return Response(body, status, "application/gzip", headers, compressible=False)
 
     def _keys(self) -> list[str]:
-        sessions = [day for day in self.book.market.sessions if self._is_out(day)]
+        sessions = [day for day in self.as_of.market.sessions if self._is_out(day)]
         return [_key(dataset, session) for dataset in _DATASETS for session in sessions]
 
     def _is_out(self, session: date) -> bool:
         published = self._change(session).published
-        clock = self.book.clock
+        clock = self.as_of.clock
         if published == "early":
             return clock.is_settled(session)
         return published != "no" and clock.is_published(session)
 
     def _change(self, session: date) -> FlatFile:
         """Return the last change that holds for a session by now, or a plain file."""
-        now = self.book.clock.now()
+        now = self.as_of.clock.now()
         holding = [
             change
             for change in self.changes
@@ -130,7 +130,7 @@ class Bucket:
         return holding[-1] if holding else FlatFile(session=session)
 
     def _etag(self, dataset: str, session: date, version: int) -> str:
-        bars = self.book.market
+        bars = self.as_of.market
         identity = (dataset, session, version, bars.sessions[0], repr(bars.splits()))
         return hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()
 
@@ -144,7 +144,7 @@ class Bucket:
         dataset, session = found[1], date.fromisoformat(found[2])
         change = self._change(session)
         made = self._made.get((dataset, session, change.version))
-        bars = self.book.market.listings().height * (1 if dataset == "day_aggs_v1" else 260)
+        bars = self.as_of.market.listings().height * (1 if dataset == "day_aggs_v1" else 260)
         size = len(made) if made else bars * _BYTES_PER_BAR
         etag = self._etag(dataset, session, change.version)
         at = self._modified_at(session, change).isoformat(timespec="seconds")
@@ -160,20 +160,20 @@ class Bucket:
             if name not in self._made:
                 while sum(map(len, self._made.values())) > _BYTES_MAX:
                     self._made.pop(next(iter(self._made)))
-                self._made[name] = flat_file(self.book, dataset, session, version)
+                self._made[name] = flat_file(self.as_of, dataset, session, version)
             return self._made[name]
 
 
-def flat_file(book: PointInTimeMarket, dataset: str, session: date, version: int = 1) -> bytes:
+def flat_file(as_of: PointInTimeMarket, dataset: str, session: date, version: int = 1) -> bytes:
     """Write one session's file: the vendor's column order, nanoseconds, gzip without a date.
 
     A later version corrects the volume of every thousandth row.
     """
     if dataset == "day_aggs_v1":
         midnight = int(at_new_york(session, time(0)).timestamp()) * 1_000_000_000
-        bars = book.market.daily_bars(session).with_columns(window_start=pl.lit(midnight))
+        bars = as_of.market.daily_bars(session).with_columns(window_start=pl.lit(midnight))
     else:
-        bars = book.market.minute_bars(session).with_columns(
+        bars = as_of.market.minute_bars(session).with_columns(
             window_start=pl.col("minute").dt.epoch("ns")
         )
     if version > 1:
@@ -201,9 +201,9 @@ def _price(name: str, *, padded: bool) -> pl.Expr:
     return pl.col(name).cast(pl.Decimal(18, 6)).cast(pl.String) if padded else pl.col(name)
 
 
-def accepted(ask: Request, keys: tuple[str, ...]) -> Response | None:
+def accepted(request: Request, keys: tuple[str, ...]) -> Response | None:
     """Give S3's 403 for an unknown access key; the signature itself is taken on trust."""
-    signed = ask.headers.get("authorization", "") + ask.query.get("X-Amz-Credential", "")
+    signed = request.headers.get("authorization", "") + request.query.get("X-Amz-Credential", "")
     named = re.search(r"(?:Credential=|^)([^/,\s]+)/", signed)
     if named and named[1] in keys:
         return None

@@ -23,8 +23,8 @@ _RESET_S = 1_814_400
 class RapidApi:
     """The quote endpoint over one book; counts what is left of a month's quota."""
 
-    book: PointInTimeMarket
-    asked: int = 0
+    as_of: PointInTimeMarket
+    requests: int = 0
 
     def routes(self) -> list[Route]:
         return [
@@ -32,17 +32,17 @@ class RapidApi:
             route(f"{PREFIX}/quotes", self.quotes),
         ]
 
-    def quote(self, ask: Request, symbol: str) -> Response:
+    def quote(self, request: Request, symbol: str) -> Response:
         """Answer one object; an unknown symbol is an error object with status 200."""
         return self._counted(to_json(self._quote(symbol)))
 
-    def quotes(self, ask: Request) -> Response:
+    def quotes(self, request: Request) -> Response:
         """Answer an array for `symbols=A,B`."""
-        names = [name for name in ask.query.get("symbols", "").split(",") if name]
+        names = [name for name in request.query.get("symbols", "").split(",") if name]
         return self._counted(to_json([self._quote(name) for name in names]))
 
     def _quote(self, symbol: str) -> dict[str, object]:
-        found = self.book.latest(symbol)
+        found = self.as_of.latest(symbol)
         if found is None:
             return {"error": {"code": 404, "description": f"No data found for {symbol[:32]}"}}
         bars = found[1]
@@ -56,11 +56,11 @@ class RapidApi:
             "timestamp": int(last["minute"].timestamp()) + 59,
         }
 
-    def _counted(self, reply: Response) -> Response:
-        self.asked += 1
-        return reply.with_headers(
+    def _counted(self, response: Response) -> Response:
+        self.requests += 1
+        return response.with_headers(
             x_ratelimit_requests_limit=str(_QUOTA),
-            x_ratelimit_requests_remaining=str(max(0, _QUOTA - self.asked)),
+            x_ratelimit_requests_remaining=str(max(0, _QUOTA - self.requests)),
             x_ratelimit_requests_reset=str(_RESET_S),
         )
 
@@ -74,7 +74,7 @@ def over_quota() -> Response:
     )
 
 
-def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+def authorized(request: Request, keys: tuple[str, ...]) -> Response | None:
     """Return the 403 of a key that is not subscribed, or None."""
-    known = ask.headers.get("x-rapidapi-key", "") in keys
+    known = request.headers.get("x-rapidapi-key", "") in keys
     return None if known else to_json(NOT_SUBSCRIBED, status=403)

@@ -25,7 +25,7 @@ _SLOW = {"D": "1d", "W": "1w", "M": "1mo"}
 class Finnhub:
     """Finnhub over one book."""
 
-    book: PointInTimeMarket
+    as_of: PointInTimeMarket
     plan: Plan
 
     def routes(self) -> list[Route]:
@@ -39,15 +39,15 @@ class Finnhub:
             route(f"{PREFIX}/stock/dividend", self.dividends),
         ]
 
-    def quote(self, ask: Request) -> Response:
+    def quote(self, request: Request) -> Response:
         """Answer the last trade of the day; an unknown symbol is zeros with status 200."""
-        found = self.book.latest(ask.query.get("symbol", ""))
+        found = self.as_of.latest(request.query.get("symbol", ""))
         if found is None:
             return to_json(NO_QUOTE)
         session, bars = found
         last = bars.row(-1, named=True)
-        earlier = [day for day in self.book.market.sessions if day < session]
-        before = self.book.daily_of(last["symbol"], earlier[-1], earlier[-1]) if earlier else None
+        earlier = [day for day in self.as_of.market.sessions if day < session]
+        before = self.as_of.daily_of(last["symbol"], earlier[-1], earlier[-1]) if earlier else None
         previous = before["close"][0] if before is not None and before.height else last["open"]
         change = round(last["close"] - previous, 4)
         return to_json(
@@ -63,14 +63,14 @@ class Finnhub:
             }
         )
 
-    def candle(self, ask: Request) -> Response:
+    def candle(self, request: Request) -> Response:
         """Answer bars as columns; daily ones are split-adjusted, intraday ones as traded."""
         if not self.plan.finnhub_candles:
             return to_json(NO_ACCESS, status=403)
-        symbol, resolution = ask.query.get("symbol", ""), ask.query.get("resolution", "D")
+        symbol, resolution = request.query.get("symbol", ""), request.query.get("resolution", "D")
         try:
             first, last = (
-                datetime.fromtimestamp(int(ask.query[name]), UTC) for name in ("from", "to")
+                datetime.fromtimestamp(int(request.query[name]), UTC) for name in ("from", "to")
             )
         except (KeyError, ValueError):
             return to_json({"error": "Wrong parameters"}, status=422)
@@ -78,19 +78,19 @@ class Finnhub:
         if resolution in _RESOLUTIONS:
             if last - first > timedelta(days=31):
                 return to_json({"error": "At most one month of intraday data"}, status=422)
-            parts = [self.book.minute_bars(symbol, day) for day in self.book.sessions(*days)]
+            parts = [self.as_of.minute_bars(symbol, day) for day in self.as_of.sessions(*days)]
             bars = known_between(pl.concat(parts), first, last) if parts else pl.DataFrame()
             every = _RESOLUTIONS[resolution]
         elif resolution in _SLOW:
-            bars = self.book.adjusted(self.book.daily_of(symbol, *days), "session")
+            bars = self.as_of.adjusted(self.as_of.daily_of(symbol, *days), "session")
             bars = bars.with_columns(minute=pl.col("session").cast(pl.Datetime("us", "UTC")))
             every = _SLOW[resolution]
         else:
             return to_json({"error": "Wrong resolution"}, status=422)
         return _columns(bars, every)
 
-    def symbols(self, ask: Request) -> Response:
-        rows = self.book.market.listings().iter_rows(named=True)
+    def symbols(self, request: Request) -> Response:
+        rows = self.as_of.market.listings().iter_rows(named=True)
         return to_json(
             [
                 {
@@ -106,9 +106,9 @@ class Finnhub:
             ]
         )
 
-    def market_status(self, ask: Request) -> Response:
-        now = self.book.clock.now()
-        state, early, after = market_state(self.book.market.calendar, now)
+    def market_status(self, request: Request) -> Response:
+        now = self.as_of.clock.now()
+        state, early, after = market_state(self.as_of.market.calendar, now)
         session = {"open": "regular", "closed": None}.get(state, "pre-market")
         session = "post-market" if after else session
         return to_json(
@@ -122,10 +122,10 @@ class Finnhub:
             }
         )
 
-    def holidays(self, ask: Request) -> Response:
+    def holidays(self, request: Request) -> Response:
         """Answer the coming closures; `tradingHour` is filled on half-days."""
-        calendar = Calendar(overrides=self.book.market.calendar.overrides)
-        today = self.book.clock.today()
+        calendar = Calendar(overrides=self.as_of.market.calendar.overrides)
+        today = self.as_of.clock.today()
         year = today + timedelta(days=365)
         rows = [
             {"eventName": "Holiday", "atDate": str(day), "tradingHour": ""}
@@ -139,7 +139,7 @@ class Finnhub:
         rows.sort(key=lambda row: row["atDate"], reverse=True)
         return to_json({"data": rows, "exchange": "US", "timezone": str(NEW_YORK)})
 
-    def splits(self, ask: Request) -> Response:
+    def splits(self, request: Request) -> Response:
         return to_json(
             [
                 {
@@ -148,12 +148,12 @@ class Finnhub:
                     "fromFactor": split.split_from,
                     "toFactor": split.split_to,
                 }
-                for split in self.book.market.splits()
-                if split.symbol == ask.query.get("symbol")
+                for split in self.as_of.market.splits()
+                if split.symbol == request.query.get("symbol")
             ]
         )
 
-    def dividends(self, ask: Request) -> Response:
+    def dividends(self, request: Request) -> Response:
         return to_json(
             [
                 {
@@ -164,8 +164,8 @@ class Finnhub:
                     "payDate": str(dividend.paid_on),
                     "currency": "USD",
                 }
-                for dividend in self.book.market.dividends()
-                if dividend.symbol == ask.query.get("symbol")
+                for dividend in self.as_of.market.dividends()
+                if dividend.symbol == request.query.get("symbol")
             ]
         )
 
@@ -190,9 +190,9 @@ def _columns(bars: pl.DataFrame, every: str) -> Response:
     return to_json(answer | {"t": bars["minute"].dt.epoch("s").to_list(), "s": "ok"})
 
 
-def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+def authorized(request: Request, keys: tuple[str, ...]) -> Response | None:
     """Return the vendor's 401, or None for a key it knows (query or header)."""
-    key = ask.query.get("token") or ask.headers.get("x-finnhub-token", "")
+    key = request.query.get("token") or request.headers.get("x-finnhub-token", "")
     if key in keys:
         return None
     text = "Invalid API key." if key else "Please use an API key."

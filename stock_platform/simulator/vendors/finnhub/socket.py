@@ -41,7 +41,7 @@ class FinnhubClientSession(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
-        if self.key not in self.feed.script.keys.finnhub or self.feed.is_down:
+        if self.key not in self.feed.scenario.keys.finnhub or self.feed.is_down:
             transport.disconnect(graceful=False)
             return
         transport.underlying_transport.set_write_buffer_limits(high=_BUFFER_HIGH)
@@ -70,7 +70,7 @@ class FinnhubClientSession(WSListener):
             self._tell({"type": "error", "msg": f"Invalid symbol {symbol[:32]}"})
         elif message.get("type") == "unsubscribe":
             self.symbols.discard(symbol)
-        elif len(self.symbols | {symbol}) > self.feed.script.plan.finnhub_symbols_max:
+        elif len(self.symbols | {symbol}) > self.feed.scenario.plan.finnhub_symbols_max:
             self._tell(TOO_MANY_SYMBOLS)
         else:
             self.symbols.add(symbol)
@@ -102,7 +102,7 @@ class FinnhubClientSession(WSListener):
 
     def send(self, trades: pl.DataFrame) -> None:
         """Send the trades given as fields of Massive's channel T."""
-        unit = _PER_MS[self.feed.script.feed.time_unit]
+        unit = _PER_MS[self.feed.scenario.feed.time_unit]
         rows = trades.select(
             s="sym",
             p="p",

@@ -27,27 +27,34 @@ _MINUTES = {"minute", "hour"}
 class Bars:
     """The aggregate endpoints over one book."""
 
-    book: PointInTimeMarket
+    as_of: PointInTimeMarket
     status: str = "OK"
 
     def range(
-        self, ask: Request, *, symbol: str, multiplier: str, timespan: str, first: str, last: str
+        self,
+        request: Request,
+        *,
+        symbol: str,
+        multiplier: str,
+        timespan: str,
+        first: str,
+        last: str,
     ) -> Response:
         """Answer `/v2/aggs/ticker/../range/..`; `limit` counts base bars, not results."""
-        ask = from_cursor(ask)
+        request = from_cursor(request)
         every = {**_EVERY, "second": "s", "year": "y"}.get(timespan)
         if every is None or not multiplier.isdigit() or int(multiplier) < 1:
             return bad_request(f"could not parse timespan {multiplier}/{timespan}")
-        limit = ask.query.get("limit", str(LIMIT_DEFAULT))
+        limit = request.query.get("limit", str(LIMIT_DEFAULT))
         if not limit.isdigit() or not 0 < int(limit) <= LIMIT_MAX:
             return bad_request(f"limit must be 1 to {LIMIT_MAX}")
         try:
             window = _window(first, last, int(multiplier), timespan)
         except ValueError:
             return bad_request("could not parse the time range")
-        descending = ask.query.get("sort", "asc") == "desc"
+        descending = request.query.get("sort", "asc") == "desc"
         base = self._base_bars(
-            symbol, window, timespan, adjusted=ask.flag("adjusted", default=True)
+            symbol, window, timespan, adjusted=request.flag("adjusted", default=True)
         )
         base = base.sort("at", descending=descending)
         used = _whole_windows(base, int(limit), _window_start(int(multiplier), timespan, every))
@@ -57,10 +64,12 @@ class Bars:
             edge = int(base["at"][used.height])
             path = f"{first}/{edge}" if descending else f"{edge}/{last}"
             kept = {
-                key: ask.query[key] for key in ("adjusted", "sort", "limit") if key in ask.query
+                key: request.query[key]
+                for key in ("adjusted", "sort", "limit")
+                if key in request.query
             }
             next_url = (
-                f"{ask.root}/v2/aggs/ticker/{quote(symbol)}/range/{multiplier}/{timespan}/{path}"
+                f"{request.root}/v2/aggs/ticker/{quote(symbol)}/range/{multiplier}/{timespan}/{path}"
                 f"?cursor={to_cursor(kept)}"
             )
         return envelope(
@@ -68,35 +77,35 @@ class Bars:
             status=self.status,
             next_url=next_url,
             ticker=symbol,
-            adjusted=ask.flag("adjusted", default=True),
+            adjusted=request.flag("adjusted", default=True),
             queryCount=used.height,
         )
 
-    def grouped(self, ask: Request, day: str) -> Response:
+    def grouped(self, request: Request, day: str) -> Response:
         """Answer the grouped day: one bar of every symbol, stamped 16:00 New York."""
         session = dated(day)
         if session is None:
             return bad_request("could not parse the date")
-        adjusted = ask.flag("adjusted", default=True)
-        known = self.book.sessions(session, session)
+        adjusted = request.flag("adjusted", default=True)
+        known = self.as_of.sessions(session, session)
         results = pl.DataFrame()
         if known:
-            bars = self.book.daily_bars(session)
-            bars = self.book.adjusted(bars, "session") if adjusted else bars
+            bars = self.as_of.daily_bars(session)
+            bars = self.as_of.adjusted(bars, "session") if adjusted else bars
             results = _results(bars.with_columns(at=pl.lit(_stamp(session, time(16)))), "T")
         return envelope(results, status=self.status, adjusted=adjusted, queryCount=results.height)
 
-    def previous(self, ask: Request, symbol: str) -> Response:
+    def previous(self, request: Request, symbol: str) -> Response:
         """Answer the last session that has ended, stamped 16:00 New York."""
-        now = self.book.clock.now()
-        adjusted = ask.flag("adjusted", default=True)
+        now = self.as_of.clock.now()
+        adjusted = request.flag("adjusted", default=True)
         results = pl.DataFrame()
-        for session in reversed(self.book.sessions(date.min, date.max)):
-            if regular_hours(self.book.market.calendar, session)[1] > now:
+        for session in reversed(self.as_of.sessions(date.min, date.max)):
+            if regular_hours(self.as_of.market.calendar, session)[1] > now:
                 continue
-            bars = self.book.daily_of(symbol, session, session)
+            bars = self.as_of.daily_of(symbol, session, session)
             if bars.height:
-                bars = self.book.adjusted(bars, "session") if adjusted else bars
+                bars = self.as_of.adjusted(bars, "session") if adjusted else bars
                 results = _results(bars.with_columns(at=pl.lit(_stamp(session, time(16)))), "T")
                 break
         return envelope(
@@ -107,19 +116,19 @@ class Bars:
             queryCount=results.height,
         )
 
-    def open_close(self, ask: Request, symbol: str, day: str) -> Response:
+    def open_close(self, request: Request, symbol: str, day: str) -> Response:
         """Answer the flat object of `/v1/open-close`, with pre-market and after-hours prices."""
         session = dated(day)
         if session is None:
             return bad_request("could not parse the date")
-        bars = self.book.daily_of(symbol, session, session)
+        bars = self.as_of.daily_of(symbol, session, session)
         if not bars.height:
             return to_json({"status": "NOT_FOUND", "message": "Data not found."}, status=404)
-        opens, closes = regular_hours(self.book.market.calendar, session)
-        minutes = self.book.minute_bars(symbol, session)
-        if ask.flag("adjusted", default=True):
-            bars = self.book.adjusted(bars, "session")
-            minutes = self.book.adjusted(minutes.with_columns(session=pl.lit(session)), "session")
+        opens, closes = regular_hours(self.as_of.market.calendar, session)
+        minutes = self.as_of.minute_bars(symbol, session)
+        if request.flag("adjusted", default=True):
+            bars = self.as_of.adjusted(bars, "session")
+            minutes = self.as_of.adjusted(minutes.with_columns(session=pl.lit(session)), "session")
         row = bars.row(0, named=True)
         answer = {"status": self.status, "from": str(session), "symbol": symbol}
         answer |= {name: row[name] for name in ("open", "high", "low", "close", "volume")}
@@ -135,23 +144,23 @@ class Bars:
         """Return the minute or day bars a range is made of, with `at` in Unix milliseconds."""
         first, last = (instant.astimezone(NEW_YORK).date() for instant in window)
         if timespan == "second":
-            bars = self.book.market.minute_bars(date.min).with_columns(session=pl.lit(first))
+            bars = self.as_of.market.minute_bars(date.min).with_columns(session=pl.lit(first))
             return bars.with_columns(at=pl.lit(0, pl.Int64))
         if timespan in _MINUTES:
             parts = [
-                known_between(self.book.minute_bars(symbol, day), *window).with_columns(
+                known_between(self.as_of.minute_bars(symbol, day), *window).with_columns(
                     session=pl.lit(day)
                 )
-                for day in self.book.sessions(first, last)
+                for day in self.as_of.sessions(first, last)
             ]
             if not parts:
                 return pl.DataFrame(schema={"at": pl.Int64()})
             bars = pl.concat(parts).with_columns(at=pl.col("minute").dt.epoch("ms"))
         else:
-            bars = self.book.daily_of(symbol, first, last).with_columns(at=_midnight("session"))
+            bars = self.as_of.daily_of(symbol, first, last).with_columns(at=_midnight("session"))
             low, high = (int(edge.timestamp() * 1000) for edge in window)
             bars = bars.filter(pl.col("at").is_between(low, high))
-        return self.book.adjusted(bars, "session") if adjusted else bars
+        return self.as_of.adjusted(bars, "session") if adjusted else bars
 
 
 def _window(first: str, last: str, multiplier: int, timespan: str) -> tuple[datetime, datetime]:

@@ -27,8 +27,8 @@ _CATCH_UP_S = 5.0
 class LiveFeed:
     """Replays sessions to whoever is subscribed. Lives in one event loop."""
 
-    def __init__(self, market: Market, script: Scenario, clock: Clock, seed: int) -> None:
-        self.script = script
+    def __init__(self, market: Market, scenario: Scenario, clock: Clock, seed: int) -> None:
+        self.scenario = scenario
         self.readers: list[ClientSession] = []
         self.finnhub_readers: list[FinnhubClientSession] = []
         self.changed = asyncio.Event()
@@ -40,12 +40,12 @@ class LiveFeed:
         self._clock = clock
         self._seed = seed
         self._random = random.Random(seed)
-        self._channels = Channels(market, script.feed, seed)
+        self._channels = Channels(market, scenario.feed, seed)
         self._strikes = 0
 
     @property
     def sessions(self) -> tuple[date, ...]:
-        wanted = self.script.feed.sessions
+        wanted = self.scenario.feed.sessions
         return self._market.sessions if wanted is None else wanted
 
     async def run(self) -> None:
@@ -59,8 +59,8 @@ class LiveFeed:
     def admit(self, newcomer: ClientSession) -> None:
         """Count a subscribed reader in; dismiss one when the account has too many."""
         same = [reader for reader in self.readers if reader.key == newcomer.key]
-        if len(same) > self.script.plan.connections_max:
-            evict = self.script.plan.evict
+        if len(same) > self.scenario.plan.connections_max:
+            evict = self.scenario.plan.evict
             victims = {"newest": newcomer, "oldest": same[0]}
             victim = victims.get(evict) or self._random.choice(same)
             victim.dismiss(TOO_MANY, WSCloseCode.POLICY_VIOLATION)
@@ -69,13 +69,13 @@ class LiveFeed:
 
     def is_dropped(self) -> bool:
         """Decide by the seed whether the next frame is lost on its way."""
-        return self._random.random() < self.script.feed.frames_dropped
+        return self._random.random() < self.scenario.feed.frames_dropped
 
     def strike_once(self, reader: ClientSession) -> None:
         """Cut a reader off as scripted, unless that has happened often enough."""
-        if self._strikes < self.script.feed.close_count:
+        if self._strikes < self.scenario.feed.close_count:
             self._strikes += 1
-            reader.cut(self.script.feed.close_kind)
+            reader.cut(self.scenario.feed.close_kind)
 
     def strike(self, kind: str) -> None:
         """Cut every reader off now."""
@@ -90,11 +90,11 @@ class LiveFeed:
         return [*self.readers, *self.finnhub_readers]
 
     async def _begin(self) -> None:
-        start = self.script.feed.start
+        start = self.scenario.feed.start
         if start == "told":
             await self.told.wait()
         elif start == "subscribed":
-            await self._audience(self.script.feed.wait_for)
+            await self._audience(self.scenario.feed.wait_for)
 
     async def _audience(self, count: int, patience_s: float | None = None) -> None:
         """Wait until `count` readers are subscribed; after the patience one is enough."""
@@ -108,8 +108,8 @@ class LiveFeed:
 
     async def _replay(self, session: date, *, first: bool) -> None:
         begins, ends = self._span(session, first=first)
-        outages = windows(self.script.feed, session)
-        if session in self.script.feed.lost_sessions:
+        outages = windows(self.scenario.feed, session)
+        if session in self.scenario.feed.lost_sessions:
             outages = [Window(begins, ends, "reset")]
         else:
             await asyncio.to_thread(self._market.live_bars, session)
@@ -135,13 +135,13 @@ class LiveFeed:
 
     async def _catch_up(self) -> None:
         """At full speed, let every reader take what was sent before something ends."""
-        if self.script.feed.speed == "max":
+        if self.scenario.feed.speed == "max":
             readers = list(self.readers)
             await asyncio.gather(*(reader.caught_up(_CATCH_UP_S) for reader in readers))
 
     async def _pace(self, started: float, replayed: timedelta) -> None:
         """Wait for the readers at full speed, for the time to come at a numeric one."""
-        speed = self.script.feed.speed
+        speed = self.scenario.feed.speed
         if speed == "max":
             for reader in self._everyone():
                 await reader.drained(_PATIENCE_S)
@@ -153,15 +153,15 @@ class LiveFeed:
     def _span(self, session: date, *, first: bool) -> tuple[datetime, datetime]:
         grid = self._market.calendar.grid(session)
         begins = grid.opens_at
-        clock = self.script.feed.from_minute
+        clock = self.scenario.feed.from_minute
         if first and clock is not None:
             minute = minute_of_day(clock)
             begins = at_new_york(session, time(minute // 60, minute % 60))
-        behind = timedelta(minutes=self.script.feed.delay_minutes)
+        behind = timedelta(minutes=self.scenario.feed.delay_minutes)
         return begins, grid.closes_at + RESENDS_WITHIN + behind
 
     def _steps(self, begins: datetime, ends: datetime) -> Iterator[tuple[datetime, datetime]]:
-        speed = self.script.feed.speed
+        speed = self.scenario.feed.speed
         step = _MINUTE if speed == "max" else min(_MINUTE, timedelta(seconds=_STEP_S * speed))
         now = begins
         while now < ends:
@@ -173,25 +173,25 @@ class LiveFeed:
 
     async def _audience_at_max_speed(self) -> None:
         """Without a reader the clock stands still, or a reconnect would miss whole sessions."""
-        feed = self.script.feed
+        feed = self.scenario.feed
         waits = feed.speed == "max" and feed.start == "subscribed"
         if waits and not any(reader.is_subscribed for reader in self._everyone()):
             await self._audience(feed.wait_for, _REJOIN_S)
 
     def _send(self, session: date, now: datetime, until: datetime) -> None:
-        behind = timedelta(minutes=self.script.feed.delay_minutes)
+        behind = timedelta(minutes=self.scenario.feed.delay_minutes)
         every: dict[tuple[bool, str], list[str]] = {}
         for reader in list(self.readers):
             span = (now - behind, until - behind) if reader.delayed else (now, until)
             for name, symbols in list(reader.subscribed.items()):
                 if EVERY_SYMBOL not in symbols:
                     rows = self._channels.events(session, name, span, sorted(symbols))
-                    reader.send(to_texts(rows), self.script.feed.events_per_frame)
+                    reader.send(to_texts(rows), self.scenario.feed.events_per_frame)
                     continue
                 key = (reader.delayed, name)
                 if key not in every:
                     every[key] = to_texts(self._channels.events(session, name, span, None))
-                reader.send(every[key], self.script.feed.events_per_frame)
+                reader.send(every[key], self.scenario.feed.events_per_frame)
         for reader in list(self.finnhub_readers):
             rows = self._channels.events(session, "T", (now, until), sorted(reader.symbols))
             reader.send(rows)

@@ -48,27 +48,27 @@ _COMPARISONS: dict[str, Callable[[str, str], bool]] = {
 class Reference:
     """The reference endpoints over one book."""
 
-    book: PointInTimeMarket
+    as_of: PointInTimeMarket
     status: str = "OK"
 
-    def tickers(self, ask: Request) -> Response:
+    def tickers(self, request: Request) -> Response:
         """Answer one page of the securities that are (or are no longer) listed on `date`."""
-        ask = from_cursor(ask)
-        on = dated(ask.query.get("date", "")) or self.book.clock.today()
-        active = ask.flag("active", default=True)
+        request = from_cursor(request)
+        on = dated(request.query.get("date", "")) or self.as_of.clock.today()
+        active = request.flag("active", default=True)
         gone = pl.col("delisted_on").is_not_null() & (pl.col("delisted_on") <= on)
         begun = pl.col("listed_on").is_null() | (pl.col("listed_on") <= on)
-        rows = self.book.market.listings().filter(begun & (~gone if active else gone))
+        rows = self.as_of.market.listings().filter(begun & (~gone if active else gone))
         items = [
             _ticker(row, on, active=active)
             for row in rows.iter_rows(named=True)
-            if self._wanted(ask, row)
+            if self._wanted(request, row)
         ]
-        return self._page(ask, items, key="ticker", default=100, most=1000)
+        return self._page(request, items, key="ticker", default=100, most=1000)
 
-    def details(self, ask: Request, symbol: str) -> Response:
-        on = dated(ask.query.get("date", "")) or self.book.clock.today()
-        rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
+    def details(self, request: Request, symbol: str) -> Response:
+        on = dated(request.query.get("date", "")) or self.as_of.clock.today()
+        rows = self.as_of.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
         if not rows:
             return not_found()
         listed_on = rows[0]["listed_on"]
@@ -81,9 +81,9 @@ class Reference:
         answer = {"results": details, "status": self.status, "request_id": request_id(symbol)}
         return to_json(answer)
 
-    def events(self, ask: Request, symbol: str) -> Response:
+    def events(self, request: Request, symbol: str) -> Response:
         """Answer the changes of name; the simulated ones never change theirs."""
-        rows = self.book.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
+        rows = self.as_of.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
         if not rows:
             return not_found()
         first = {"type": "ticker_change", "date": str(rows[0]["listed_on"])}
@@ -93,7 +93,7 @@ class Reference:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def types(self, ask: Request) -> Response:
+    def types(self, request: Request) -> Response:
         kinds = (("CS", "Common Stock"), ("ETF", "Exchange Traded Fund"))
         return listing(
             [
@@ -102,7 +102,7 @@ class Reference:
             ]
         )
 
-    def exchanges(self, ask: Request) -> Response:
+    def exchanges(self, request: Request) -> Response:
         named = ((10, "New York Stock Exchange", "XNYS"), (12, "Nasdaq", "XNAS"))
         return listing(
             [
@@ -119,33 +119,33 @@ class Reference:
             ]
         )
 
-    def conditions(self, ask: Request) -> Response:
+    def conditions(self, request: Request) -> Response:
         """Answer which fields of a bar a trade of each condition may change."""
         return listing([_condition(*rule) for rule in CONDITIONS])
 
-    def splits(self, ask: Request) -> Response:
+    def splits(self, request: Request) -> Response:
         """Answer `/v3/reference/splits` and, with the type named, `/stocks/v1/splits`."""
-        ask = from_cursor(ask)
-        modern = ask.path.startswith("/stocks/")
-        items = [_split(split, modern=modern) for split in self.book.market.splits()]
-        matching = [item for item in items if _matches(ask, item, ("ticker", "execution_date"))]
+        request = from_cursor(request)
+        modern = request.path.startswith("/stocks/")
+        items = [_split(split, modern=modern) for split in self.as_of.market.splits()]
+        matching = [item for item in items if _matches(request, item, ("ticker", "execution_date"))]
         most = 5000 if modern else 1000
-        return self._page(ask, matching, key="execution_date", default=100, most=most)
+        return self._page(request, matching, key="execution_date", default=100, most=most)
 
-    def dividends(self, ask: Request) -> Response:
-        ask = from_cursor(ask)
-        modern = ask.path.startswith("/stocks/")
-        items = [_dividend(dividend, modern=modern) for dividend in self.book.market.dividends()]
+    def dividends(self, request: Request) -> Response:
+        request = from_cursor(request)
+        modern = request.path.startswith("/stocks/")
+        items = [_dividend(dividend, modern=modern) for dividend in self.as_of.market.dividends()]
         dates = ("ticker", "ex_dividend_date", "record_date", "pay_date", "declaration_date")
-        matching = [item for item in items if _matches(ask, item, dates)]
+        matching = [item for item in items if _matches(request, item, dates)]
         most = 5000 if modern else 1000
-        return self._page(ask, matching, key="ex_dividend_date", default=100, most=most)
+        return self._page(request, matching, key="ex_dividend_date", default=100, most=most)
 
-    def status_now(self, ask: Request) -> Response:
+    def status_now(self, request: Request) -> Response:
         """Answer whether the market is open at the simulation's time."""
-        now = self.book.clock.now()
+        now = self.as_of.clock.now()
         local = now.astimezone(NEW_YORK)
-        state, early, after = market_state(self.book.market.calendar, now)
+        state, early, after = market_state(self.as_of.market.calendar, now)
         return to_json(
             {
                 "market": state,
@@ -158,10 +158,10 @@ class Reference:
             }
         )
 
-    def status_upcoming(self, ask: Request) -> Response:
+    def status_upcoming(self, request: Request) -> Response:
         """Answer the bare array of coming holidays and early closes, one row per exchange."""
-        calendar = self.book.market.calendar
-        today = self.book.clock.today()
+        calendar = self.as_of.market.calendar
+        today = self.as_of.clock.today()
         regular = Calendar(overrides=calendar.overrides)
         rows: list[dict[str, object]] = []
         days: list[tuple[date, MinuteGrid | None]] = [
@@ -179,34 +179,34 @@ class Reference:
             rows += [{"exchange": exchange, **row} for exchange in ("NYSE", "NASDAQ")]
         return to_json(rows)
 
-    def _wanted(self, ask: Request, row: dict[str, object]) -> bool:
+    def _wanted(self, request: Request, row: dict[str, object]) -> bool:
         symbol = str(row["symbol"])
-        search = ask.query.get("search", "").lower()
+        search = request.query.get("search", "").lower()
         return (
-            _matches(ask, {"ticker": symbol}, ("ticker",))
-            and ask.query.get("type", row["type"]) == row["type"]
-            and ask.query.get("exchange", row["exchange"]) == row["exchange"]
-            and ask.query.get("market", "stocks") == "stocks"
+            _matches(request, {"ticker": symbol}, ("ticker",))
+            and request.query.get("type", row["type"]) == row["type"]
+            and request.query.get("exchange", row["exchange"]) == row["exchange"]
+            and request.query.get("market", "stocks") == "stocks"
             and search in f"{symbol} {row['name']}".lower()
         )
 
     def _page(
-        self, ask: Request, items: list[dict[str, object]], *, key: str, default: int, most: int
+        self, request: Request, items: list[dict[str, object]], *, key: str, default: int, most: int
     ) -> Response:
-        limit = ask.query.get("limit", str(default))
+        limit = request.query.get("limit", str(default))
         if not limit.isdigit() or not 0 < int(limit) <= most:
             return bad_request(f"limit must be 1 to {most}")
-        wanted = ask.query.get("sort", key)
+        wanted = request.query.get("sort", key)
         field, _, direction = wanted.partition(".")
-        descending = (direction or ask.query.get("order", "asc")) == "desc"
+        descending = (direction or request.query.get("order", "asc")) == "desc"
         items = sorted(items, key=lambda item: str(item.get(field, "")), reverse=descending)
-        start = int(ask.query.get("page_marker", "0"))
+        start = int(request.query.get("page_marker", "0"))
         page = items[start : start + int(limit)]
         next_url = ""
         if start + int(limit) < len(items):
-            kept = {k: v for k, v in ask.query.items() if k not in {"cursor", "apiKey"}}
+            kept = {k: v for k, v in request.query.items() if k not in {"cursor", "apiKey"}}
             cursor = to_cursor({**kept, "page_marker": str(start + int(limit))})
-            next_url = f"{ask.root}{ask.path}?cursor={cursor}"
+            next_url = f"{request.root}{request.path}?cursor={cursor}"
         return listing(page, status=self.status, next_url=next_url)
 
 
@@ -224,12 +224,12 @@ def market_state(calendar: Calendar, now: datetime) -> tuple[str, bool, bool]:
     return "extended-hours", now < regular.opens_at, now >= regular.closes_at
 
 
-def _matches(ask: Request, item: dict[str, object], fields: tuple[str, ...]) -> bool:
+def _matches(request: Request, item: dict[str, object], fields: tuple[str, ...]) -> bool:
     return all(
-        compare(str(item.get(field)), ask.query[field + suffix])
+        compare(str(item.get(field)), request.query[field + suffix])
         for field in fields
         for suffix, compare in _COMPARISONS.items()
-        if field + suffix in ask.query
+        if field + suffix in request.query
     )
 
 

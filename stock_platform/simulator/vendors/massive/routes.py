@@ -9,11 +9,11 @@ from stock_platform.simulator.vendors.massive.responses import unauthorized
 from stock_platform.simulator.vendors.massive.ticks import Ticks
 
 
-def massive_routes(book: PointInTimeMarket, script: Scenario) -> list[Route]:
+def massive_routes(as_of: PointInTimeMarket, scenario: Scenario) -> list[Route]:
     """Return the routes of Massive's REST API; the first that matches answers."""
-    status = script.plan.status
-    bars, reference = Bars(book, status), Reference(book, status)
-    ticks = Ticks(book, script.feed, status)
+    status = scenario.plan.status
+    bars, reference = Bars(as_of, status), Reference(as_of, status)
+    ticks = Ticks(as_of, scenario.feed, status)
     snapshot = "/v2/snapshot/locale/us/markets/stocks"
     return [
         route("/v2/aggs/ticker/{symbol}/range/{multiplier}/{timespan}/{first}/{last}", bars.range),
@@ -43,8 +43,8 @@ def massive_routes(book: PointInTimeMarket, script: Scenario) -> list[Route]:
     ]
 
 
-def authorized(ask: Request, keys: tuple[str, ...]) -> Response | None:
+def authorized(request: Request, keys: tuple[str, ...]) -> Response | None:
     """Return the vendor's 401, or None for a key it knows (header or query)."""
-    bearer = ask.headers.get("authorization", "")
-    key = bearer.removeprefix("Bearer ").strip() or ask.query.get("apiKey", "")
+    bearer = request.headers.get("authorization", "")
+    key = bearer.removeprefix("Bearer ").strip() or request.query.get("apiKey", "")
     return None if key in keys else unauthorized(key_given=bool(key))

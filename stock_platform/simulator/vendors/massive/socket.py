@@ -67,7 +67,7 @@ class ClientSession(WSListener):
         transport.underlying_transport.set_write_buffer_limits(high=_BUFFER_HIGH)
         self.feed.readers.append(self)
         self._say([CONNECTED])
-        wait_s = self.feed.script.feed.auth_timeout_s
+        wait_s = self.feed.scenario.feed.auth_timeout_s
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._no_auth)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -138,44 +138,44 @@ class ClientSession(WSListener):
         """Send events, `per_frame` to an array, with what the script mixes in."""
         if self.silenced or self.leaving:
             return
-        script = self.feed.script.feed
+        scenario = self.feed.scenario.feed
         for start in range(0, len(events), per_frame):
             self.frames_sent += 1
-            if script.frames_dropped and self.feed.is_dropped():
+            if scenario.frames_dropped and self.feed.is_dropped():
                 continue
             chunk = self._mixed(events[start : start + per_frame])
             self._deliver(f"[{','.join(chunk)}]".encode())
             self.feed.events_sent += len(chunk)
-            if script.close_after_frames and self.frames_sent >= script.close_after_frames:
+            if scenario.close_after_frames and self.frames_sent >= scenario.close_after_frames:
                 self.feed.strike_once(self)
                 if self.silenced or self.leaving:
                     return
-        if self.unsent_bytes > script.slow_reader_bytes:
+        if self.unsent_bytes > scenario.slow_reader_bytes:
             self.dismiss(SLOW, WSCloseCode.POLICY_VIOLATION)
 
     def _mixed(self, events: Sequence[str]) -> Sequence[str]:
         """Add to a frame's events what the script wants among them."""
-        script = self.feed.script.feed
+        scenario = self.feed.scenario.feed
         before: list[str] = []
         after: list[str] = []
-        if script.status_with_data and self.frames_sent % _STATUS_EVERY == 0:
+        if scenario.status_with_data and self.frames_sent % _STATUS_EVERY == 0:
             before.append(_STATUS)
-        if script.unknown_events:
+        if scenario.unknown_events:
             after.append(_UNKNOWN)
-        if script.oversized_every and self.frames_sent % script.oversized_every == 0:
-            after.append(f'{{"ev":"XX","padding":"{"x" * script.oversized_bytes}"}}')
+        if scenario.oversized_every and self.frames_sent % scenario.oversized_every == 0:
+            after.append(f'{{"ev":"XX","padding":"{"x" * scenario.oversized_bytes}"}}')
         return [*before, *events, *after] if before or after else events
 
     def _deliver(self, frame: bytes) -> None:
-        script = self.feed.script.feed
-        if script.fragments <= 1:
+        scenario = self.feed.scenario.feed
+        if scenario.fragments <= 1:
             self.transport.send(WSMsgType.TEXT, frame)
         else:
-            size = max(1, -(-len(frame) // script.fragments))
+            size = max(1, -(-len(frame) // scenario.fragments))
             for at in range(0, len(frame), size):
                 kind = WSMsgType.CONTINUATION if at else WSMsgType.TEXT
                 self.transport.send(kind, frame[at : at + size], fin=at + size >= len(frame))
-        if script.invalid_utf8_every and self.frames_sent % script.invalid_utf8_every == 0:
+        if scenario.invalid_utf8_every and self.frames_sent % scenario.invalid_utf8_every == 0:
             self.transport.send(WSMsgType.TEXT, _NOT_UTF8)
 
     def dismiss(self, status: tuple[str, str], code: WSCloseCode) -> None:
@@ -211,7 +211,7 @@ class ClientSession(WSListener):
     def _authenticate(self, key: str) -> None:
         if self._timer:
             self._timer.cancel()
-        if key not in self.feed.script.keys.massive:
+        if key not in self.feed.scenario.keys.massive:
             self.dismiss(("auth_failed", "authentication failed"), WSCloseCode.OK)
             return
         self.key = key
@@ -223,7 +223,7 @@ class ClientSession(WSListener):
     def _subscribe(self, params: str) -> None:
         wanted = [_parse(text) for text in params.split(",") if text.strip()]
         known = [(channel, name) for channel, name in wanted if channel in CHANNELS]
-        plan = self.feed.script.plan
+        plan = self.feed.scenario.plan
         held = sum(map(len, self.subscribed.values()))
         if plan.subscriptions_max and held + len(known) > plan.subscriptions_max:
             self._say([_FULL] * len(known))
@@ -251,7 +251,7 @@ class ClientSession(WSListener):
         if self.leaving or not statuses:
             return
         rows = [{"ev": "status", "status": name, "message": text} for name, text in statuses]
-        together = self.feed.script.feed.batch_statuses
+        together = self.feed.scenario.feed.batch_statuses
         for part in [rows] if together else [[row] for row in rows]:
             self.transport.send(WSMsgType.TEXT, msgspec.json.encode(part))
 

@@ -28,24 +28,24 @@ _DAY_NS = 86_400_000_000_000
 class Ticks:
     """The endpoints below the minute, over one book."""
 
-    book: PointInTimeMarket
+    as_of: PointInTimeMarket
     feed: Feed
     status: str = "OK"
 
-    def snapshots(self, ask: Request) -> Response:
+    def snapshots(self, request: Request) -> Response:
         """Answer the snapshot of the symbols in `tickers`, or of all."""
-        wanted = [name for name in ask.query.get("tickers", "").split(",") if name]
+        wanted = [name for name in request.query.get("tickers", "").split(",") if name]
         rows = self._snapshots(wanted or None)
         return to_json({"count": len(rows), "status": self.status, "tickers": rows})
 
-    def snapshot(self, ask: Request, symbol: str) -> Response:
+    def snapshot(self, request: Request, symbol: str) -> Response:
         rows = self._snapshots([symbol])
         if not rows:
             return not_found()
         answer = {"request_id": request_id(symbol), "status": self.status, "ticker": rows[0]}
         return to_json(answer)
 
-    def movers(self, ask: Request, direction: str) -> Response:
+    def movers(self, request: Request, direction: str) -> Response:
         if direction not in {"gainers", "losers"}:
             return not_found("Not found.")
         rows = sorted(
@@ -55,16 +55,16 @@ class Ticks:
         )
         return to_json({"status": self.status, "tickers": rows[:_MOVERS]})
 
-    def universal(self, ask: Request) -> Response:
+    def universal(self, request: Request) -> Response:
         """Answer `/v3/snapshot`: at most 250 symbols, an error in the row of an unknown one."""
-        names = [name for name in ask.query.get("ticker.any_of", "").split(",") if name]
+        names = [name for name in request.query.get("ticker.any_of", "").split(",") if name]
         if len(names) > 250:
             return bad_request("ticker.any_of takes at most 250 tickers")
         known = {row["ticker"]: row for row in self._snapshots(names or None)}
         rows = [_universal(name, known.get(name)) for name in names or list(known)[:10]]
         return listing(rows, status=self.status)
 
-    def last_trade(self, ask: Request, symbol: str) -> Response:
+    def last_trade(self, request: Request, symbol: str) -> Response:
         trades = self._last_minute(symbol, trades_of, self.feed.trades_per_minute_max)
         if not trades.height:
             return not_found()
@@ -86,7 +86,7 @@ class Ticks:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def last_quote(self, ask: Request, symbol: str) -> Response:
+    def last_quote(self, request: Request, symbol: str) -> Response:
         quotes = self._last_minute(symbol, quotes_of, self.feed.quotes_per_minute_max)
         if not quotes.height:
             return not_found()
@@ -108,7 +108,7 @@ class Ticks:
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
 
-    def trades(self, ask: Request, symbol: str) -> Response:
+    def trades(self, request: Request, symbol: str) -> Response:
         """Answer the history of trades, newest first unless asked otherwise."""
         columns = {
             "conditions": pl.lit(pl.Series([[14, 41]])).first(),
@@ -122,10 +122,10 @@ class Ticks:
             "decimal_size": pl.col("size").cast(pl.Decimal(18, 6)).cast(pl.String),
             "tape": pl.lit(3),
         }
-        bars = self._ticks(ask, symbol, trades_of, self.feed.trades_per_minute_max)
-        return self._history(ask, symbol, bars, columns)
+        bars = self._ticks(request, symbol, trades_of, self.feed.trades_per_minute_max)
+        return self._history(request, symbol, bars, columns)
 
-    def quotes(self, ask: Request, symbol: str) -> Response:
+    def quotes(self, request: Request, symbol: str) -> Response:
         columns = {
             "ask_exchange": pl.lit(11),
             "ask_price": pl.col("ask"),
@@ -138,58 +138,58 @@ class Ticks:
             "sip_timestamp": pl.col("sip_ns"),
             "tape": pl.lit(3),
         }
-        bars = self._ticks(ask, symbol, quotes_of, self.feed.quotes_per_minute_max)
-        return self._history(ask, symbol, bars, columns)
+        bars = self._ticks(request, symbol, quotes_of, self.feed.quotes_per_minute_max)
+        return self._history(request, symbol, bars, columns)
 
     def _history(
-        self, ask: Request, symbol: str, ticks: pl.DataFrame | None, columns: dict[str, pl.Expr]
+        self, request: Request, symbol: str, ticks: pl.DataFrame | None, columns: dict[str, pl.Expr]
     ) -> Response:
-        ask = from_cursor(ask)
-        limit = ask.query.get("limit", "1000")
+        request = from_cursor(request)
+        limit = request.query.get("limit", "1000")
         if ticks is None or not limit.isdigit() or not 0 < int(limit) <= 50_000:
             return bad_request("could not parse timestamp or limit")
-        start = int(ask.query.get("page_marker", "0"))
-        order = ask.query.get("order", "desc")
+        start = int(request.query.get("page_marker", "0"))
+        order = request.query.get("order", "desc")
         page = ticks.sort("sip_ns", "sequence", descending=order != "asc").slice(start, int(limit))
         next_url = ""
         if start + page.height < ticks.height:
-            kept = {k: v for k, v in ask.query.items() if k not in {"cursor", "apiKey"}}
+            kept = {k: v for k, v in request.query.items() if k not in {"cursor", "apiKey"}}
             cursor = to_cursor({**kept, "page_marker": str(start + page.height)})
-            next_url = f"{ask.root}{ask.path}?cursor={cursor}"
+            next_url = f"{request.root}{request.path}?cursor={cursor}"
         rows = page.select(expression.alias(name) for name, expression in columns.items())
         return listing(rows.to_dicts(), status=self.status, next_url=next_url)
 
-    def _ticks(self, ask: Request, symbol: str, make, per_minute: int) -> pl.DataFrame | None:
-        ask = from_cursor(ask)
+    def _ticks(self, request: Request, symbol: str, make, per_minute: int) -> pl.DataFrame | None:
+        request = from_cursor(request)
         try:
-            first, last = _bounds(ask)
+            first, last = _bounds(request)
         except ValueError:
             return None
         days = (
             datetime.fromtimestamp(edge / 1e9, UTC).astimezone(NEW_YORK).date()
             for edge in (first, last)
         )
-        parts = [self.book.minute_bars(symbol, day) for day in self.book.sessions(*days)]
+        parts = [self.as_of.minute_bars(symbol, day) for day in self.as_of.sessions(*days)]
         if not parts:
-            return make(self.book.market.minute_bars(date.min), per_minute)
+            return make(self.as_of.market.minute_bars(date.min), per_minute)
         return make(pl.concat(parts), per_minute).filter(pl.col("sip_ns").is_between(first, last))
 
     def _last_minute(self, symbol: str, make, per_minute: int) -> pl.DataFrame:
-        found = self.book.latest(symbol)
-        bars = found[1].tail(1) if found else self.book.market.minute_bars(date.min)
+        found = self.as_of.latest(symbol)
+        bars = found[1].tail(1) if found else self.as_of.market.minute_bars(date.min)
         return make(bars, per_minute)
 
     def _snapshots(self, wanted: list[str] | None) -> list[dict]:
-        sessions = self.book.sessions(date.min, date.max)
+        sessions = self.as_of.sessions(date.min, date.max)
         if not sessions:
             return []
         today = sessions[-1]
-        before = self.book.daily_bars(sessions[-2]) if len(sessions) > 1 else None
-        bars = self.book.session_bars(today)
-        names = set(listed(self.book.market, today))
+        before = self.as_of.daily_bars(sessions[-2]) if len(sessions) > 1 else None
+        bars = self.as_of.session_bars(today)
+        names = set(listed(self.as_of.market, today))
         chosen = [name for name in (wanted or sorted(names)) if name in names]
         last = {row["symbol"]: row for row in _last_rows(bars, chosen)}
-        days = {row["symbol"]: row for row in self.book.daily_bars(today).to_dicts()}
+        days = {row["symbol"]: row for row in self.as_of.daily_bars(today).to_dicts()}
         earlier = {row["symbol"]: row for row in before.to_dicts()} if before is not None else {}
         return [
             _snapshot(name, days.get(name), last.get(name), earlier.get(name)) for name in chosen
@@ -257,11 +257,11 @@ def _universal(symbol: str, row: dict | None) -> dict:
     }
 
 
-def _bounds(ask: Request) -> tuple[int, int]:
+def _bounds(request: Request) -> tuple[int, int]:
     """Return the first and last nanosecond that the timestamp parameters let through."""
     first, last = 0, 2**62
     for name in _BOUNDS:
-        text = ask.query.get(name)
+        text = request.query.get(name)
         if text is None:
             continue
         is_day = re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
