@@ -1,7 +1,7 @@
 """Finnhub's socket: trades only, a ping now and then, and one connection per key."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -9,9 +9,7 @@ import polars as pl
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from stock_platform.domain.symbols import is_symbol
-
-if TYPE_CHECKING:
-    from stock_platform.simulator.vendors.massive.feed import LiveFeed
+from stock_platform.simulator.scenario import Scenario
 
 TOO_MANY_SYMBOLS = {"type": "error", "msg": "Subscribing to too many symbols"}
 PING_EVERY_S = 60.0
@@ -20,12 +18,21 @@ _TRADES_PER_MESSAGE = 50
 _PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
+class Feed(Protocol):
+    """What a session needs of the feed that it reads."""
+
+    scenario: Scenario
+    finnhub_readers: "list[FinnhubClientSession]"
+    changed: asyncio.Event
+    is_down: bool
+
+
 class FinnhubClientSession(WSListener):
     """One connection to Finnhub's socket. Lives in the simulator's event loop."""
 
     delayed = False
 
-    def __init__(self, feed: "LiveFeed", path: str) -> None:
+    def __init__(self, feed: Feed, path: str) -> None:
         self.feed = feed
         self.key = (parse_qs(urlsplit(path).query).get("token") or [""])[0]
         self.symbols: set[str] = set()

@@ -6,15 +6,13 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
+from stock_platform.simulator.scenario import Scenario
 from stock_platform.simulator.vendors.massive.channels import CHANNELS, EVERY_SYMBOL
-
-if TYPE_CHECKING:
-    from stock_platform.simulator.vendors.massive.feed import LiveFeed
 
 CONNECTED = ("connected", "Connected Successfully")
 TOO_MANY = (
@@ -35,10 +33,26 @@ _UNKNOWN = '{"ev":"XX","sym":"?","payload":{"new":true}}'
 _STATUS = '{"ev":"status","status":"success","message":"still here"}'
 
 
+class Feed(Protocol):
+    """What a session needs of the feed that it reads."""
+
+    scenario: Scenario
+    readers: "list[ClientSession]"
+    changed: asyncio.Event
+    is_down: bool
+    events_sent: int
+
+    def admit(self, newcomer: "ClientSession") -> None: ...
+
+    def is_dropped(self) -> bool: ...
+
+    def strike_once(self, reader: "ClientSession") -> None: ...
+
+
 class ClientSession(WSListener):
     """A connection to one host of the feed. Lives in the simulator's event loop."""
 
-    def __init__(self, feed: "LiveFeed", *, delayed: bool) -> None:
+    def __init__(self, feed: Feed, *, delayed: bool) -> None:
         self.feed = feed
         self.delayed = delayed
         self.key = ""
