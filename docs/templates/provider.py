@@ -102,13 +102,13 @@ class AcmeBars:
             at=pl.col("minute"),
         )
         return ProviderResponse(
-            self.name,
-            session,
-            (symbol,),
-            first,
-            last,
-            now,
-            revision,
+            provider=self.name,
+            session=session,
+            symbols=(symbol,),
+            first=first,
+            last=last,
+            asked_at=now,
+            revision=revision,
             bars=bars.merge(bars.MINUTE_BARS, valid.bars.filter(inside)),
             rejected=pl.concat([valid.rejected, outside]),
         )

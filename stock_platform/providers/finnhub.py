@@ -31,9 +31,9 @@ _CANDLE = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
 def error_text(body: json_values.Json) -> str | None:
-    """Return the error text of an answer that came with HTTP 200 all the same."""
-    said = body.get("error") if isinstance(body, dict) else None
-    return None if said is None else str(said)
+    """Return the error text of a response that came with HTTP 200 all the same."""
+    text = body.get("error") if isinstance(body, dict) else None
+    return None if text is None else str(text)
 
 
 class Finnhub:
@@ -75,9 +75,9 @@ class FinnhubQuotes:
         self._clock = clock
 
     def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
-        """Ask for each of `symbols` now and stamp the quotes with `minute`."""
+        """Request each of `symbols` now and stamp the quotes with `minute`."""
         return poll(
-            self._ask,
+            self._fetch,
             symbols,
             provider=NAME,
             minute=minute,
@@ -85,7 +85,7 @@ class FinnhubQuotes:
             at_once=self._at_once,
         )
 
-    def _ask(self, group: Group) -> list[RawQuote]:
+    def _fetch(self, group: Group) -> list[RawQuote]:
         body = json_values.record(self._http.get_json("/quote", {"symbol": group[0]}), "a quote")
         return [to_quote(group[0], body)]
 
@@ -108,38 +108,38 @@ def to_quote(symbol: str, body: dict[str, object]) -> RawQuote:
 
 
 class FinnhubCandles:
-    """Minute and daily bars of one symbol; `Refused` on the free plan."""
+    """Minute and daily bars of one symbol; `NotEntitledError` on the free plan."""
 
     name = NAME
 
     def __init__(
-        self, http: HttpClient, settling: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, revision: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
-        self._settling = settling
+        self._revision = revision
         self._clock = clock
 
     def minute_bars(
         self, symbol: str, session: date, first: datetime, last: datetime
     ) -> ProviderResponse:
-        """Ask for the minutes `first` to `last`; those not over yet are left out."""
+        """Request the minutes `first` to `last`; those not over yet are left out."""
         asked_at = self._clock()
         known = (asked_at - _MINUTE).replace(second=0, microsecond=0)
         last = min(last, known)
         if last < first:
             raise TransientError(
-                f"{NAME}: the minutes asked for are not over",
+                f"{NAME}: the requested minutes are not over",
                 delay_s=(first + _MINUTE - asked_at).total_seconds(),
             )
-        revision = self._settling.of_minutes(session, asked_at)
+        revision = self._revision.of_minutes(session, asked_at)
         rows = self._candles(symbol, "1", int(first.timestamp()), int(last.timestamp()))
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
             json_values.instants(rows["t"]).alias("minute")
         )
-        sifted = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
+        validated = bars.validate_bars(raw, bars.MINUTE_BARS, dataset="minute_bars")
         inside = pl.col("minute").is_between(first, last)
         strays = reject(
-            sifted.bars.filter(~inside),
+            validated.bars.filter(~inside),
             "outside the minutes asked for",
             dataset="minute_bars",
             at=pl.col("minute"),
@@ -152,20 +152,20 @@ class FinnhubCandles:
             last=last,
             asked_at=asked_at,
             revision=revision,
-            bars=bars.merge(bars.MINUTE_BARS, sifted.bars.filter(inside)),
-            rejected=pl.concat([sifted.rejected, strays]),
+            bars=bars.merge(bars.MINUTE_BARS, validated.bars.filter(inside)),
+            rejected=pl.concat([validated.rejected, strays]),
         )
 
     def daily_bars(self, session: date) -> DailyResponse:
-        """Refuse: there is no answer about all symbols at once here."""
+        """Raise `NotEntitledError`: no response covers all symbols at once."""
         raise NotEntitledError(
-            f"{NAME}: gives daily bars of one symbol at a time, not all of {session}"
+            f"{NAME}: has daily bars of one symbol at a time, not all of {session}"
         )
 
     def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
-        """Ask for the sessions `first` to `last`; bars before a later split are refused."""
+        """Request the sessions `first` to `last`; bars before a later split are rejected."""
         asked_at = self._clock()
-        last = min(last, self._settling.latest_closed(asked_at))
+        last = min(last, self._revision.latest_closed(asked_at))
         if last < first:
             raise TransientError(f"{NAME}: the session {first} has not closed")
         split_on = self._latest_split(symbol, first, asked_at)
@@ -173,19 +173,19 @@ class FinnhubCandles:
         rows = self._candles(
             symbol, "D", int(start.timestamp()), int((end + timedelta(days=1)).timestamp()) - 1
         )
-        revision = self._settling.of_day(last, asked_at)
+        revision = self._revision.of_day(last, asked_at)
         raw = _provenance(rows, symbol, revision, asked_at).with_columns(
             pl.Series("session", [_session_of(t) for t in rows["t"]], dtype=pl.Date)
         )
-        sifted = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
+        validated = bars.validate_bars(raw, bars.DAILY_BARS, dataset="daily_bars")
         reason = (
             pl.when(~pl.col("session").is_between(first, last))
             .then(pl.lit("outside the sessions asked for"))
             .when(pl.col("session") < (split_on or date.min))
             .then(pl.lit("adjusted for a later split: the traded price is not known"))
         )
-        judged = sifted.bars.with_columns(reason.alias("reason"))
-        bad = judged.filter(pl.col("reason").is_not_null())
+        checked = validated.bars.with_columns(reason.alias("reason"))
+        bad = checked.filter(pl.col("reason").is_not_null())
         strays = [
             reject(
                 part.drop("reason"),
@@ -202,8 +202,8 @@ class FinnhubCandles:
             (symbol,),
             asked_at,
             revision,
-            bars=bars.merge(bars.DAILY_BARS, judged.filter(pl.col("reason").is_null())),
-            rejected=pl.concat([sifted.rejected, *strays]),
+            bars=bars.merge(bars.DAILY_BARS, checked.filter(pl.col("reason").is_null())),
+            rejected=pl.concat([validated.rejected, *strays]),
         )
 
     def _candles(

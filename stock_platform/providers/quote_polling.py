@@ -1,9 +1,8 @@
-"""One round of polling: ask groups of symbols, keep what came, return what did not.
+"""One round of polling: request groups of symbols, keep what came, return what did not.
 
-One symbol's trouble must not cost the others theirs; trouble that is everybody's
-(a wrong key, a plan without quotes, a provider that is down) must not be asked
-for 8,000 times. So groups are asked a handful at a time, and a handful without a
-single answer ends the round.
+An error of one symbol must not cost the others their quotes; an error of the whole account
+(a wrong key, a plan without quotes, a provider that is down) must not be repeated 8,000
+times. So a few groups are requested at a time, and a few without any response end the round.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,15 +38,15 @@ RawQuote = dict[str, object]
 @dataclass(slots=True)
 class _Round:
     quotes: list[RawQuote] = field(default_factory=list)
-    answered: int = 0
-    refused: list[str] = field(default_factory=list)
+    responded: int = 0
+    not_entitled: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     delay_s: float | None = None
     worst: PlatformError | None = None
 
 
 def poll(
-    ask: Callable[[Group], list[RawQuote]],
+    fetch: Callable[[Group], list[RawQuote]],
     symbols: Sequence[str],
     *,
     provider: str,
@@ -56,31 +55,31 @@ def poll(
     group: int = 1,
     at_once: int = 8,
 ) -> QuoteResponse:
-    """Ask for `symbols` in groups, `at_once` of them in parallel.
+    """Request `symbols` in groups, `at_once` of them in parallel.
 
-    Raises a `Permanent` of any group, and any other problem when nobody got an
-    answer: then it concerns the whole round.
+    Raises a `PermanentError` of any group, and any other error when no group got a
+    response: then it concerns the whole round.
     """
     wanted = list(dict.fromkeys(symbols))
     found = _Round()
     groups = list(_in_parts(wanted, group))
     with ThreadPoolExecutor(at_once) as pool:
-        for handful in _in_parts(groups, at_once):
-            for asked, outcome in zip(handful, pool.map(_caught(ask), handful), strict=True):
-                _note(found, asked, outcome)
-            if found.worst is not None and not found.answered:
+        for parts in _in_parts(groups, at_once):
+            for part, outcome in zip(parts, pool.map(_caught(fetch), parts), strict=True):
+                _record(found, part, outcome)
+            if found.worst is not None and not found.responded:
                 raise found.worst
     quotes, rejected = validate_quotes(
         found.quotes, provider=provider, minute=minute, observed_at=asked_at
     )
-    seen = {row["symbol"] for row in found.quotes} | {*found.refused, *found.failed}
+    seen = {row["symbol"] for row in found.quotes} | {*found.not_entitled, *found.failed}
     return QuoteResponse(
         provider,
         minute,
         asked_at,
         quotes,
         rejected,
-        refused=tuple(found.refused),
+        refused=tuple(found.not_entitled),
         absent=tuple(name for name in wanted if name not in seen),
         failed=tuple(found.failed),
         delay_s=found.delay_s,
@@ -91,7 +90,7 @@ def poll(
 def validate_quotes(
     rows: list[RawQuote], *, provider: str, minute: datetime, observed_at: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split raw quotes into `RAW_QUOTES` and refused ones; an optional price of 0 is none."""
+    """Split raw quotes into `RAW_QUOTES` and rejected ones; an optional price of 0 is none."""
     raw = pl.DataFrame(
         [
             {name: row.get(name) for name in ("symbol", *PRICES, "quoted_at", "wrong")}
@@ -108,17 +107,17 @@ def validate_quotes(
         provider=pl.lit(provider),
         observed_at=pl.lit(observed_at).cast(bars.TIMESTAMP_US),
     )
-    judged = raw.with_columns(pl.coalesce("wrong", _reason()).alias("wrong"))
-    good = judged.filter(pl.col("wrong").is_null()).with_columns(
+    checked = raw.with_columns(pl.coalesce("wrong", _reason()).alias("wrong"))
+    good = checked.filter(pl.col("wrong").is_null()).with_columns(
         pl.when(_number(name) != 0).then(pl.col(name)).alias(name) for name in PRICES
     )
-    bad = judged.filter(pl.col("wrong").is_not_null())
-    refused = [
+    bad = checked.filter(pl.col("wrong").is_not_null())
+    bad_rows = [
         reject(part.drop("wrong"), str(reason), dataset="raw_quotes", at=pl.col("minute"))
         for (reason,), part in bad.group_by("wrong", maintain_order=True)
     ]
     kept = quote.merge_quotes(good)
-    return kept, pl.concat([pl.DataFrame(schema=REJECTED), *refused])
+    return kept, pl.concat([pl.DataFrame(schema=REJECTED), *bad_rows])
 
 
 def _reason() -> pl.Expr:
@@ -153,33 +152,33 @@ def _number(name: str) -> pl.Expr:
 
 
 def _caught(
-    ask: Callable[[Group], list[RawQuote]],
+    fetch: Callable[[Group], list[RawQuote]],
 ) -> Callable[[Group], list[RawQuote] | PlatformError]:
-    def asked(group: Group) -> list[RawQuote] | PlatformError:
+    def fetched(group: Group) -> list[RawQuote] | PlatformError:
         try:
-            return ask(group)
+            return fetch(group)
         except PlatformError as problem:
             return problem
 
-    return asked
+    return fetched
 
 
-def _note(found: _Round, asked: Group, outcome: list[RawQuote] | PlatformError) -> None:
+def _record(found: _Round, part: Group, outcome: list[RawQuote] | PlatformError) -> None:
     if not isinstance(outcome, PlatformError):
-        found.answered += 1
+        found.responded += 1
         found.quotes += outcome
         return
     found.worst = outcome
     if isinstance(outcome, NotFoundError):
-        # A symbol's address may be missing; when nobody's is there, the round says so.
+        # A symbol's address may be missing; when every one is, the round raises it.
         return
     if isinstance(outcome, PermanentError):
         raise outcome
-    if isinstance(outcome, InvalidDataError) and len(asked) == 1:
+    if isinstance(outcome, InvalidDataError) and len(part) == 1:
         # The data is wrong: keep it with its reason and go on with the others.
-        found.quotes.append({"symbol": asked[0], "wrong": str(outcome)})
+        found.quotes.append({"symbol": part[0], "wrong": str(outcome)})
     else:
-        (found.refused if isinstance(outcome, NotEntitledError) else found.failed).extend(asked)
+        (found.not_entitled if isinstance(outcome, NotEntitledError) else found.failed).extend(part)
     if isinstance(outcome, TransientError) and outcome.delay_s is not None:
         found.delay_s = max(found.delay_s or 0.0, outcome.delay_s)
 

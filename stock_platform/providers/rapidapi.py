@@ -1,6 +1,6 @@
 """A RapidAPI-style quote endpoint, whose shape the settings describe.
 
-Hundreds of such endpoints exist and each answers differently: an object, an
+Hundreds of such endpoints exist and each responds differently: an object, an
 array, JSON text inside a JSON string, or an error object with HTTP 200. The
 mapping names, for each of our columns, the dotted path to its value.
 """
@@ -25,14 +25,14 @@ _COLUMNS = frozenset({"symbol", "quoted_at", *PRICES})
 
 
 def error_text(body: json_values.Json) -> str | None:
-    """Return the error text of an answer that came with HTTP 200 all the same."""
+    """Return the error text of a response that came with HTTP 200 all the same."""
     if not isinstance(body, dict):
         return None
     error = body.get("error") or body.get("errors")
     if not error and body.get("message") and len(body) == 1:
         # A message alone is an error; beside data it is a remark.
         error = body["message"]
-    return _said(error) if error else None
+    return _error_message(error) if error else None
 
 
 class RapidApi:
@@ -80,7 +80,7 @@ class RapidQuotes:
         at_once: int = 8,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Take the `path` with its placeholder, and the dotted path to the `rows` of an answer."""
+        """Hold the `path` with its placeholder and the dotted path to the `rows` of a response."""
         unknown = sorted(set(fields) - _COLUMNS)
         if unknown or "price" not in fields:
             raise PermanentError(
@@ -100,9 +100,9 @@ class RapidQuotes:
         self._clock = clock
 
     def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
-        """Ask for `symbols` now and stamp the quotes with `minute`."""
+        """Request `symbols` now and stamp the quotes with `minute`."""
         return poll(
-            self._ask,
+            self._fetch,
             symbols,
             provider=NAME,
             minute=minute,
@@ -111,30 +111,30 @@ class RapidQuotes:
             at_once=self._at_once,
         )
 
-    def _ask(self, group: Group) -> list[RawQuote]:
+    def _fetch(self, group: Group) -> list[RawQuote]:
         names = ",".join(quote(name, safe="") for name in group)
         path = self._path.replace("{symbols}", names).replace("{symbol}", names)
         rows = to_rows(self._http.get_json(path), self._rows)
-        return [to_quote(row, self._fields, asked=group) for row in rows]
+        return [to_quote(row, self._fields, requested=group) for row in rows]
 
 
 def to_rows(body: json_values.Json, path: str = "") -> list[dict[str, object]]:
-    """Find the quotes in an answer: at `path`, one or many, perhaps as JSON in a string."""
+    """Find the quotes in a response: at `path`, one or many, perhaps as JSON in a string."""
     found = dig(_unwrapped(body), path) if path else _unwrapped(body)
     found = _unwrapped(found)
     return json_values.records(found if isinstance(found, list) else [found], "the quotes")
 
 
-def to_quote(row: dict[str, object], fields: Mapping[str, str], *, asked: Group) -> RawQuote:
-    """Read one quote by its mapping; what is wrong with it is said under `wrong`."""
-    said = json_values.text(dig(row, fields["symbol"])) if "symbol" in fields else None
+def to_quote(row: dict[str, object], fields: Mapping[str, str], *, requested: Group) -> RawQuote:
+    """Read one quote by its mapping; what is wrong with it is under `wrong`."""
+    named = json_values.text(dig(row, fields["symbol"])) if "symbol" in fields else None
     error = error_text(row)
     wrong = None if error is None else f"an error instead of a quote: {error}"
-    if said is not None and said not in asked:
-        wrong = wrong or "a symbol nobody asked for"
+    if named is not None and named not in requested:
+        wrong = wrong or "a symbol that was not requested"
     values = {name: json_values.number(dig(row, fields[name])) for name in PRICES if name in fields}
     return {
-        "symbol": said or (asked[0] if len(asked) == 1 else None),
+        "symbol": named or (requested[0] if len(requested) == 1 else None),
         **values,
         "quoted_at": _instant(dig(row, fields["quoted_at"])) if "quoted_at" in fields else None,
         "wrong": wrong,
@@ -172,8 +172,8 @@ def _instant(value: object) -> datetime | None:
         return None
 
 
-def _said(error: object) -> str:
+def _error_message(error: object) -> str:
     if isinstance(error, dict):
-        told = (error.get(key) for key in ("message", "description", "info", "code"))
-        return next((str(text) for text in told if text), "without a message")
+        texts = (error.get(key) for key in ("message", "description", "info", "code"))
+        return next((str(text) for text in texts if text), "without a message")
     return str(error)

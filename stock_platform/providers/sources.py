@@ -1,8 +1,8 @@
 """What every source of market data promises, whatever its vendor.
 
-A source answers or raises exactly one of `Transient`, `Permanent`, `Malformed`,
-`Refused` (domain.problems). It never returns a partial answer as a whole one:
-an answer covers all it says it covers, and rows that cannot be right are in
+A source returns a response or raises exactly one of `TransientError`, `PermanentError`,
+`InvalidDataError` and `NotEntitledError`. It never returns a partial response as a whole
+one: a response covers all that it declares, and rows that cannot be right are in
 `rejected` with their reason.
 """
 
@@ -27,7 +27,7 @@ class DailyResponse:
     """A provider's word on the sessions `first` to `last`, both included.
 
     `symbols` None speaks of every symbol the provider lists. A session or symbol
-    that is absent from `bars` did not trade, says the provider.
+    that is absent from `bars` did not trade, by this provider.
     """
 
     provider: str
@@ -42,11 +42,11 @@ class DailyResponse:
 
 @dataclass(frozen=True, slots=True)
 class QuoteResponse:
-    """What one round of polling brought; every symbol asked for is in exactly one place.
+    """What one round of polling brought; every requested symbol is in exactly one place.
 
-    `quotes` is a frame of `RAW_QUOTES`, `rejected` holds answers that cannot be
-    right, `absent` symbols were not in the answer, `refused` are not in the plan
-    and `failed` may be asked again later (`delay_s` when the provider named one).
+    `quotes` is a frame of `RAW_QUOTES`, `rejected` holds quotes that cannot be
+    right, `absent` symbols were not in the response, `refused` are not in the plan
+    and `failed` may be requested again later (`delay_s` when the provider named one).
     """
 
     provider: str
@@ -93,7 +93,7 @@ class MinuteBarSource(Protocol):
     def minute_bars(
         self, symbol: str, session: date, first: datetime, last: datetime
     ) -> ProviderResponse:
-        """Ask for the minutes `first` to `last` (starts, inclusive) of `session`.
+        """Request the minutes `first` to `last` (starts, inclusive) of `session`.
 
         The answer's own `last` is earlier when the provider cannot know the
         newest minutes yet (still running, or a delayed plan).
@@ -109,7 +109,7 @@ class SessionSource(Protocol):
     def name(self) -> str: ...
 
     def session_minute_bars(self, session: date, grid: MinuteGrid) -> ProviderResponse:
-        """Return the expected minutes of `grid` for all symbols; `Transient` before publication."""
+        """Return the minutes of `grid` for all symbols; `TransientError` before publication."""
         ...
 
     def fingerprint(self, session: date) -> str | None:
@@ -141,7 +141,7 @@ class QuoteSource(Protocol):
     def name(self) -> str: ...
 
     def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
-        """Ask for the quotes of `symbols` now and stamp them with `minute`.
+        """Request the quotes of `symbols` now and stamp them with `minute`.
 
         Raises only what concerns the whole round, such as a wrong key.
         """

@@ -1,7 +1,7 @@
 """Bars of Massive (formerly Polygon.io) over REST, always as traded.
 
 `adjusted=true`, the vendor's default, rewrites past prices AND volumes when a
-split executes; every call asks for false and an answer that says otherwise is
+split executes; every call requests false and a response that has otherwise is
 malformed. A daily bar carries one of three instants for the same session:
 00:00 New York in a range, 16:00 in grouped and previous-close answers.
 """
@@ -27,7 +27,7 @@ from stock_platform.providers.transport.revision_policy import RevisionPolicy
 NAME = "massive"
 LIMIT = 50_000
 DELAY = timedelta(minutes=15)
-"""How far behind a plan is whose answers say `DELAYED`."""
+"""How far behind a plan is whose responses are `DELAYED`."""
 _MINUTE = timedelta(minutes=1)
 _KEYS = {
     "open": "o",
@@ -46,22 +46,22 @@ class MassiveBars:
     name = NAME
 
     def __init__(
-        self, http: HttpClient, settling: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
+        self, http: HttpClient, revision: RevisionPolicy, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._http = http
-        self._settling = settling
+        self._revision = revision
         self._clock = clock
 
     def minute_bars(
         self, symbol: str, session: date, first: datetime, last: datetime
     ) -> ProviderResponse:
-        """Ask for the minutes `first` to `last`; those not over or not public yet are left out."""
+        """Request the minutes `first` to `last`; those not over or not public yet are left out."""
         asked_at = self._clock()
         last = _not_after(last, asked_at - _MINUTE, first=first)
         rows, delayed = self._range(symbol, f"1/minute/{_ms(first)}/{_ms(last)}")
         if delayed:
             last = _not_after(last, asked_at - _MINUTE - DELAY, first=first)
-        revision = self._settling.of_minutes(session, asked_at)
+        revision = self._revision.of_minutes(session, asked_at)
         raw = _raw(rows, pl.lit(symbol), revision=revision, asked_at=asked_at).with_columns(
             json_values.instants(row.get("t") for row in rows).alias("minute")
         )
@@ -86,7 +86,7 @@ class MassiveBars:
         )
 
     def daily_bars(self, session: date) -> DailyResponse:
-        """Ask for one session of all symbols; `Transient` before the session has closed."""
+        """Request one session of all symbols; `TransientError` before the session has closed."""
         asked_at = self._clock()
         self._refuse_running(session, asked_at)
         path = f"/v2/aggs/grouped/locale/us/market/stocks/{session}"
@@ -96,9 +96,9 @@ class MassiveBars:
         return self._daily(rows, symbols, span=(session, session), asked_at=asked_at, of=None)
 
     def daily_bars_of(self, symbol: str, first: date, last: date) -> DailyResponse:
-        """Ask for the sessions `first` to `last` of one symbol, up to the last one closed."""
+        """Request the sessions `first` to `last` of one symbol, up to the last one closed."""
         asked_at = self._clock()
-        last = min(last, self._settling.latest_closed(asked_at))
+        last = min(last, self._revision.latest_closed(asked_at))
         if last < first:
             raise TransientError(f"{NAME}: the session {first} has not closed")
         rows, _ = self._range(symbol, f"1/day/{first}/{last}")
@@ -114,7 +114,7 @@ class MassiveBars:
         return rows, delayed
 
     def _refuse_running(self, session: date, asked_at: datetime) -> None:
-        left = (self._settling.regular_close(session) - asked_at).total_seconds()
+        left = (self._revision.regular_close(session) - asked_at).total_seconds()
         if left > 0:
             raise TransientError(f"{NAME}: the session {session} has not closed", delay_s=left)
 
@@ -128,7 +128,7 @@ class MassiveBars:
         of: str | None,
     ) -> DailyResponse:
         first, last = span
-        revision = self._settling.of_day(last, asked_at)
+        revision = self._revision.of_day(last, asked_at)
         raw = _raw(rows, symbols, revision=revision, asked_at=asked_at).with_columns(
             pl.Series("session", [_session_of(row) for row in rows], dtype=pl.Date)
         )
@@ -182,7 +182,7 @@ def _not_after(last: datetime, newest: datetime, *, first: datetime) -> datetime
     known = newest.replace(second=0, microsecond=0)
     if known < first:
         delay_s = (first - newest).total_seconds()
-        raise TransientError(f"{NAME}: the minutes asked for are not public yet", delay_s=delay_s)
+        raise TransientError(f"{NAME}: the requested minutes are not public yet", delay_s=delay_s)
     return min(last, known)
 
 

@@ -36,8 +36,8 @@ def parse_minute_aggs(
 ) -> bars.Validated:
     """Read a minute_aggs_v1 file (gzip or plain); with `grid` keep its expected minutes only.
 
-    Minutes off the grid - extended hours - are passed over, not refused: they
-    are right and nobody asked for them. Rows of another day are refused.
+    Minutes off the grid - extended hours - are left out, not rejected: they
+    are right and were not requested. Rows of another day are rejected.
     """
     raw = _provenance(_read(data), observed_at).with_columns(
         minute=pl.from_epoch("window_start", "ns")

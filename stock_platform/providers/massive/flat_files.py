@@ -1,7 +1,7 @@
 """Massive's flat files: one CSV a session with all symbols, behind the S3 API.
 
 A file appears about 11:00 New York on the next day and can be REPLACED later,
-which only its ETag tells. Objects outside the plan answer 403 although they
+which only its ETag tells. Objects outside the plan are 403 although they
 can be listed.
 """
 
@@ -110,7 +110,7 @@ class FlatFiles:
         raise problem
 
     def session_minute_bars(self, session: date, grid: MinuteGrid) -> ProviderResponse:
-        """Return every symbol's minutes of `grid`; `Transient` before the file is published."""
+        """Return every symbol's minutes of `grid`; `TransientError` before publication."""
         asked_at = self._clock()
         data = self._get(to_key(MINUTE_AGGS, session))
         sifted = parse_minute_aggs(data, session=session, observed_at=asked_at, grid=grid)
@@ -127,7 +127,7 @@ class FlatFiles:
         )
 
     def daily_bars(self, session: date) -> DailyResponse:
-        """Return every symbol's daily bar; `Transient` before the file is published."""
+        """Return every symbol's daily bar; `TransientError` before the file is published."""
         asked_at = self._clock()
         data = self._get(to_key(DAY_AGGS, session))
         sifted = parse_day_aggs(data, session=session, observed_at=asked_at)
@@ -193,9 +193,9 @@ class FlatFiles:
 
 
 def _problem(error: Exception, key: str) -> PlatformError:
-    said = f"{NAME} {key}: {type(error).__name__}"
+    what = f"{NAME} {key}: {type(error).__name__}"
     if isinstance(error, UnauthenticatedError) or any(word in str(error) for word in _WRONG_KEY):
-        return PermanentError(f"{said}: the access key is wrong")
+        return PermanentError(f"{what}: the access key is wrong")
     if isinstance(error, PermissionDeniedError):
-        return NotEntitledError(f"{said}: the plan does not cover this object")
-    return TransientError(said)
+        return NotEntitledError(f"{what}: the plan does not cover this object")
+    return TransientError(what)

@@ -14,7 +14,7 @@ from stock_platform.providers.transport.client import HttpClient, Params
 
 PAGES_MAX = 1_000
 GOOD = ("OK", "DELAYED")
-"""`DELAYED` is how a plan with 15 minutes of delay says OK."""
+"""`DELAYED` is how a plan with 15 minutes of delay reports OK."""
 
 _FAMILY = 3
 """`/v2/aggs/...` pages to `/v2/aggs/...`: the first two parts of the path stay."""
@@ -31,7 +31,7 @@ def error_text(body: json_values.Json) -> str | None:
 
 
 def pages(http: HttpClient, path: str, params: Params) -> Iterator[dict[str, object]]:
-    """Return the bodies of all pages; raise `Malformed` when paging loops or leads elsewhere."""
+    """Return the bodies of all pages; `InvalidDataError` when paging loops or leads elsewhere."""
     body = _page(http.get_json(path, params))
     seen: set[str] = set()
     for _ in range(PAGES_MAX):
@@ -57,13 +57,13 @@ def results(body: dict[str, object], key: str = "results") -> list[dict[str, obj
 
 def _page(body: json_values.Json) -> dict[str, object]:
     page = json_values.record(body, "a Massive answer")
-    # An empty object proves nothing empty: a good answer says that it is one.
+    # An empty object proves nothing empty: a good response names its status.
     if page.get("status") not in GOOD:
         raise InvalidDataError("expected status OK or DELAYED, found none")
     return page
 
 
-def _own_address(next_url: object, asked: str, *, base: str) -> str:
+def _own_address(next_url: object, requested: str, *, base: str) -> str:
     if not isinstance(next_url, str):
         raise InvalidDataError(f"expected next_url to be text, found {type(next_url).__name__}")
     try:
@@ -71,7 +71,7 @@ def _own_address(next_url: object, asked: str, *, base: str) -> str:
     except ValueError:
         raise InvalidDataError("next_url is no address") from None
     path = parts.path.removeprefix(urlsplit(base).path.rstrip("/"))
-    if path.split("/")[:_FAMILY] != asked.split("/")[:_FAMILY]:
+    if path.split("/")[:_FAMILY] != requested.split("/")[:_FAMILY]:
         raise InvalidDataError("next_url leads to another endpoint")
     query = re.sub(r"(^|&)api_?key=[^&]*", "", parts.query, flags=re.IGNORECASE).lstrip("&")
     return f"{path}?{query}"

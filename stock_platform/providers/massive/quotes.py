@@ -30,7 +30,7 @@ class MassiveQuotes:
         self._clock = clock
 
     def quotes(self, symbols: Sequence[str], minute: datetime) -> QuoteResponse:
-        """Ask for the snapshot of `symbols` now and stamp it with `minute`."""
+        """Request the snapshot of `symbols` now and stamp it with `minute`."""
         everything = len(symbols) >= WHOLE_MARKET_FROM
         return poll(
             self._ask,

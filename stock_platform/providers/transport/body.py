@@ -18,9 +18,10 @@ _GZIP = 31
 def read_whole(
     chunks: Iterable[bytes], *, encoding: str, bytes_max: int, timeout_s: float
 ) -> bytes:
-    """Join (and inflate) `chunks`; raise `Transient` when they end early or drag on.
+    """Join (and inflate) `chunks`; raise `TransientError` when they end early or drag on.
 
-    Raises `Malformed` for more than `bytes_max` bytes and for encodings nobody asked for.
+    Raises `InvalidDataError` for more than `bytes_max` bytes and for an encoding that was not
+    requested.
     """
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
         raise InvalidDataError(f"expected gzip or plain text, found encoding {encoding[:20]!a}")

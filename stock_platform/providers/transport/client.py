@@ -1,4 +1,4 @@
-"""One way of asking a provider over HTTP.
+"""HTTP to a provider: one client for all of them.
 
 Keys travel in headers that are added at the last moment, errors carry neither
 query nor header nor payload, bodies are bounded and known to be whole. A call
@@ -40,7 +40,7 @@ class NotFoundError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a call may take before its problem becomes the caller's."""
+    """How long a call may take and how often it is repeated before its error is raised."""
 
     timeout_s: float = 20.0
     """Of connecting and of each read."""
@@ -48,18 +48,18 @@ class RetryPolicy:
     backoff_s: float = 0.5
     """Before the second try when no delay was named; doubles, with as much jitter on top."""
     wait_max_s: float = 60.0
-    """A named delay beyond this ends the call: the caller has better things to do."""
+    """A named delay beyond this ends the call, whose error names the delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and as whom to ask. `keys` maps header names to their values, secret or not."""
+    """Where requests go. `keys` maps header names to their values, secret or not."""
 
     provider: str
     url: str
     keys: Mapping[str, SecretStr | str] = field(default_factory=dict)
     error_text: Callable[[json_values.Json], str | None] = lambda _: None
-    """Gives the text of an error object that came with status 200, or None."""
+    """Returns the text of an error object that came with status 200, or None."""
 
 
 def utc_now() -> datetime:
@@ -106,7 +106,7 @@ class HttpClient:
         self._client.close()
 
     def get_json(self, path: str, params: Params | None = None) -> json_values.Json:
-        """Ask for JSON, repeating while that can help; raise one of the four problems.
+        """Request JSON, repeating while that can help; raise one of the four errors.
 
         `path` is quoted already and may hold a query when `params` is None.
         """
@@ -119,7 +119,7 @@ class HttpClient:
             wait_max=retry.wait_max_s,
             wait_jitter=retry.backoff_s,
         ):
-            # Outside of the attempt: a used-up budget is the caller's to wait for.
+            # Outside of the attempt: the caller waits for a used-up budget.
             self._budget.acquire()
             with attempt:
                 return self._ask_once(path, params)
@@ -135,7 +135,7 @@ class HttpClient:
     def _ask_once(self, path: str, params: Params | None) -> json_values.Json:
         where = f"{self.endpoint.provider} {self._redaction.clean(path.split('?', maxsplit=1)[0])}"
         try:
-            return self._judge(self._exchange(path, params))
+            return self._decode(self._exchange(path, params))
         except PlatformError as problem:
             found = problem
         # Outside of the handler, so that nothing of the exchange is chained to it.
@@ -144,36 +144,36 @@ class HttpClient:
             raise TransientError(message, delay_s=found.delay_s)
         raise type(found)(message)
 
-    def _judge(self, reply: HttpResponse) -> json_values.Json:
-        said = self._said(reply)
-        if reply.status == 404:
-            raise NotFoundError(f"HTTP 404: {said or 'without a message'}")
-        problem = error_of_status(reply, said, now=self._clock())
-        if isinstance(problem, TransientError) and reply.status == 429 and problem.delay_s:
-            # Whoever else shares this budget would only be told the same.
+    def _decode(self, response: HttpResponse) -> json_values.Json:
+        text = self._error_message(response)
+        if response.status == 404:
+            raise NotFoundError(f"HTTP 404: {text or 'without a message'}")
+        problem = error_of_status(response, text, now=self._clock())
+        if isinstance(problem, TransientError) and response.status == 429 and problem.delay_s:
+            # Every process that shares this budget would get the same response.
             self._budget.pause(problem.delay_s)
         if problem:
             raise problem
-        body = json_values.decode(reply.body)
-        complaint = self.endpoint.error_text(body)
-        if complaint is not None:
-            problem = error_of_text(self._redaction.clean(complaint))
+        body = json_values.decode(response.body)
+        error_text = self.endpoint.error_text(body)
+        if error_text is not None:
+            problem = error_of_text(self._redaction.clean(error_text))
             if isinstance(problem, TransientError) and problem.delay_s:
                 self._budget.pause(problem.delay_s)
             raise problem
         return body
 
-    def _said(self, reply: HttpResponse) -> str:
-        if reply.status == 200:
+    def _error_message(self, response: HttpResponse) -> str:
+        if response.status == 200:
             return ""
-        if reply.is_html:
+        if response.is_html:
             return "a page of HTML"
         try:
-            body = json_values.decode(reply.body)
+            body = json_values.decode(response.body)
         except InvalidDataError:
             return ""
-        said = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
-        return self._redaction.clean(str(said or ""))
+        text = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
+        return self._redaction.clean(str(text or ""))
 
     def _exchange(self, path: str, params: Params | None) -> HttpResponse:
         try:

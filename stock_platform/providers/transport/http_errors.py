@@ -1,18 +1,18 @@
-"""What an HTTP answer means: usable, or exactly one of the four problems.
+"""What an HTTP response means: usable, or exactly one of the four errors.
 
 The table, decided once:
 
-| answer | problem |
+| response | error |
 |---|---|
-| 429, 408, 425, 499, any 5xx (whatever its body) | Transient, after `Retry-After` when given |
-| 429 about a monthly or daily quota | Transient, after the quota's reset (an hour if unnamed) |
-| 401 | Permanent: the key is wrong |
-| 402, 403, 451 | Refused: the plan does not cover it |
-| 403 "before end of day" | Transient: the same plan gives it tomorrow |
-| any other status but 200 | Permanent |
-| 200 with HTML | Transient: a gateway speaks, not the provider |
-| 200 with anything else that is no JSON | Malformed |
-| 200 with an error object | by its text: Transient, Refused or Malformed |
+| 429, 408, 425, 499, any 5xx (whatever its body) | TransientError, after `Retry-After` when given |
+| 429 about a monthly or daily quota | TransientError, after its reset (an hour if unnamed) |
+| 401 | PermanentError: the key is wrong |
+| 402, 403, 451 | NotEntitledError: the plan does not cover it |
+| 403 "before end of day" | TransientError: the same plan has it tomorrow |
+| any other status but 200 | PermanentError |
+| 200 with HTML | TransientError: from a gateway, not from the provider |
+| 200 with anything else that is no JSON | InvalidDataError |
+| 200 with an error object | by its text: TransientError, NotEntitledError or InvalidDataError |
 """
 
 import re
@@ -35,7 +35,7 @@ DELAY_MAX_S = 31 * 24 * 3600.0
 """A monthly quota resets within this; a longer delay is a mistake of the other side."""
 QUOTA_DELAY_S = 3600.0
 END_OF_DAY_DELAY_S = 3600.0
-_SAID_MAX = 200
+_TEXT_MAX = 200
 
 _TRANSIENT = frozenset({408, 425, 429, 499})
 _REFUSED = frozenset({402, 403, 451})
@@ -52,7 +52,7 @@ _TOMORROW = re.compile(r"before end of day", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One HTTP answer, read to its end. Header names are lower-case."""
+    """One HTTP response, read to its end. Header names are lower-case."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Removes secrets from text that others will read."""
+    """Removes secrets from text that is logged or raised."""
 
     secrets: tuple[str, ...]
 
@@ -79,45 +79,45 @@ class Redaction:
     def __repr__(self) -> str:
         return f"Redaction({len(self.secrets)} secrets)"
 
-    def clean(self, said: str) -> str:
-        """Give `said` on one line, bounded, without any secret."""
+    def clean(self, text: str) -> str:
+        """Return `text` on one line, bounded, without any secret."""
         for secret in self.secrets:
-            said = said.replace(secret, "***")
-        printable = "".join(c if c.isprintable() else " " for c in said)
-        return " ".join(printable.split())[:_SAID_MAX]
+            text = text.replace(secret, "***")
+        printable = "".join(c if c.isprintable() else " " for c in text)
+        return " ".join(printable.split())[:_TEXT_MAX]
 
 
-def error_of_status(reply: HttpResponse, said: str, *, now: datetime) -> PlatformError | None:
-    """Return the problem of an answer by status and form; None means: read its body as JSON."""
-    if reply.status == 200:
-        if reply.is_html:
+def error_of_status(response: HttpResponse, text: str, *, now: datetime) -> PlatformError | None:
+    """Return the error of a response by status and form; None means: read its body as JSON."""
+    if response.status == 200:
+        if response.is_html:
             return TransientError("HTTP 200 with a page of HTML where JSON was expected")
         return None
-    message = f"HTTP {reply.status}: {said or 'without a message'}"
-    if reply.status in _TRANSIENT or reply.status >= 500:
-        return TransientError(message, delay_s=_delay(reply, said, now=now))
-    if reply.status in _REFUSED:
-        if _TOMORROW.search(said):
+    message = f"HTTP {response.status}: {text or 'without a message'}"
+    if response.status in _TRANSIENT or response.status >= 500:
+        return TransientError(message, delay_s=_delay(response, text, now=now))
+    if response.status in _REFUSED:
+        if _TOMORROW.search(text):
             return TransientError(message, delay_s=END_OF_DAY_DELAY_S)
         return NotEntitledError(message)
     return PermanentError(message)
 
 
-def error_of_text(said: str) -> PlatformError:
-    """Return the problem of an error object that came with status 200."""
-    message = f"HTTP 200 with an error: {said}"
-    if _ENTITLEMENT.search(said) and not _QUOTA.search(said):
+def error_of_text(text: str) -> PlatformError:
+    """Return the error of an error object that came with status 200."""
+    message = f"HTTP 200 with an error: {text}"
+    if _ENTITLEMENT.search(text) and not _QUOTA.search(text):
         return NotEntitledError(message)
-    if _LIMIT.search(said):
-        return TransientError(message, delay_s=QUOTA_DELAY_S if _QUOTA.search(said) else None)
+    if _LIMIT.search(text):
+        return TransientError(message, delay_s=QUOTA_DELAY_S if _QUOTA.search(text) else None)
     return InvalidDataError(message)
 
 
-def _delay(reply: HttpResponse, said: str, *, now: datetime) -> float | None:
-    named = _retry_after(reply.headers.get("retry-after", ""), now=now)
-    if reply.status == 429 and named is None and _QUOTA.search(said):
+def _delay(response: HttpResponse, text: str, *, now: datetime) -> float | None:
+    named = _retry_after(response.headers.get("retry-after", ""), now=now)
+    if response.status == 429 and named is None and _QUOTA.search(text):
         # Waiting a minute does not help: it is used up until the reset.
-        named = _seconds(reply.headers.get("x-ratelimit-requests-reset", "")) or QUOTA_DELAY_S
+        named = _seconds(response.headers.get("x-ratelimit-requests-reset", "")) or QUOTA_DELAY_S
     return named
 
 

@@ -16,13 +16,13 @@ from stock_platform.domain.bars import TIMESTAMP_US
 from stock_platform.errors import InvalidDataError
 
 Json = dict[str, object] | list[object] | str | int | bool | None
-"""What `decode` gives: as JSON, but numbers with a fraction or an exponent are `str`."""
+"""What `decode` returns: as JSON, but numbers with a fraction or an exponent are `str`."""
 
 _DIGITS_MAX = 30
 
 
 def decode(body: bytes) -> Json:
-    """Read JSON; numbers that are no plain integer stay text. Raise `Malformed` otherwise."""
+    """Read JSON, or raise `InvalidDataError`; numbers that are no plain integer stay text."""
     try:
         return json.loads(body, parse_float=str, parse_int=_integer, parse_constant=str)
     except (ValueError, RecursionError):
@@ -36,7 +36,7 @@ def _integer(text: str) -> int | str:
 
 
 def record(value: object, what: str) -> dict[str, object]:
-    """Accept a JSON object, or raise `Malformed` naming `what` it was expected to be."""
+    """Accept a JSON object, or raise `InvalidDataError` naming `what` it was expected to be."""
     if not isinstance(value, dict):
         raise InvalidDataError(f"expected {what} to be an object, found {type(value).__name__}")
     return value
@@ -68,7 +68,7 @@ def number(value: object) -> str | None:
 
 
 def numbers(rows: Iterable[Mapping[str, object]], key: str) -> pl.Series:
-    """Collect one key of many rows as text, for `domain.bar.sift` to judge."""
+    """Collect one key of many rows as text, for `domain.bars.validate_bars`."""
     return pl.Series(key, [number(row.get(key)) for row in rows], dtype=pl.String)
 
 

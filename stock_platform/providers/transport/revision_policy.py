@@ -1,4 +1,4 @@
-"""When the answer of a REST provider stops changing."""
+"""When the response of a REST provider stops changing."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -9,7 +9,7 @@ from stock_platform.domain.sessions import Calendar
 
 @dataclass(frozen=True, slots=True)
 class RevisionPolicy:
-    """An answer is final when it was asked for `settle` after the session's last minute."""
+    """A response is final when it was requested `settle` after the session's last minute."""
 
     calendar: Calendar
     settle: timedelta = timedelta(minutes=20)
@@ -18,7 +18,7 @@ class RevisionPolicy:
         return self._of(self.calendar.grid(session).closes_at, asked_at)
 
     def of_day(self, session: date, asked_at: datetime) -> Revision:
-        """Judge a daily bar, whose volume grows until the after-hours end."""
+        """Return the revision of a daily bar, whose volume grows until the after-hours end."""
         return self._of(self._with(extended=True).grid(session).closes_at, asked_at)
 
     def regular_close(self, session: date) -> datetime:
