@@ -11,8 +11,7 @@ from stock_platform.cli.doctor import services
 from stock_platform.cli.doctor.check import Check, run_check
 from stock_platform.errors import PermanentError
 from stock_platform.settings import Settings
-from stock_platform.simulator.server import running
-from stock_platform.simulator.server import Simulator
+from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.serving.mail_servers import smtp_server
 from stock_platform_tests.serving.running import running_postgres
 from stock_platform_tests.stream.servers import free_port, redis_server
