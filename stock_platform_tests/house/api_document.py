@@ -77,7 +77,8 @@ import stock_platform as sp
 
 The package is typed (`py.typed`). A name is imported when it is first used. Sessions are dates of
 XNYS, given as `date` or ISO text; instants are UTC; frames are polars. Columns are on
-[data](data.md), settings on [configuration](configuration.md).
+[data](data.md), settings on [configuration](configuration.md), words in the
+[glossary](glossary.md).
 """
 
 _DAGSTER = """\

@@ -38,6 +38,7 @@ Nothing else in the platform reads the environment.
 - `stocks doctor` checks what is configured.
 - An empty variable counts as not set. A renamed variable is read under its old name too,
   with one warning (see the end of this page).
+- Words: [glossary](glossary.md).
 """
 
 

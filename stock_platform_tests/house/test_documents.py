@@ -67,6 +67,13 @@ def test_every_link_between_documents_leads_somewhere(path: Path) -> None:
     assert broken == []
 
 
+def test_every_page_links_to_the_glossary() -> None:
+    pages = [path for path in files(".md") if path.parent == Path("docs")]
+    without = [path for path in pages if "(glossary.md" not in text(path)]
+
+    assert without == [Path("docs/glossary.md")]
+
+
 def test_every_test_named_in_a_document_exists() -> None:
     named = set(TEST.findall(documents()))
     missing = [f"{path}::{name}" for path, name in named if not _is_there(path, name)]
