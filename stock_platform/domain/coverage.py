@@ -41,6 +41,20 @@ COVERAGE = pl.Schema(
 are also counted in `missing`. verified_at is when a source of record last responded for the
 whole session (null: never). authority is the best revision that responded, or `none`."""
 
+CONNECTIONS = pl.Schema(
+    {
+        "writer": pl.String(),
+        "connection": pl.String(),
+        "channel": pl.String(),
+        "connected_at": TIMESTAMP_US,
+        "alive_until": TIMESTAMP_US,
+        "disconnected_at": TIMESTAMP_US,
+    }
+)
+"""One row per connection and channel (AM, T, Q, FMV). `connected_at` is when the channel
+was confirmed, `alive_until` when the last sign of life came (data or heartbeat),
+`disconnected_at` null while the connection stands. Key (writer, connection, channel)."""
+
 
 @dataclass(slots=True)
 class SessionCoverage:

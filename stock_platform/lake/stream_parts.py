@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.object_store import ObjectMeta, ObjectStore, update
 from stock_platform.lake.write import require_session

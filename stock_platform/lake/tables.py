@@ -19,8 +19,7 @@ from typing import Literal
 import polars as pl
 
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
-from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.domain.coverage import COVERAGE
+from stock_platform.domain.coverage import CONNECTIONS, COVERAGE
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.reference import (
     DIVIDENDS,

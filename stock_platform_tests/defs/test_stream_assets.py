@@ -15,7 +15,7 @@ from stock_platform.defs.stream.assets import (
     the_stream_is_alive,
     verdict,
 )
-from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.sessions import Calendar
 from stock_platform.healing.liveness import last_heard, silent_channels
 from stock_platform.lake import stream_parts

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_platform.domain.connections import CONNECTIONS
-from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.coverage import CONNECTIONS, SessionCoverage
 from stock_platform.domain.responses import PROVIDER_RESPONSES, ProviderResponse
 from stock_platform.domain.revision import Revision
 from stock_platform.healing.apply_response import apply_response

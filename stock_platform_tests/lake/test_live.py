@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake import read, stream_parts
 from stock_platform.lake import write as publish

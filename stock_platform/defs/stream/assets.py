@@ -14,7 +14,7 @@ from pydantic import Field
 from stock_platform.components import metadata
 from stock_platform.defs.minute_bars.sensors import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
-from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
 from stock_platform.healing.liveness import last_heard, silent_channels
 from stock_platform.lake import stream_parts

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from stock_platform.domain.connections import CONNECTIONS
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import write_connections
