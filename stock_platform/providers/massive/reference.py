@@ -7,7 +7,7 @@ import polars as pl
 import structlog
 
 from stock_platform.domain import reference
-from stock_platform.domain import symbols as symbol
+from stock_platform.domain.symbols import is_symbol_expr
 from stock_platform.errors import InvalidDataError
 from stock_platform.providers.massive.bars import NAME
 from stock_platform.providers.massive.paging import pages, results
@@ -117,7 +117,7 @@ class MassiveReference:
 
 def _keyed(frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str]) -> pl.DataFrame:
     known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
-    acceptable = pl.col("symbol").str.contains(symbol.PATTERN)
+    acceptable = is_symbol_expr(pl.col("symbol"))
     usable = frame.filter(known & acceptable)
     if usable.height < frame.height:
         _log.warning("reference_rows_left_out", provider=NAME, rows=frame.height - usable.height)
