@@ -18,7 +18,6 @@ SHORT_FILES = {
     "stock_platform/components/instance.py": "which instance a process uses",
     "stock_platform/defs/daily_bars/assets.py": "a concept's assets",
     "stock_platform/domain/columns.py": "the types of columns, imported by every table",
-    "stock_platform/domain/connections.py": _TABLE,
     "stock_platform/domain/quotes.py": _TABLE,
     "stock_platform/domain/revision.py": _TABLE,
     "stock_platform/errors.py": "the error hierarchy",
@@ -53,7 +52,7 @@ FILE_NAMES_TWICE = {
     "__main__.py": _ENTRY,
     **dict.fromkeys(("assets.py", "automation.py", "checks.py", "sensors.py"), _CONCEPT),
     **dict.fromkeys(
-        ("bars.py", "quotes.py", "reference.py", "coverage.py", "connections.py", "responses.py",
+        ("bars.py", "quotes.py", "reference.py", "coverage.py", "responses.py",
          "sessions.py", "indicators.py", "lake.py", "weekly_report.py", "alerts.py", "market.py",
          "providers.py", "serving.py", "healing.py", "daily_bars.py", "universe.py"),
         _SUBJECT,
