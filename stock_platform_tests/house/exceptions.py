@@ -16,6 +16,7 @@ SHORT_FILES = {
     "stock_platform/components/duckdb.py": "a resource of its own",
     "stock_platform/components/failures.py": "the one converter of our errors to Dagster's",
     "stock_platform/components/instance.py": "which instance a process uses",
+    "stock_platform/components/secrets.py": "a resource of its own",
     "stock_platform/defs/daily_bars/assets.py": "a concept's assets",
     "stock_platform/domain/columns.py": "the types of columns, imported by every table",
     "stock_platform/domain/quotes.py": _TABLE,
@@ -65,8 +66,8 @@ FILE_NAMES_TWICE = {
     **dict.fromkeys(("report.py", "replay.py", "stream.py", "sql.py", "dagster.py"), _COMMAND_OF),
     **dict.fromkeys(
         ("plan.py", "processes.py", "registry.py", "stores.py", "store.py", "reader.py", "run.py",
-         "sqlite.py", "redis.py"),
-        "the plan, processes, registry, store or reader of its own folder",
+         "sqlite.py", "redis.py", "secrets.py"),
+        "the plan, processes, registry, store, reader or secrets of its own folder",
     ),
 }  # fmt: skip
 
@@ -74,6 +75,7 @@ CLASS_NAMES_TWICE = {
     "RedisStore": "a rate limit's store and the newest values' store",
     "Finnhub": "the vendor, and its simulator",
     "RapidApi": "the vendor, and its simulator",
+    "Feed": "a scenario's feed, and what a simulated socket reads from",
     "Handler": "the method http.server prescribes",
 }
 
