@@ -138,6 +138,7 @@ UNUSED = {
     "_is_dagster_maintained": "Dagster calls it",
     "get_connection": "Dagster users call it",
     "LakeDuckDB": "a resource of users",
+    "SecretsResource": "a resource of users",
     "set_faults": "the simulator's interface for tests of users",
     "set_flatfiles": "the simulator's interface for tests of users",
     "set_denied": "the simulator's interface for tests of users",
