@@ -1,22 +1,45 @@
-"""The Dagster instance that the environment names, looked at from outside."""
+"""The Dagster instance: which one the environment names, and whether it lasts."""
+
+import logging
+import sys
+from collections.abc import Sequence
 
 import dagster as dg
 
 from stock_platform.errors import PermanentError
-from stock_platform.settings import DagsterSettings, load
+from stock_platform.settings import Settings
+
+TEMPORARY_HOME = ".tmp_dagster_home_"
+"""Part of the path of the instance that `dagster dev` makes without a DAGSTER_HOME."""
+NO_HOME = (
+    "DAGSTER_HOME is not set: runs and their history are deleted when this process ends, and "
+    "the limits of dagster.yaml (concurrent runs, one heal per session, retention) may not "
+    "apply. Start with `stocks dev`, or set DAGSTER_HOME to a folder with that file."
+)
+
+
+def warn_of_a_temporary_home(arguments: Sequence[str] = tuple(sys.argv)) -> None:
+    """Log one line when definitions are served to an instance that will be deleted.
+
+    `dagster dev` and `dg dev` hand their instance to the server of the definitions in
+    its command line; commands that only read definitions (`dg list defs`) have none.
+    """
+    is_server = "grpc" in arguments or "code-server" in arguments
+    if is_server and any(TEMPORARY_HOME in argument for argument in arguments):
+        logging.getLogger(__name__).warning(NO_HOME)
 
 
 def is_there_a_home() -> bool:
     """Return whether DAGSTER_HOME is set."""
-    return load(DagsterSettings).home is not None
+    return Settings.from_env().dagster.home is not None
 
 
 def describe_instance() -> str:
-    """Open the instance and return where it stores runs and which daemons live.
+    """Open the instance and return where it stores runs and which daemons are alive.
 
-    Raises `Permanent` when it cannot be opened.
+    Raises `PermanentError` when it cannot be opened.
     """
-    home = load(DagsterSettings).home
+    home = Settings.from_env().dagster.home
     if home is None or not (home / "dagster.yaml").is_file():
         raise PermanentError(f"there is no dagster.yaml in {home}")
     try:

@@ -7,32 +7,26 @@ keys is a Cartesian product, so one range never crosses sessions.
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from stock_platform.components.settings_at_load import SETTINGS
 from stock_platform.domain.sessions import Calendar, MinuteGrid
-from stock_platform.settings import MarketSettings, load
+from stock_platform.indicators.weekly import Week
 
 NEW_YORK = ZoneInfo("America/New_York")
 SESSION, MINUTE = "date", "minute"
 """Dimension names sort as the key reads: `2026-11-19|09:40`."""
 
 
-@lru_cache(maxsize=1)
-def market() -> MarketSettings:
-    """Return the market settings, read once for a process."""
-    return load(MarketSettings)
-
-
 def calendar() -> Calendar:
-    """Return the calendar of the settings."""
-    return market().calendar()
+    """Return the exchange's calendar, as set when the definitions were loaded."""
+    return SETTINGS.market.calendar()
 
 
 def _sessions() -> dg.TimeWindowPartitionsDefinition:
-    settings = market()
+    settings = SETTINGS.market
     today = datetime.now(NEW_YORK).date()
     first, last = settings.span(today)
     if settings.first_session is None:
@@ -68,6 +62,15 @@ weeks = dg.WeeklyPartitionsDefinition(
     end_offset=1,
 )
 """A week's key is its Monday; the running week is a partition, its report is due on Saturday."""
+
+
+# A week's days include those ahead and those on which the exchange was closed.
+OF_THE_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+
+
+def week_of(context: dg.AssetExecutionContext) -> Week:
+    """Return the week of the run's partition."""
+    return Week.of(calendar(), date.fromisoformat(context.partition_key))
 
 
 def key_of(session: date, label: str) -> str:

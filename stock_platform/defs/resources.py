@@ -1,8 +1,8 @@
-"""What the assets work with: the lake, the providers, and both joined for healing.
+"""What the assets work with: the lake, the providers, a healer over both, and the sidecar.
 
 No resource holds a secret in its configuration: keys come from the environment
 or AWS Secrets Manager when a run opens its providers, so that run config, the
-event log and the UI never see one.
+event log and the UI never show one.
 """
 
 from collections.abc import Generator
@@ -15,14 +15,9 @@ from stock_platform.components.duckdb import LakeDuckDB
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, Log
+from stock_platform.pipelines.sidecar_status import SidecarStatus, fetch_status
 from stock_platform.providers.registry import Providers, open_providers
-from stock_platform.settings import (
-    HealingSettings,
-    LakeSettings,
-    MarketSettings,
-    RequestSettings,
-    load,
-)
+from stock_platform.settings import LakeSettings, Settings
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -30,16 +25,23 @@ class LakeResource(dg.ConfigurableResource):
 
     location: str = Field("", description="a folder or s3://bucket/prefix; empty: STOCKS_LAKE")
 
-    def store(self) -> ObjectStore:
+    def store(self, settings: Settings | None = None) -> ObjectStore:
         """Open the lake; cheap to repeat."""
-        settings = load(LakeSettings)
-        if self.location:
-            settings = settings.model_copy(update={"lake": self.location})
-        return open_store(settings)
+        return open_store(self._where(settings or Settings.from_env()))
 
-    def context(self) -> LakeContext:
-        """Read the lake with the settings that say what it should hold."""
-        return LakeContext(self.store(), load(MarketSettings), load(HealingSettings))
+    def context(self, settings: Settings | None = None) -> LakeContext:
+        """Return the lake with the settings that decide what it should hold.
+
+        A body that needs other settings too reads `Settings.from_env()` once and hands
+        it down; without it the environment is read here.
+        """
+        settings = settings or Settings.from_env()
+        return LakeContext.from_settings(settings, store=self.store(settings))
+
+    def _where(self, settings: Settings) -> LakeSettings:
+        if not self.location:
+            return settings.lake
+        return settings.lake.model_copy(update={"lake": self.location})
 
 
 class ProvidersResource(dg.ConfigurableResource):
@@ -53,7 +55,7 @@ class ProvidersResource(dg.ConfigurableResource):
 
 
 class HealerResource(dg.ConfigurableResource):
-    """Asks providers for what the lake lacks and records what they prove."""
+    """Requests from the providers what the lake lacks and records what they prove."""
 
     lake: dg.ResourceDependency[LakeResource]
     providers: dg.ResourceDependency[ProvidersResource]
@@ -61,21 +63,37 @@ class HealerResource(dg.ConfigurableResource):
     @contextmanager
     def open(self, log: Log) -> Generator[Healer]:
         """Yield a healer whose lines go to `log`."""
+        settings = Settings.from_env()
         with self.providers.open() as providers:
-            at_once = load(RequestSettings).max_concurrent_requests
             yield Healer(
-                context=self.lake.context(),
+                context=self.lake.context(settings),
                 providers=providers,
-                max_concurrent_requests=at_once,
+                max_concurrent_requests=settings.requests.max_concurrent_requests,
                 log=log,
             )
 
 
-LAKE = LakeResource(location="")
-PROVIDERS = ProvidersResource()
-RESOURCES = {
-    "lake": LAKE,
-    "providers": PROVIDERS,
-    "healer": HealerResource(lake=LAKE, providers=PROVIDERS),
-    "duckdb": LakeDuckDB(),
-}
+class StreamingSidecar(dg.ConfigurableResource):
+    """The streaming sidecar: its address, its health, its offsets."""
+
+    url: str = Field("", description="e.g. http://sidecar:9464; empty: STOCKS_SIDECAR_URL")
+
+    def status(self) -> SidecarStatus:
+        """Request the sidecar's health; one that does not answer is a status, no error."""
+        settings = Settings.from_env().sidecar
+        return fetch_status(self.url or settings.sidecar_url, settings.journal_dir)
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    """Return the resources under the names that assets, sensors and schedules use."""
+    lake, providers = LakeResource(location=""), ProvidersResource()
+    return dg.Definitions(
+        resources={
+            "lake": lake,
+            "providers": providers,
+            "healer": HealerResource(lake=lake, providers=providers),
+            "sidecar": StreamingSidecar(url=""),
+            "duckdb": LakeDuckDB(),
+        }
+    )

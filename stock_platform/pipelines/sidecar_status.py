@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
+from stock_platform.healing.liveness import last_heard
+from stock_platform.lake import stream_parts
+from stock_platform.pipelines.context import LakeContext
 from stock_platform.stream import status
 
 TIMEOUT_S = 5.0
+LOGS_READ = 5
+"""Sessions whose connection logs are read: a channel silent for longer is not expected."""
 _OFFSET, _LAG = "stock_stream_tailer_settled", "stock_stream_tailer_lag_bytes"
 
 
@@ -64,3 +71,17 @@ def _by_tailer(metrics: str) -> tuple[dict[str, int], dict[str, int]]:
             if sample.name in found and "tailer" in sample.labels:
                 found[sample.name][sample.labels["tailer"]] = int(sample.value)
     return found[_OFFSET], found[_LAG]
+
+
+def signs_of_life(lake_context: LakeContext, now: datetime) -> dict[str, datetime]:
+    """Return the last sign of life of every channel heard in the last sessions."""
+    recent = lake_context.sessions(now)[-LOGS_READ:]
+    return last_heard(
+        stream_parts.read_connections(lake_context.store, session) for session in recent
+    )
+
+
+def grid_now(lake_context: LakeContext, now: datetime) -> MinuteGrid | None:
+    """Return the grid of today's session, None on a closed day."""
+    today = now.astimezone(NEW_YORK).date()
+    return lake_context.calendar.grid(today) if lake_context.calendar.is_session(today) else None

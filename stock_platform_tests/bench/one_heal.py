@@ -45,7 +45,7 @@ import sys
 import dagster as dg
 from stock_platform.definitions import defs
 key = f"{sys.argv[1]}|10:00"
-job = defs.get_repository_def().get_implicit_job_def_for_assets(
+job = defs().get_repository_def().get_implicit_job_def_for_assets(
     [dg.AssetKey(["lake", "minute_bars"])]
 )
 result = job.execute_in_process(

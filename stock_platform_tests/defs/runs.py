@@ -8,6 +8,8 @@ import dagster as dg
 from stock_platform.components.partitions import key_of
 from stock_platform.definitions import defs
 
+DEFS = defs()
+"""The definitions, loaded once for all tests."""
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -29,7 +31,7 @@ def run_minutes(
 def run_session(
     instance: dg.DagsterInstance, session: date, *assets: str
 ) -> dg.ExecuteInProcessResult:
-    """Materialize session assets, as `after_the_close` asks for."""
+    """Materialize session assets, as `session_settlement` asks for."""
     return _run(instance, list(assets), partition_key=session.isoformat())
 
 
@@ -73,7 +75,7 @@ def _run(
     partition_key: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     selection = dg.AssetSelection.assets(*(asset.split("/") for asset in assets))
-    job = defs.get_repository_def().get_implicit_job_def_for_assets(
+    job = DEFS.get_repository_def().get_implicit_job_def_for_assets(
         [dg.AssetKey(asset.split("/")) for asset in assets]
     )
     assert job is not None, selection

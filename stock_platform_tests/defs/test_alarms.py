@@ -163,7 +163,7 @@ def test_standing_troubles_are_told_once_in_a_window(
     assert "stale_data lake/minute_bars" in str(first)
     assert told >= 4
     assert len(hook.received) == told
-    assert "no trouble to tell" in str(again)
+    assert "nothing to alert about" in str(again)
 
 
 def test_what_did_not_arrive_is_told_by_a_later_tick(
@@ -173,7 +173,7 @@ def test_what_did_not_arrive_is_told_by_a_later_tick(
     failing: None,
     two_sessions: list[date],
 ) -> None:
-    hook.responses = [(400, {})]
+    hook.answers = [(400, {})]
     failed_runs(_failed(instance, two_sessions[1]), lake=lake)
 
     said = _tick(instance, lake)

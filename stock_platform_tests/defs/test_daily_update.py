@@ -5,13 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from stock_platform.definitions import defs
-from stock_platform.defs.daily_bars.automation import daily_update_schedule, to_update
+from stock_platform.defs.daily_bars.automation import daily_update_schedule
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.due_sessions import sessions_to_update
 from stock_platform.simulator.server import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
+from stock_platform_tests.defs.runs import DEFS
 
 DAYS = [date(2026, 11, 1) + timedelta(days=n) for n in range(20)]
 JOBS = ["daily_update", "initialize"]
@@ -29,7 +30,7 @@ JOBS = ["daily_update", "initialize"]
 def test_an_update_takes_the_newest_session_and_those_missed_before(
     computed: list[date], span: tuple[date, date]
 ) -> None:
-    assert to_update(DAYS, computed) == span
+    assert sessions_to_update(DAYS, computed) == span
 
 
 def _request(lake: LakeResource, now: datetime) -> dg.RunRequest | dg.SkipReason:
@@ -50,7 +51,7 @@ def test_a_range_of_sessions_is_brought_up_to_date_in_one_run(
     request = _request(lake, datetime.now(UTC))
     assert isinstance(request, dg.RunRequest)
 
-    result = defs.resolve_job_def(job).execute_in_process(
+    result = DEFS.resolve_job_def(job).execute_in_process(
         instance=instance, tags=dict(request.tags), raise_on_error=False
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_platform.definitions import defs
+from stock_platform_tests.defs.runs import DEFS
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPH = {
@@ -32,21 +32,21 @@ GRAPH = {
 SENSORS_ON = {
     "minute_bar_gaps",
     "session_gaps",
-    "after_the_close",
+    "session_settlement",
     "streamed_minutes",
-    "reference_data_is_absent",
-    "stream_observed",
-    "fresh_quotes",
+    "missing_reference_data",
+    "stream_observation",
+    "quote_targets",
     "quote_requests",
     "failed_runs",
-    "standing_troubles",
+    "health_alerts",
 }
 SCHEDULES_ON = {
-    "every_morning",
-    "every_night",
-    "every_day_after_a_session",
-    "every_saturday",
-    "enqueue_every_minute",
+    "reference_schedule",
+    "nightly_retention",
+    "daily_update_schedule",
+    "weekly_report_schedule",
+    "quote_request_schedule",
 }
 
 
@@ -77,7 +77,7 @@ def test_loading_brings_none_of_the_libraries_that_only_runs_need() -> None:
 
 @pytest.mark.parametrize("key", GRAPH)
 def test_an_asset_depends_on_what_it_is_made_from(key: str) -> None:
-    graph = defs.resolve_asset_graph()
+    graph = DEFS.resolve_asset_graph()
 
     node = graph.get(dg.AssetKey(key.split("/")))
 
@@ -86,7 +86,7 @@ def test_an_asset_depends_on_what_it_is_made_from(key: str) -> None:
 
 @pytest.mark.parametrize("key", GRAPH)
 def test_an_asset_page_shows_columns_owners_kinds_and_code(key: str) -> None:
-    node = defs.resolve_asset_graph().get(dg.AssetKey(key.split("/")))
+    node = DEFS.resolve_asset_graph().get(dg.AssetKey(key.split("/")))
 
     assert "dagster/column_schema" in node.metadata
     assert "dagster/code_references" in node.metadata
@@ -95,15 +95,15 @@ def test_an_asset_page_shows_columns_owners_kinds_and_code(key: str) -> None:
     assert node.description
 
 
-@pytest.mark.parametrize("name", SENSORS_ON)
+@pytest.mark.parametrize("name", sorted(SENSORS_ON))
 def test_a_sensor_needed_in_production_is_on_by_default(name: str) -> None:
-    sensor = defs.resolve_sensor_def(name)
+    sensor = DEFS.resolve_sensor_def(name)
 
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
-@pytest.mark.parametrize("name", SCHEDULES_ON)
+@pytest.mark.parametrize("name", sorted(SCHEDULES_ON))
 def test_a_schedule_needed_in_production_is_on_by_default(name: str) -> None:
-    schedule = defs.resolve_schedule_def(name)
+    schedule = DEFS.resolve_schedule_def(name)
 
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

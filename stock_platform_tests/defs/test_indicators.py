@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from stock_platform.defs.minute_bars.settlement import SESSION_ASSETS
+from stock_platform.defs.minute_bars.sensors import SESSION_ASSETS
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.serving.weekly_report import weekly_report_schedule
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY

@@ -16,8 +16,8 @@ from stock_platform.components.partitions import (
     session_minutes,
     sessions,
 )
-from stock_platform.definitions import defs
 from stock_platform.defs.minute_bars.assets import minute_bars
+from stock_platform_tests.defs.runs import DEFS
 
 
 def test_every_session_partition_is_a_session() -> None:
@@ -66,7 +66,7 @@ def test_a_rectangle_becomes_one_run_per_session(instance: dg.DagsterInstance) -
     }
 
     requests = build_run_requests_with_backfill_policies(
-        rectangle, defs.resolve_asset_graph(), instance
+        rectangle, DEFS.resolve_asset_graph(), instance
     )
 
     ranges = {

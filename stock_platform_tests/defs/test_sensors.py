@@ -10,10 +10,9 @@ from stock_platform.components.heal_requests import read_cursor, write_cursor
 from stock_platform.defs.minute_bars.sensors import (
     minute_bar_gaps,
     session_gaps,
-    sessions_with_gaps,
+    session_settlement,
+    streamed_minutes,
 )
-from stock_platform.defs.minute_bars.settlement import session_due, session_settlement
-from stock_platform.defs.minute_bars.stream_materializations import streamed_minutes
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.bars import MINUTE_BARS, validate_bars
 from stock_platform.domain.coverage import SessionCoverage
@@ -21,6 +20,7 @@ from stock_platform.healing.scheduling import HealHistory
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import stream_parts, tables
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.due_sessions import sessions_with_gaps, settlement_due
 from stock_platform_tests.defs.runs import run_request, run_session
 
 SESSION_ASSETS = (
@@ -227,7 +227,7 @@ def test_each_verification_of_a_session_is_another_need(
     hours = (0.5, 2, 30, 200)
 
     needs = [
-        session_due(
+        settlement_due(
             lake_context,
             two_sessions[0],
             closes_at + timedelta(hours=wait),

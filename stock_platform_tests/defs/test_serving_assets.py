@@ -10,10 +10,9 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from stock_platform.definitions import defs
 from stock_platform.defs.quotes.requests import quote_request_schedule, quote_requests
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.serving.assets import quote_targets
+from stock_platform.defs.serving.sensors import quote_targets
 from stock_platform.lake import read, write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.serving.aws import open_client
@@ -22,6 +21,7 @@ from stock_platform.serving.sqs import QuoteQueue, create_queues
 from stock_platform.settings import QueueSettings, ServingSettings, load
 from stock_platform_tests.defs.conftest import SYMBOLS
 from stock_platform_tests.defs.runs import (
+    DEFS,
     metadata_of,
     run_minutes,
     run_session,
@@ -177,7 +177,7 @@ def test_waiting_requests_start_one_run_that_answers_them(
     queue.enqueue(["AAPL", "MSFT"])
     tick = _tick(quote_requests, instance, lake)
 
-    result = defs.resolve_job_def("answer_quote_requests").execute_in_process(instance=instance)
+    result = DEFS.resolve_job_def("answer_quote_requests").execute_in_process(instance=instance)
 
     minutes = {
         (row["symbol"], row["minute"])

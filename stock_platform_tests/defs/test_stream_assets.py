@@ -8,13 +8,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.stream.assets import (
-    StreamingSidecar,
-    stream_observation,
-    the_stream_is_alive,
-    verdict,
-)
+from stock_platform.defs.resources import LakeResource, StreamingSidecar
+from stock_platform.defs.stream.checks import stream_check_result, the_stream_is_alive
+from stock_platform.defs.stream.sensors import stream_observation
 from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.sessions import Calendar
 from stock_platform.healing.liveness import last_heard, silent_channels
@@ -122,7 +118,7 @@ def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
     look = SidecarStatus(where="http://here", responded=True)
     since = GRID.minute(60)
 
-    judged = verdict(look, {"AM": since}, {"AM": since})
+    judged = stream_check_result(look, {"AM": since}, {"AM": since})
 
     assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "AM is silent since 15:30:00 UTC" in (judged.description or "")
@@ -131,7 +127,7 @@ def test_a_silent_channel_fails_the_check_whatever_the_sidecar_says() -> None:
 def test_what_the_sidecar_says_is_wrong_is_a_warning() -> None:
     look = SidecarStatus(where="http://here", responded=True, problems=("reader: no sign of life",))
 
-    judged = verdict(look, {"AM": GRID.minute(1)}, {})
+    judged = stream_check_result(look, {"AM": GRID.minute(1)}, {})
 
     assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
 

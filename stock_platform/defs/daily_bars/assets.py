@@ -5,8 +5,9 @@ from datetime import date
 import dagster as dg
 
 from stock_platform.components import metadata
+from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import sessions
-from stock_platform.defs.minute_bars.session_assets import session_bars
+from stock_platform.defs.minute_bars.assets import session_bars
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.pipelines.daily_bars import DailyBarIngest
@@ -23,6 +24,7 @@ from stock_platform.pipelines.daily_bars import DailyBarIngest
     metadata=metadata.columns(DAILY_BARS, ("symbol", "session")),
     pool="provider_rest",
 )
+@no_retry_unless_transient
 def daily_bars(
     context: dg.AssetExecutionContext, lake: LakeResource, providers: ProvidersResource
 ) -> None:

@@ -5,21 +5,19 @@ the provider's budget (the free plan's five calls a minute: one call is one sess
 the whole market).
 """
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, date
+from datetime import UTC
 
 import dagster as dg
 
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.indicators.assets import indicators_daily
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.serving.assets import stock_data
+from stock_platform.defs.serving.stock_data import stock_data
 from stock_platform.lake import read
+from stock_platform.pipelines.due_sessions import sessions_to_update
 from stock_platform.pipelines.indicators.stores import STATES
 from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
 
-SESSIONS_BACK = 10
-"""How far back an update looks for sessions it missed while the platform was down."""
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -39,19 +37,6 @@ initialize = dg.define_asset_job(
 )
 
 
-def to_update(sessions: Sequence[date], computed: Collection[date]) -> tuple[date, date] | None:
-    """Return the first and last of the newest `sessions` (rising, closed) to bring up to date.
-
-    The newest is always among them: late corrections change it. Earlier ones are
-    when any of them was missed.
-    """
-    recent = sessions[-SESSIONS_BACK:]
-    if not recent:
-        return None
-    missed = [session for session in recent if session not in computed]
-    return min([*missed, recent[-1]]), recent[-1]
-
-
 @dg.schedule(
     job=daily_update,
     cron_schedule="0 13 * * 2-6",
@@ -68,7 +53,7 @@ def daily_update_schedule(
     now = context.scheduled_execution_time.astimezone(UTC)
     latest = lake_context.calendar.latest_closed(now)
     sessions = [session for session in lake_context.sessions(now) if session <= latest]
-    span = to_update(sessions, read.sessions_present(lake_context.store, STATES["daily"]))
+    span = sessions_to_update(sessions, read.sessions_present(lake_context.store, STATES["daily"]))
     if span is None:
         return dg.SkipReason("no session has closed yet")
     return dg.RunRequest(

@@ -1,24 +1,59 @@
-"""The sensors that notice missing minutes and sessions and launch their healing.
+"""The sensors over a session's minutes: healing, settlement, and minutes the stream wrote.
 
-They read coverage, never the grid of all symbols and minutes: a tick over the
-last five sessions of 8,000 symbols takes well under a second.
+Gaps are healed by one run per session, newest first. A session is settled after its
+real close, not once "all minutes are present", then verified after an hour, a day and a
+week: vendors' holes reopen and late trades change bars. Minutes from the stream are
+recorded without a run: one event per minute is nothing (1.2 MB a day), one per
+symbol-minute would be impossible, so symbols live in coverage and the event counts them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from stock_platform.components.heal_requests import minute_run, needs_and_errors, plan_tick
-from stock_platform.defs.minute_bars.assets import HealConfig, minute_bars
+from stock_platform.components.heal_requests import (
+    HEAL_SESSION,
+    minute_run,
+    needs_and_errors,
+    plan_tick,
+)
+from stock_platform.components.partitions import calendar, key_of
+from stock_platform.components.settings_at_load import INTERVAL_S
+from stock_platform.defs.daily_bars.assets import daily_bars
+from stock_platform.defs.indicators.assets import indicators_daily, indicators_minute
+from stock_platform.defs.minute_bars.assets import (
+    HealConfig,
+    bar_reconciliation,
+    coverage,
+    minute_bars,
+    session_bars,
+)
 from stock_platform.defs.resources import LakeResource
-from stock_platform.healing.scheduling import HealRange, heal_range_of
-from stock_platform.lake import coverage
+from stock_platform.defs.serving.stock_data import stock_data
+from stock_platform.lake import coverage as coverages
+from stock_platform.lake import read, stream_parts
+from stock_platform.lake.object_store import ObjectMeta
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.due_sessions import (
+    minutes_due,
+    sessions_with_gaps,
+    settlement_due,
+)
 from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
-from stock_platform.settings import HealingSettings, load
 
-INTERVAL_S = load(HealingSettings).sensor_interval_s
+EVENTS_MAX = 200
+"""Per tick: SQLite takes 40 to 70 events a second, and other sensors want a turn."""
+
+SESSION_ASSETS = [
+    session_bars,
+    coverage,
+    bar_reconciliation,
+    daily_bars,
+    indicators_minute,
+    indicators_daily,
+    stock_data,
+]
 
 
 @dg.sensor(
@@ -46,26 +81,8 @@ def session_gaps(
     """Older sessions that were never ingested or still miss minutes: one run per session."""
     lake_context, now = lake.context(), datetime.now(UTC)
     older = lake_context.sessions(now)[: -lake_context.healing.live_sessions]
-    doubtful = sessions_with_gaps(lake_context, older)
-    return _heal(context, lake_context, doubtful, now)
-
-
-def sessions_with_gaps(lake_context: LakeContext, sessions: list[date]) -> list[date]:
-    """Return the closed sessions that are not known to be whole, from one scan of counts.
-
-    Whole is a session without a missing minute whose counts reach its close and
-    cover every symbol expected today.
-    """
-    known = coverage.summaries(lake_context.store, sessions)
-    whole = {
-        row["session"]
-        for row in known.iter_rows(named=True)
-        if row["missing"] == 0
-        and row["width"] == lake_context.calendar.width
-        and row["due"] >= lake_context.calendar.grid(row["session"]).end
-        and row["symbols"] == lake_context.expected_count(row["session"])
-    }
-    return [session for session in sessions if session not in whole]
+    incomplete = sessions_with_gaps(lake_context, older)
+    return _heal(context, lake_context, incomplete, now)
 
 
 def _heal(
@@ -76,7 +93,7 @@ def _heal(
 ) -> dg.SensorResult | dg.SkipReason:
     if not is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
-    needs, troubles = needs_and_errors(lambda day: _need(lake_context, day, now), sessions)
+    needs, troubles = needs_and_errors(lambda day: minutes_due(lake_context, day, now), sessions)
     for trouble in troubles:
         context.log.error(trouble)
     asking = plan_tick(context, needs, now, lake_context.healing)
@@ -102,14 +119,107 @@ def _heal(
     )
 
 
-def _need(lake_context: LakeContext, session: date, now: datetime) -> HealRange | None:
-    grid = lake_context.calendar.grid(session)
-    if grid.closed_slots(now, lake_context.grace_s) <= grid.first:
-        return None
-    return heal_range_of(
-        lake_context.coverage(grid),
-        now,
-        grace_s=lake_context.grace_s,
-        backoff=lake_context.policy.retry,
-        settle=lake_context.policy.settle,
+@dg.sensor(
+    target=SESSION_ASSETS,
+    # A session settles once a day: the gap sensors have the first word.
+    minimum_interval_seconds=INTERVAL_S * 5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def session_settlement(
+    context: dg.SensorEvaluationContext, lake: LakeResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Closed sessions whose settlement or next verification is due: one run per session."""
+    if not is_configured():
+        return dg.SkipReason(NOT_CONFIGURED)
+    lake_context, now = lake.context(), datetime.now(UTC)
+    sessions = lake_context.sessions(now)
+    verified = dict(
+        coverages.summaries(lake_context.store, sessions)
+        .select("session", "verified_at")
+        .iter_rows()
+    )
+    # The last thing a settlement writes: without it the session was never settled.
+    settled = read.sessions_present(lake_context.store, "bar_reconciliation")
+    due, troubles = needs_and_errors(
+        lambda session: settlement_due(
+            lake_context,
+            session,
+            now,
+            verified_at=verified.get(session),
+            settled=session in settled,
+        ),
+        sessions,
+    )
+    for trouble in troubles:
+        context.log.error(trouble)
+    asking = plan_tick(context, due, now, lake_context.healing)
+    if not asking.chosen:
+        return dg.SkipReason(troubles[0] if troubles else "no session to settle or verify now")
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{context.sensor_name}:{need.session}:{entry.count}",
+                partition_key=need.session.isoformat(),
+                tags={HEAL_SESSION: need.session.isoformat()},
+            )
+            for need, entry in asking.chosen
+        ],
+        cursor=asking.cursor,
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def streamed_minutes(
+    context: dg.SensorEvaluationContext, lake: LakeResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Minutes the stream has written since the last tick, as materializations of minute_bars."""
+    lake_context = lake.context()
+    sessions = lake_context.sessions(datetime.now(UTC))[-lake_context.healing.live_sessions :]
+    seen = context.cursor or ""
+    fresh = [
+        (session, entry)
+        for session in sessions
+        for entry in stream_parts.live_parts(lake_context.store, session)
+        if entry.path > seen
+    ][:EVENTS_MAX]
+    if not fresh:
+        return dg.SkipReason("the stream has written no new minute")
+    # A heal may have told more of a minute already: never cover that up.
+    known = context.instance.get_materialized_partitions(minute_bars.key)
+    labels = set(calendar().minute_labels())
+    events = [
+        event
+        for session, entry in fresh
+        if (key := _key(session, entry, labels)) and key not in known
+        for event in _event(lake_context, session, entry, key)
+    ]
+    return dg.SensorResult(asset_events=events, cursor=max(entry.path for _, entry in fresh))
+
+
+def _key(session: date, entry: ObjectMeta, labels: set[str]) -> str | None:
+    name = entry.path.rsplit("/", 1)[-1]
+    label = f"{name[:2]}:{name[2:4]}"
+    return key_of(session, label) if label in labels else None
+
+
+def _event(
+    lake_context: LakeContext, session: date, entry: ObjectMeta, key: str
+) -> Iterator[dg.AssetMaterialization]:
+    bars = stream_parts.part_rows(lake_context.store, entry)
+    if bars is None:  # compacted meanwhile: the settlement records the minute
+        return
+    slot = lake_context.calendar.slot_of_label(key.split("|")[1])
+    ended_at = lake_context.calendar.grid(session).minute(slot + 1)
+    yield dg.AssetMaterialization(
+        minute_bars.key,
+        partition=key,
+        metadata={
+            "source": "stream",
+            "bars": bars,
+            "lag in seconds": round((entry.modified_at - ended_at).total_seconds(), 1),
+            "written at": dg.MetadataValue.timestamp(entry.modified_at),
+        },
     )

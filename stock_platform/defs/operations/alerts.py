@@ -1,6 +1,6 @@
-"""Who hears of trouble: failed runs at once, standing troubles every few minutes.
+"""Alerts: failed runs at once, what stays wrong every few minutes.
 
-Without a channel everything here is quiet: the troubles are on the assets' pages.
+Without a channel nothing is sent: what is wrong is shown on the assets' pages.
 """
 
 import time
@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from stock_platform.defs.minute_bars.sensors import INTERVAL_S
+from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
-from stock_platform.defs.stream.assets import grid_now, signs_of_life
 from stock_platform.errors import PlatformError
 from stock_platform.pipelines.alert_rules import AlertRules
+from stock_platform.pipelines.sidecar_status import grid_now, signs_of_life
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.dispatch import (
     Alert,
@@ -23,29 +23,23 @@ from stock_platform.serving.alerts.dispatch import (
     send_alert,
 )
 from stock_platform.serving.alerts.registry import open_channels
-from stock_platform.settings import (
-    AlertSettings,
-    AutomationSettings,
-    MailSettings,
-    ReportSettings,
-    Settings,
-    load,
-)
+from stock_platform.settings import Settings
 
 NO_CHANNEL = (
-    "nobody is told: set STOCKS_ALERT_MAIL_TO, STOCKS_ALERT_SNS_TOPIC or STOCKS_ALERT_WEBHOOK"
+    "no channel of alerts is configured: set STOCKS_ALERT_MAIL_TO, STOCKS_ALERT_SNS_TOPIC or "
+    "STOCKS_ALERT_WEBHOOK"
 )
 WILL_RETRY = "dagster/will_retry"
 TICK_S = 40.0
-"""Dagster ends a tick after a minute; what is left is told by the next one."""
+"""Dagster ends a tick after a minute; what is left is sent by the next one."""
 ONCE = timedelta(days=7)
-"""A gap that stays is no news every four hours."""
+"""A gap that stays is sent once a week, not every four hours."""
 REASON_LENGTH_MAX = 1000
 ASSETS_NAMED_MAX = 3
 
 
-def _window(alert: Alert) -> timedelta:
-    window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
+def _window(alert: Alert, settings: Settings) -> timedelta:
+    window = timedelta(minutes=settings.alerts.alert_window_minutes)
     lasting = alert.kind in {AlertKind.REFUSED_GAP, AlertKind.EXHAUSTED_GAP}
     return max(window, ONCE) if lasting else window
 
@@ -54,13 +48,14 @@ def _window(alert: Alert) -> timedelta:
     minimum_interval_seconds=INTERVAL_S, default_status=dg.DefaultSensorStatus.RUNNING
 )
 def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
-    """Runs that failed and that nobody will retry: an alert with a link to the run."""
-    # Whatever is returned ends the tick before the next failed run: say it in the log.
+    """Send an alert with a link to each run that failed and will not be retried."""
+    # Whatever is returned ends the tick before the next failed run: it goes to the log.
     run = context.dagster_run
     if run.tags.get(WILL_RETRY) == "true":
         context.log.info(f"Dagster will retry run {run.run_id}")
         return
-    channels = open_channels(Settings.from_env())
+    settings = Settings.from_env()
+    channels = open_channels(settings)
     if not channels:
         context.log.info(NO_CHANNEL)
         return
@@ -68,10 +63,10 @@ def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None
         name_of(run),
         run.run_id,
         reason_of(context),
-        dagster_url=load(AlertSettings).dagster_url,
+        dagster_url=settings.alerts.dagster_url,
     )
-    told = send_alert(alert, channels, lake.store(), clock=_now, window=_window(alert))
-    context.log.info(f"told: {told}")
+    store, window = lake.store(settings), _window(alert, settings)
+    context.log.info(f"sent: {send_alert(alert, channels, store, clock=_now, window=window)}")
 
 
 def name_of(run: dg.DagsterRun) -> str:
@@ -91,8 +86,8 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
         for event in context.get_step_failure_events()
         if (error := event.step_failure_data.error) is not None
     ]
-    told = "\n".join(reasons) or context.failure_event.message or "no reason was recorded"
-    return told[:REASON_LENGTH_MAX]
+    reason = "\n".join(reasons) or context.failure_event.message or "no reason was recorded"
+    return reason[:REASON_LENGTH_MAX]
 
 
 @dg.sensor(
@@ -100,42 +95,50 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def health_alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SkipReason:
-    """Hopeless gaps, a silent stream, a late report, stale data; then what failed to arrive."""
+    """Send alerts of unfillable gaps, a silent stream, a late report and stale data.
+
+    Then send again what failed to arrive.
+    """
+    settings = Settings.from_env()
     try:
-        channels = open_channels(Settings.from_env())
+        channels = open_channels(settings)
     except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
     if not channels:
         return dg.SkipReason(NO_CHANNEL)
-    store, until = lake.store(), time.monotonic() + TICK_S
+    store, until = lake.store(settings), time.monotonic() + TICK_S
     sent = list[str]()
-    for alert in _troubles(context, lake):
+    for alert in _alerts_due(context, lake, settings):
         if time.monotonic() > until:
             break
-        told = send_alert(alert, channels, store, clock=_now, window=_window(alert))
-        sent += [f"{alert.kind} {alert.key}"] if told.sent else []
+        result = send_alert(alert, channels, store, clock=_now, window=_window(alert, settings))
+        sent += [f"{alert.kind} {alert.key}"] if result.sent else []
     again = DeliveryResult()
     if time.monotonic() < until:
-        window = timedelta(minutes=load(AlertSettings).alert_window_minutes)
+        window = timedelta(minutes=settings.alerts.alert_window_minutes)
         again = resend_failed(channels, store, clock=_now, window=window)
-    told_now = [*sent, *again.sent]
-    return dg.SkipReason("told: " + "; ".join(told_now) if told_now else "no trouble to tell")
+    sent += again.sent
+    return dg.SkipReason("sent: " + "; ".join(sent) if sent else "there is nothing to alert about")
 
 
-def _troubles(context: dg.SensorEvaluationContext, lake: LakeResource) -> Iterator[Alert]:
-    """Return what each look finds; one that cannot look does not keep the others from it."""
-    lake_context, now = lake.context(), _now()
-    url = load(AlertSettings).dagster_url
-    watch = AlertRules(
-        context=lake_context, now=now, following=load(AutomationSettings), dagster_url=url
+def _alerts_due(
+    context: dg.SensorEvaluationContext, lake: LakeResource, settings: Settings
+) -> Iterator[Alert]:
+    """Return what each rule finds; one that fails does not keep the others from it."""
+    lake_context, now = lake.context(settings), _now()
+    rules = AlertRules(
+        context=lake_context,
+        now=now,
+        following=settings.automation,
+        dagster_url=settings.alerts.dagster_url,
     )
-    mails = load(MailSettings).mail_transport != "none" and load(ReportSettings).report_to
+    mails = settings.mail.mail_transport != "none" and settings.report.report_to
     looks = [
-        lambda: watch.stream(signs_of_life(lake_context, now), grid_now(lake_context, now)),
-        watch.stale,
-        *([watch.report] if mails else []),
-        watch.gaps,
+        lambda: rules.stream(signs_of_life(lake_context, now), grid_now(lake_context, now)),
+        rules.stale,
+        *([rules.report] if mails else []),
+        rules.gaps,
     ]
     for look in looks:
         try:

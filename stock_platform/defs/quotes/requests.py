@@ -1,4 +1,4 @@
-"""`quote_requests`: the SQS queue of `{"symbol": ...}`, filled every minute and answered.
+"""The SQS queue of quote requests (`{"symbol": ...}`): filled every minute and answered.
 
 A request is deleted only after its quote is published: whatever dies in between, the
 queue hands it out again.
@@ -14,16 +14,16 @@ import polars as pl
 
 from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import calendar, key_of
-from stock_platform.defs.minute_bars.sensors import INTERVAL_S
+from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.quotes.assets import raw_quotes
 from stock_platform.defs.resources import LakeResource, ProvidersResource
 from stock_platform.domain.sessions import NEW_YORK
-from stock_platform.errors import PlatformError
+from stock_platform.errors import PermanentError, PlatformError
 from stock_platform.lake import append_log, write
 from stock_platform.pipelines.context import universe_on
 from stock_platform.pipelines.quotes import NO_AWS, NO_QUOTES, wants_quote_requests
 from stock_platform.providers.fallback import FallbackQuoteSource
-from stock_platform.settings import QueueSettings, ServingSettings, Settings, load
+from stock_platform.settings import Settings
 
 if TYPE_CHECKING:
     from stock_platform.serving.sqs import QuoteQueue
@@ -37,35 +37,37 @@ _GOING = [
 ]
 
 
-def _queue() -> "QuoteQueue":
+def _queue(settings: Settings) -> "QuoteQueue":
     # boto3 is loaded by those who use a queue, not by every process that reads definitions.
     from stock_platform.serving.sqs import QuoteQueue
 
-    return QuoteQueue.open(load(QueueSettings), load(ServingSettings))
+    return QuoteQueue.open(settings.queue, settings.serving)
 
 
 @dg.op(pool="provider_rest")
-def response(
+@no_retry_unless_transient
+def answer(
     context: dg.OpExecutionContext, lake: LakeResource, providers: ProvidersResource
 ) -> None:
-    """Take requests ten at a time, ask for their quotes, publish, and only then delete."""
+    """Receive requests ten at a time, fetch their quotes, publish, and only then delete them."""
     from stock_platform.serving.quote_requests import process_requests
 
-    store, minutes = lake.store(), set[datetime]()
+    settings = Settings.from_env()
+    store, minutes = lake.store(settings), set[datetime]()
 
     def keep(session: date, quotes: pl.DataFrame) -> None:
         write.publish_quotes(store, session, quotes)
         minutes.update(quotes["minute"].to_list())
 
-    with no_retry_unless_transient(), _recorded(context, minutes), providers.open() as opened:
+    with _recorded(context, minutes), providers.open() as opened:
         if not opened.quotes:
-            raise dg.Failure(NO_QUOTES, allow_retries=False)
+            raise PermanentError(NO_QUOTES)
         done = process_requests(
-            _queue(),
+            _queue(settings),
             FallbackQuoteSource(opened.quotes),
             keep,
             quarantine=lambda rejected: append_log.record_rejected(store, rejected),
-            batches_max=load(QueueSettings).quote_batches_max,
+            batches_max=settings.queue.quote_batches_max,
         )
     context.log.info(
         f"{done.answered} requests answered, {done.dead_lettered} dead-lettered, "
@@ -96,7 +98,7 @@ def _recorded(context: dg.OpExecutionContext, minutes: set[datetime]) -> Generat
 @dg.job
 def answer_quote_requests() -> None:
     """Answer the quote requests that wait in the queue."""
-    response()
+    answer()
 
 
 @dg.sensor(
@@ -105,14 +107,15 @@ def answer_quote_requests() -> None:
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Requests that wait in the queue: one run answers all of them."""
-    if not wants_quote_requests(Settings.from_env()):
+    """Start one run that answers all requests waiting in the queue."""
+    settings = Settings.from_env()
+    if not wants_quote_requests(settings):
         return dg.SkipReason(NOT_USED)
     going = dg.RunsFilter(job_name=answer_quote_requests.name, statuses=_GOING)
     if context.instance.get_runs_count(going):
         return dg.SkipReason("a run is answering requests")
     try:
-        waiting = _queue().waiting()
+        waiting = _queue(settings).waiting()
     except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
@@ -131,11 +134,12 @@ def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
 def quote_request_schedule(
     context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.SkipReason:
-    """One request per expected symbol and minute of a session, put into the queue by the tick.
+    """Enqueue one request per expected symbol and minute of a session.
 
-    It starts no run: the sensor `quote_requests` sees the requests and starts one.
+    Starts no run: the sensor `quote_requests` finds the requests and starts one.
     """
-    if not wants_quote_requests(Settings.from_env()):
+    settings = Settings.from_env()
+    if not wants_quote_requests(settings):
         return dg.SkipReason(NOT_USED)
     minute = context.scheduled_execution_time.astimezone(UTC)
     session = minute.astimezone(NEW_YORK).date()
@@ -144,10 +148,10 @@ def quote_request_schedule(
     grid = calendar().grid(session)
     if not grid.opens_at <= minute < grid.closes_at:
         return dg.SkipReason("the market is closed")
-    lake_context = lake.context()
+    lake_context = lake.context(settings)
     try:
         symbols = universe_on(lake_context.store, session, lake_context.market)
-        sent = _queue().enqueue(symbols)
+        sent = _queue(settings).enqueue(symbols)
     except PlatformError as problem:
         context.log.error(str(problem))
         return dg.SkipReason(str(problem))
