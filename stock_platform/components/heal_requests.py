@@ -8,6 +8,7 @@ import dagster as dg
 import msgspec
 
 from stock_platform.components.partitions import calendar, key_of
+from stock_platform.components.renamed import names_of
 from stock_platform.errors import PlatformError
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.healing.scheduling import HealHistory, HealRange, select_sessions
@@ -99,8 +100,10 @@ def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:
 
 
 def sessions_that_failed(instance: dg.DagsterInstance, sensor: str) -> frozenset[date]:
-    """Return the sessions whose newest run asked for by a sensor ended in failure."""
-    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": sensor}), limit=200)
+    """Return the sessions whose newest run requested by a sensor ended in failure."""
+    # A sensor that was renamed requested its older runs under the name it had.
+    requested = dg.RunsFilter(tags={"dagster/sensor_name": names_of(sensor)})
+    runs = instance.get_runs(requested, limit=200)
     newest: dict[str, dg.DagsterRunStatus] = {}
     for run in runs:
         if HEAL_SESSION in run.tags:

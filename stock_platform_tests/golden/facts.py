@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from stock_platform import definitions
+from stock_platform.components.renamed import NEW_NAMES
 from stock_platform_tests.golden.before_house.read_graph import made
 
 GOLDEN = Path(__file__).parent / "before_house"
@@ -15,25 +16,10 @@ FACTS = {
     for name in ("graph", "contents", "expected", "dagster_home", "journal", "old_env")
 }
 
-RENAMED = {
-    "standing_troubles": "health_alerts",
-    "after_the_close": "session_settlement",
-    "fresh_quotes": "quote_targets",
-    "stream_observed": "stream_observation",
-    "reference_data_is_absent": "missing_reference_data",
-    "every_night": "nightly_retention",
-    "every_morning": "reference_schedule",
-    "every_minute_of_a_session": "quote_polling_schedule",
-    "every_day_after_a_session": "daily_update_schedule",
-    "every_saturday": "weekly_report_schedule",
-    "enqueue_every_minute": "quote_request_schedule",
-}
-"""Sensors and schedules by the name they had; CHANGELOG.md lists them for operators."""
-
 
 def name_now(sensor_or_schedule: str) -> str:
     """Return what a sensor or schedule of then is called now."""
-    return RENAMED.get(sensor_or_schedule, sensor_or_schedule)
+    return NEW_NAMES.get(sensor_or_schedule, sensor_or_schedule)
 
 
 def materialize(asset: str, partition: str) -> dg.ExecuteInProcessResult:

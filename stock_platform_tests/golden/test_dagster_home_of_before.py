@@ -5,14 +5,18 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorStatus
 
-from stock_platform.components.heal_requests import read_cursor
-from stock_platform_tests.golden.facts import FACTS, GOLDEN, RENAMED, digest, name_now
+from stock_platform.cli.dev.home import prepare_home
+from stock_platform.components.heal_requests import read_cursor, sessions_that_failed
+from stock_platform.components.renamed import NEW_NAMES, carry_over_sensor_states
+from stock_platform_tests.golden.facts import FACTS, GOLDEN, digest, name_now
 from stock_platform_tests.house.repository import text
 
 GAP_SENSORS = ("minute_bar_gaps", "session_gaps", "after_the_close")
@@ -65,10 +69,66 @@ def test_a_sensor_a_person_turned_off_is_still_off(
     assert f"Sensor: {sensor} [STOPPED]" in _dagster("sensor", "list")
 
 
-@pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_the_change_log_names_those_whose_state_starts_anew(old: str, new: str) -> None:
-    """Dagster keeps a state under the name: a renamed one starts with its default."""
+@pytest.mark.parametrize(("old", "new"), NEW_NAMES.items())
+def test_the_change_log_names_the_renamed(old: str, new: str) -> None:
     assert f"`{old}` is now `{new}`" in text("CHANGELOG.md")
+
+
+def test_the_states_of_renamed_sensors_and_schedules_are_carried_over_once(
+    instance: dg.DagsterInstance,
+) -> None:
+    before = _states(instance)
+    renamed = {old: new for old, new in NEW_NAMES.items() if old in before}
+
+    carried = carry_over_sensor_states(instance)
+
+    after = _states(instance)
+    assert carried == sorted(renamed.values()) == sorted(NEW_NAMES.values())
+    assert {old: after[new] for old, new in renamed.items()} == {
+        old: before[old] for old in renamed
+    }
+    assert carry_over_sensor_states(instance) == []
+    assert _states(instance) == after
+
+
+@pytest.mark.parametrize("schedule", FACTS["dagster_home"]["schedules_turned_on_by_a_person"])
+def test_a_schedule_a_person_turned_on_is_still_on(
+    instance: dg.DagsterInstance, schedule: str
+) -> None:
+    prepare_home(Path(instance.root_directory))
+
+    assert f"Schedule: {name_now(schedule)} [RUNNING]" in _dagster("schedule", "list")
+
+
+def test_a_state_under_the_new_name_is_never_overwritten(instance: dg.DagsterInstance) -> None:
+    carry_over_sensor_states(instance)
+    for state in instance.all_instigator_state():
+        if state.instigator_name == "session_settlement":
+            instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
+
+    assert carry_over_sensor_states(instance) == []
+
+    assert _states(instance)["session_settlement"][0] == InstigatorStatus.STOPPED
+
+
+def test_a_session_that_failed_under_a_sensors_old_name_counts_as_failed(
+    instance: dg.DagsterInstance,
+) -> None:
+    tags = {"dagster/sensor_name": "after_the_close", "heal/session": "2026-11-19"}
+    run = dg.DagsterRun(job_name="a", tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    instance.add_run(run)
+
+    assert sessions_that_failed(instance, "session_settlement") == {date(2026, 11, 19)}
+
+
+def test_the_command_of_the_images_carries_the_states_over(instance: dg.DagsterInstance) -> None:
+    command = [sys.executable, "-m", "stock_platform.components.renamed"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "quote_polling_schedule" in done.stdout
+    assert "Warning" not in done.stderr
+    assert _states(instance)["quote_polling_schedule"][0] == InstigatorStatus.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -80,6 +140,11 @@ def test_the_cursor_of_a_gap_sensor_is_understood(sensor: str) -> None:
     understood = {str(day): entry.count for day, entry in read_cursor(cursor).items()}
 
     assert understood == {day: entry["count"] for day, entry in json.loads(cursor).items()}
+
+
+def _states(instance: dg.DagsterInstance) -> dict[str, tuple[InstigatorStatus, object]]:
+    states = instance.all_instigator_state()
+    return {state.instigator_name: (state.status, state.instigator_data) for state in states}
 
 
 def _dagster(*words: str) -> str:

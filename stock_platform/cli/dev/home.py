@@ -26,6 +26,8 @@ def policy_text() -> str:
 def prepare_home(home: Path) -> bool:
     """Write the policy into `home`, and create or upgrade the databases; safe to repeat.
 
+    What is stored for sensors and schedules that were renamed is carried over.
+
     Return False when `home` has a dagster.yaml of its own, which stays as it is. The
     databases are created here because the UI and the daemon race to create them when
     both start on an empty home. Raise `PermanentError` when `home` cannot be used.
@@ -41,9 +43,12 @@ def prepare_home(home: Path) -> bool:
     # Dagster takes most of a second to import: only commands that start it import it.
     import dagster as dg
 
+    from stock_platform.components.renamed import carry_over_sensor_states
+
     # What Dagster prints while it upgrades is no output of the command.
     with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(StringIO()):
         instance.upgrade()
+        carry_over_sensor_states(instance)
     return ours
 
 
