@@ -162,7 +162,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Check every configured dependency and show what to do about each failure."""
-    from stock_platform.cli.doctor.check import run_checks
+    from stock_platform.cli.doctor.run import run_checks
 
     raise typer.Exit(run_checks(what))
 

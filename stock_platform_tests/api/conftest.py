@@ -11,7 +11,7 @@ import stock_platform as sp
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.simulator.server import Simulator, running
 from stock_platform_tests.domain.examples import bars_of
 

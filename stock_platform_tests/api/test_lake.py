@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import stock_platform as sp
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.write import publish_daily_bars
 from stock_platform_tests.api.conftest import DAYS, SYMBOLS, daily_rows
 

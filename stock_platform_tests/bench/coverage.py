@@ -12,8 +12,8 @@ from stock_platform.domain.coverage import SessionCoverage, runs
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import tables
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import session_bars, symbols
 from stock_platform_tests.bench.measured import best_of

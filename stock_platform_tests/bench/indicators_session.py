@@ -16,7 +16,7 @@ import polars as pl
 from stock_platform.domain.reference import SPLITS
 from stock_platform.indicators import registry
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines.indicators.stores import MinuteIndicatorStore
 from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
 from stock_platform_tests.bench.bars import OBSERVED, session_bars

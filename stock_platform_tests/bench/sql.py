@@ -16,8 +16,8 @@ import polars as pl
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.lake import parquet, tables, write
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, session_bars, symbols
 from stock_platform_tests.bench.measured import best_of

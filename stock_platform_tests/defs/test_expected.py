@@ -9,7 +9,7 @@ import pytest
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines.context import universe_on
 from stock_platform.settings import MarketSettings, load
 

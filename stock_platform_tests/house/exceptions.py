@@ -8,6 +8,7 @@ _COMMAND = "one command of the command line"
 SHORT_FILES = {
     "stock_platform/cli/__main__.py": _ENTRY,
     "stock_platform/cli/demo/truth.py": "what the demo compares with, apart from what it compares",
+    "stock_platform/cli/doctor/check.py": "what every file of checks is made of",
     "stock_platform/cli/replay.py": _COMMAND,
     "stock_platform/cli/report.py": _COMMAND,
     "stock_platform/cli/sql.py": _COMMAND,
@@ -93,19 +94,6 @@ POSITIONAL_CLASSES = {
     "QueueOptions", "ReplayResult", "MailChannel", "FeedCounts", "_Flush", "CannedResponse",
 }  # fmt: skip
 """Dataclasses of many fields that are still built by position."""
-
-ERRORS_APART = {
-    "_StoppedError", "IncompleteRecordError", "CorruptRecordError", "KeyExistsError",
-    "UploadNotFoundError",
-}  # fmt: skip
-"""Errors that are caught beside where they are raised and do not derive from ours."""
-
-CYCLES_LEFT = {
-    "stock_platform.lake.object_store",
-    "stock_platform.simulator.vendors.massive.socket",
-    "stock_platform.cli.doctor.check",
-}
-"""One module of each cycle that is still there."""
 
 _STARTS = "where a command, a run, a tick or the sidecar starts"
 READ_SETTINGS = {

@@ -1,15 +1,22 @@
 """Classes: errors are errors, values are built by keyword, a name means one thing."""
 
 import ast
+import builtins
+import re
 from collections import Counter
 
 from stock_platform_tests.house.exceptions import (
     CLASS_NAMES_TWICE,
-    ERRORS_APART,
     POSITIONAL_CLASSES,
 )
 from stock_platform_tests.house.modules import ClassFound, classes
+from stock_platform_tests.house.repository import text
 
+BUILTIN_ERRORS = {
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
 FIELDS_MAX = 3
 """More fields than that are given by keyword: their order means nothing to a reader."""
 
@@ -21,9 +28,18 @@ def test_errors_end_in_error() -> None:
 
 
 def test_errors_form_one_hierarchy() -> None:
-    roots = {name for name, one in _errors().items() if "Exception" in one.bases}
+    roots = {name for name, one in _errors().items() if one.bases & BUILTIN_ERRORS}
 
-    assert roots - ERRORS_APART == {"PlatformError"}
+    assert roots == {"PlatformError"}
+
+
+def test_the_picture_of_the_errors_is_the_code() -> None:
+    drawn = re.findall(r"^ +(\w+Error) --> (\w+Error)", text("docs/architecture.md"), re.MULTILINE)
+    coded = [
+        (parent, name) for name, one in _errors().items() for parent in one.bases - BUILTIN_ERRORS
+    ]
+
+    assert sorted(drawn) == sorted(coded)
 
 
 def test_a_value_of_many_fields_is_built_by_keyword() -> None:
@@ -43,7 +59,7 @@ def _errors() -> dict[str, ClassFound]:
     """Return the classes that derive from an exception, at any depth."""
     found = dict[str, ClassFound]()
     while True:
-        known = {*found, "Exception", "BaseException", "RuntimeError", "ValueError", "OSError"}
+        known = found.keys() | BUILTIN_ERRORS
         more = {one.node.name: one for one in classes() if one.bases & known}
         if len(more) == len(found):
             return found

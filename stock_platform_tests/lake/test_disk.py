@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError
-from stock_platform.lake.filesystem import STALE_AFTER_S, FileStore
 from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store.filesystem import STALE_AFTER_S, FileStore
 
 PATH = "table/data.parquet"
 

@@ -12,8 +12,8 @@ from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake import read, stream_parts
 from stock_platform.lake import write as publish
 from stock_platform.lake.compact import compact
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectStore, Version
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform_tests.domain.examples import DAY, at
 from stock_platform_tests.lake.workers import bars
 

@@ -76,7 +76,7 @@ def test_a_worse_revision_never_comes_back(disk: ObjectStore) -> None:
 def test_any_order_of_publications_leaves_the_same_bars(
     tmp_path_factory: pytest.TempPathFactory, one: pl.DataFrame, other: pl.DataFrame
 ) -> None:
-    from stock_platform.lake.filesystem import FileStore
+    from stock_platform.lake.object_store.filesystem import FileStore
 
     forth = FileStore.open(tmp_path_factory.mktemp("forth"))
     back = FileStore.open(tmp_path_factory.mktemp("back"))

@@ -16,8 +16,8 @@ from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.errors import PermanentError
 from stock_platform.lake import read, write
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 
 

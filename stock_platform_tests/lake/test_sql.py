@@ -13,7 +13,7 @@ from stock_platform.domain.rejections import REJECTED
 from stock_platform.lake import append_log, read, stream_parts, tables, write
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.compact import compact
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, GRID, at, bars_of
 from stock_platform_tests.lake.workers import bars

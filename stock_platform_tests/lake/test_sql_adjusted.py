@@ -13,7 +13,7 @@ import pytest
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.shared_data import SHARED

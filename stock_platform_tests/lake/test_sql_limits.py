@@ -6,7 +6,7 @@ import pytest
 
 from stock_platform.errors import PermanentError
 from stock_platform.lake import write
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
 from stock_platform_tests.domain.examples import DAY, bars_of
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stock_platform.errors import TransientError
-from stock_platform.lake import object_store
-from stock_platform.lake.object_store import CONFLICTS_MAX, ObjectStore, update
+from stock_platform.lake.object_store import ObjectStore, interface, update
+from stock_platform.lake.object_store.interface import CONFLICTS_MAX
 
 PATH = "counters/data.txt"
 
@@ -58,7 +58,7 @@ def test_many_writers_lose_no_change(disk: ObjectStore) -> None:
 
 
 def test_conflicts_in_a_row_are_bounded(disk: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_store, "JITTER_S", 0.0)
+    monkeypatch.setattr(interface, "JITTER_S", 0.0)
     calls = list[bytes | None]()
 
     def overtaken(found: bytes | None) -> tuple[bytes, None]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.settings import HealingSettings, MarketSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.serving.alerts import messages
 from stock_platform.serving.alerts.channels import open_builtin
 from stock_platform.serving.alerts.dispatch import Alert, AlertChannel, AlertKind, send_alert

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.serving.alerts.dispatch import (
     FOLDER,
     GIVE_UP_AFTER,

@@ -12,7 +12,7 @@ import pytest
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import SPLITS
 from stock_platform.domain.revision import Revision
-from stock_platform.lake.filesystem import FileStore
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.write import publish_daily_bars, publish_table
 from stock_platform.serving.postgres.refresh import refresh_stock_data
 from stock_platform.serving.postgres.rows import Upserted

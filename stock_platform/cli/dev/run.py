@@ -16,10 +16,6 @@ HOST = "127.0.0.1"
 DEFAULT_HOME = Path(".dagster")
 
 
-class _StoppedError(Exception):
-    """SIGINT or SIGTERM arrived."""
-
-
 def run_dev(port: int, home: Path | None) -> int:
     """Run Dagster until SIGINT or SIGTERM, which end every process of it; return the exit code.
 
@@ -43,7 +39,7 @@ def run_dev(port: int, home: Path | None) -> int:
             "Dagster", [*arguments, *where], environment={"DAGSTER_HOME": str(chosen)}, python=quiet
         ) as dagster:
             return 1 if dagster.wait() else 0
-    except _StoppedError:
+    except KeyboardInterrupt:
         return 0
 
 
@@ -60,4 +56,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
     # A second signal must not interrupt the stopping: it has a bound of its own.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise _StoppedError
+    raise KeyboardInterrupt

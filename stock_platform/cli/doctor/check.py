@@ -1,24 +1,19 @@
-"""`stocks doctor`: check every configured dependency, and show what to do about failures.
+"""One check of `stocks doctor`: what is checked, and what came of it.
 
 A check runs the code that the platform itself runs, so that what passes here works
 there. It leaves nothing behind, and no message holds a secret.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
-
-from stock_platform.errors import PermanentError, PlatformError
-from stock_platform.providers.secrets import read_secret
+from stock_platform.errors import PlatformError
 from stock_platform.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How one dependency is checked."""
+    """How one dependency is checked: `run` does with it what the platform itself does."""
 
     name: str
     used: Callable[[Settings], bool]
@@ -40,14 +35,6 @@ class Finding:
     remedy: str = ""
 
 
-def run_checks(what: str | None) -> int:
-    """Check everything in use, or `what` alone, and print a table; return the exit code."""
-    settings = Settings.from_env(read_secret)
-    findings = [run_check(each, settings, named=bool(what)) for each in _chosen(what)]
-    _print(findings)
-    return 1 if any(finding.ok is False for finding in findings) else 0
-
-
 def run_check(check: Check, settings: Settings, *, named: bool) -> Finding:
     """Run a check if its dependency is in use; not in use is a failure when it is `named`."""
     name = check.name
@@ -60,26 +47,3 @@ def run_check(check: Check, settings: Settings, *, named: bool) -> Finding:
     except Exception as error:  # the other checks still matter
         # Its text is not ours and may quote an address with a password in it.
         return Finding(name, False, f"unexpected {type(error).__name__}", check.remedy)
-
-
-def _chosen(what: str | None) -> Sequence[Check]:
-    from stock_platform.cli.doctor.platform import PLATFORM
-    from stock_platform.cli.doctor.services import SERVICES
-    from stock_platform.cli.doctor.vendors import VENDORS
-
-    everything = [*PLATFORM, *VENDORS, *SERVICES]
-    chosen = [each for each in everything if what in {None, each.name}]
-    if not chosen:
-        names = ", ".join(each.name for each in everything)
-        raise PermanentError(f"there is no check named {what!a}; the checks are {names}")
-    return chosen
-
-
-def _print(findings: Sequence[Finding]) -> None:
-    table = Table(
-        "", "check", Column("found", overflow="fold"), Column("what to do", overflow="fold")
-    )
-    marks = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[dim]-[/]"}
-    for finding in findings:
-        table.add_row(marks[finding.ok], finding.name, escape(finding.text), escape(finding.remedy))
-    Console().print(table)

@@ -14,8 +14,8 @@ import duckdb
 import polars as pl
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.filesystem import FileStore
 from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.snapshot_fs import SnapshotFileSystem
 from stock_platform.lake.sql.views import views
 

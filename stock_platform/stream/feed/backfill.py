@@ -27,7 +27,12 @@ from stock_platform.stream.feed import gaps
 from stock_platform.stream.feed.gaps import FeedOutage
 from stock_platform.stream.journal import checkpoints
 from stock_platform.stream.sinks.archive.state import Naming
-from stock_platform.stream.sinks.archive.store import ArchiveStore, KeyExistsError, StoreOptions
+from stock_platform.stream.sinks.archive.store import (
+    ArchiveStore,
+    KeyExistsError,
+    StoreOptions,
+    UploadNotFoundError,
+)
 from stock_platform.stream.sinks.redis_values import number
 
 log = structlog.get_logger(__name__)
@@ -156,6 +161,9 @@ class Backfill:
         except KeyExistsError:
             # An earlier run was cut off after this: the same gap has the same name.
             log.info("backfill_was_there", key=key)
+        except UploadNotFoundError as error:
+            # A conflict of two requests, not a refusal of the gap: it must be tried again.
+            raise TransientError(f"the archive did not take {key}: {error}") from error
 
     def _key(self, channel: str, gap: FeedOutage, span: tuple[int, int]) -> str:
         # Beside the live parts, which lie by the time of receipt; named by the events' own.

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate, pairwise
 
+from stock_platform.errors import InvalidDataError
+
 MAGIC = b"SPJ1"
 HEADER = struct.Struct("<4sIIBBHIQ")
 PAYLOAD_BYTES_MAX = 256 * 1024 * 1024
@@ -55,11 +57,11 @@ class Record:
         return [payload[a:b] for a, b in pairwise(ends)]
 
 
-class IncompleteRecordError(Exception):
+class IncompleteRecordError(InvalidDataError):
     """The bytes end before the record does."""
 
 
-class CorruptRecordError(Exception):
+class CorruptRecordError(InvalidDataError):
     """The bytes are no record, or not the one that was written."""
 
 

@@ -9,7 +9,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from stock_platform.errors import TransientError
+from stock_platform.errors import PermanentError, TransientError
 from stock_platform.stream.sinks.archive.state import Part
 
 CONNECT_S = 5
@@ -19,11 +19,11 @@ _THERE = frozenset({"PreconditionFailed", "412"})
 _AGAIN = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 
 
-class KeyExistsError(Exception):
+class KeyExistsError(PermanentError):
     """The key holds an object already."""
 
 
-class UploadNotFoundError(Exception):
+class UploadNotFoundError(PermanentError):
     """The multipart upload is not there any more, or must be made anew."""
 
 

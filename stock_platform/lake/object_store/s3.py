@@ -15,7 +15,7 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.object_store import (
+from stock_platform.lake.object_store.interface import (
     ObjectMeta,
     Version,
     VersionConflictError,

@@ -18,7 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from stock_platform.errors import PermanentError
-from stock_platform.lake.object_store import (
+from stock_platform.lake.object_store.interface import (
     ObjectMeta,
     Version,
     VersionConflictError,

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.settings import LakeSettings
 
 Version = NewType("Version", str)
 """Names one state of one object; opaque, compared only by the store that gave it."""
@@ -116,26 +114,6 @@ def update(
             continue
         return result
     raise TransientError(f"{path} was replaced by others {CONFLICTS_MAX} times in a row")
-
-
-def open_store(settings: LakeSettings, *, create: bool = True) -> ObjectStore:
-    """Open the lake the settings name: a folder or an S3 prefix.
-
-    A folder that does not exist is made, or with `create=False` (readers) refused with
-    `PermanentError`, as is a location that is neither.
-    """
-    if "://" not in settings.lake:
-        from stock_platform.lake.filesystem import FileStore
-
-        return FileStore.open(settings.lake, create=create)
-    url = urlsplit(settings.lake)
-    if url.scheme != "s3" or not url.netloc:
-        raise PermanentError(
-            f"STOCKS_LAKE is a folder or s3://bucket/prefix, found {settings.lake!a}"
-        )
-    from stock_platform.lake.s3 import S3ObjectStore
-
-    return S3ObjectStore.open(settings, bucket=url.netloc, prefix=url.path.strip("/"))
 
 
 def validated_path(path: str) -> str:
