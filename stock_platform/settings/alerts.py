@@ -20,3 +20,7 @@ class AlertSettings(StocksSettings):
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where people open Dagster; links point there"
     )
+
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the webhook where it is the only receiver: other receivers get the alert."""
+        return () if self.alert_mail_to or self.alert_sns_topic else ("alert_webhook",)

@@ -11,7 +11,7 @@ from stock_platform.settings.alerts import AlertSettings
 from stock_platform.settings.dagster import DagsterSettings, SidecarSettings
 from stock_platform.settings.healing import AutomationSettings, HealingSettings
 from stock_platform.settings.lake import LakeSettings
-from stock_platform.settings.loader import NO_SECRETS, is_secret, load
+from stock_platform.settings.loader import NO_SECRETS, EnvironmentSettings, is_secret, load
 from stock_platform.settings.market import IndicatorSettings, MarketSettings
 from stock_platform.settings.providers import (
     FinnhubSettings,
@@ -151,10 +151,11 @@ def _read(
 
 
 def _lacks_a_secret(kind: type[BaseSettings]) -> bool:
-    """Return whether any secret of a concern is empty or cannot be read."""
+    """Return whether a secret that a concern needs is empty, or its variables are wrong."""
     names = [name for name, field in kind.model_fields.items() if is_secret(field)]
     try:
         found = load(kind)
     except PermanentError:
         return bool(names)
-    return not all(getattr(found, name).get_secret_value() for name in names)
+    needed = found.needed_secrets() if isinstance(found, EnvironmentSettings) else names
+    return not all(getattr(found, name).get_secret_value() for name in needed)

@@ -15,3 +15,7 @@ class LakeSettings(StocksSettings):
     s3_region: str = Field("us-east-1", description="region of the lake's bucket")
     s3_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the keys of S3; a folder needs none."""
+        return super().needed_secrets() if self.lake.startswith("s3://") else ()

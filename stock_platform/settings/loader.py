@@ -35,6 +35,13 @@ class EnvironmentSettings(BaseSettings):
         env_prefix="", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
     )
 
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that must not be empty, given the other fields: all by default.
+
+        While the secret of STOCKS_SECRETS_FROM cannot be read, a concern works that has these.
+        """
+        return tuple(name for name, field in type(self).model_fields.items() if is_secret(field))
+
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917 - pydantic's signature
         cls,

@@ -87,3 +87,9 @@ class MailSettings(StocksSettings):
     ses_endpoint: str = Field("", description="endpoint other than AWS's")
     ses_access_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
     ses_secret_key: SecretStr = Field(SecretStr(""), description="empty: the usual AWS chain")
+
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the secrets of the transport in use."""
+        if self.mail_transport == "ses":
+            return ("ses_access_key", "ses_secret_key")
+        return ("smtp_password",) if self.mail_transport == "smtp" and self.smtp_user else ()

@@ -23,6 +23,11 @@ class RedisSettings(EnvironmentSettings):
     )
     redis_token: SecretStr = Field(SecretStr(""), description="of an https:// URL")
 
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the address, and the token where the address is Upstash's."""
+        url = self.redis_url.get_secret_value()
+        return ("redis_url", "redis_token") if url.startswith("http") else ("redis_url",)
+
 
 def _port(url: SplitResult) -> int | None:
     try:
@@ -117,6 +122,10 @@ class StreamSettings(EnvironmentSettings):
         180.0, gt=0, description="a channel without data while the market is open: reconnect"
     )
     ws_frame_bytes_max: int = Field(16_777_216, ge=1024, description="larger messages: reconnect")
+
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return none: what is needed is required by the fields themselves."""
+        return ()
 
     @field_validator("polygon_ws_symbols", mode="before")
     @classmethod

@@ -157,6 +157,56 @@ def test_without_a_name_no_secret_is_read() -> None:
     assert Settings.from_env(secrets=read).massive.api_key.get_secret_value() == ""
 
 
+@pytest.mark.parametrize(
+    ("attribute", "variables"),
+    [
+        ("stream", {"POLYGON_API_KEY": "key"}),
+        ("redis", {"REDIS_URL": "redis://127.0.0.1"}),
+        ("lake", {"STOCKS_LAKE": "/srv/lake"}),
+        ("mail", {"STOCKS_MAIL_TRANSPORT": "smtp"}),
+        ("alerts", {"STOCKS_ALERT_MAIL_TO": '["a@example.com"]'}),
+    ],
+)
+def test_a_secret_that_cannot_be_read_does_not_stop_those_that_need_none(
+    attribute: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidecar_needs(monkeypatch)
+    monkeypatch.setenv("STOCKS_SECRETS_FROM", "prod/stocks")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def read(_: RequestSettings) -> dict[str, SecretStr]:
+        raise TransientError("AWS Secrets Manager does not answer: Timeout")
+
+    assert getattr(Settings.from_env(secrets=read), attribute)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "variables"),
+    [
+        ("stream", {"REDIS_URL": ""}),
+        ("redis", {"REDIS_URL": "https://a.example"}),
+        ("lake", {"STOCKS_LAKE": "s3://bucket/lake"}),
+        ("mail", {"STOCKS_MAIL_TRANSPORT": "smtp", "STOCKS_SMTP_USER": "me"}),
+        ("alerts", {}),
+        ("postgres", {}),
+    ],
+)
+def test_a_secret_that_cannot_be_read_stops_those_that_need_one(
+    attribute: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidecar_needs(monkeypatch)
+    monkeypatch.setenv("STOCKS_SECRETS_FROM", "prod/stocks")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def read(_: RequestSettings) -> dict[str, SecretStr]:
+        raise TransientError("AWS Secrets Manager does not answer: Timeout")
+
+    with pytest.raises(TransientError, match="Secrets Manager"):
+        getattr(Settings.from_env(secrets=read), attribute)
+
+
 def test_a_secret_that_cannot_be_read_stops_those_that_lack_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
