@@ -7,9 +7,9 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.lake.object_store import open_store
 from stock_platform.lake.sql.query import open_snapshot
-from stock_platform.settings import Settings
 
 
 class LakeDuckDB(DuckDBResource):
@@ -42,7 +42,7 @@ class LakeDuckDB(DuckDBResource):
 
         Raises `PermanentError` when there is no such lake or the settings are wrong.
         """
-        settings = Settings.from_env().lake
+        settings = SecretsResource().settings().lake
         if self.location:
             settings = settings.model_copy(update={"lake": self.location})
         with open_snapshot(open_store(settings, create=False)) as connection:

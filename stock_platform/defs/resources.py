@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from stock_platform.components.duckdb import LakeDuckDB
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, Log
@@ -27,15 +28,15 @@ class LakeResource(dg.ConfigurableResource):
 
     def store(self, settings: Settings | None = None) -> ObjectStore:
         """Open the lake; cheap to repeat."""
-        return open_store(self._where(settings or Settings.from_env()))
+        return open_store(self._where(settings or SecretsResource().settings()))
 
     def context(self, settings: Settings | None = None) -> LakeContext:
         """Return the lake with the settings that decide what it should hold.
 
-        A body that needs other settings too reads `Settings.from_env()` once and hands
-        it down; without it the environment is read here.
+        A body that needs other settings too reads them once and hands them down; without
+        them the environment and the stored secrets are read here.
         """
-        settings = settings or Settings.from_env()
+        settings = settings or SecretsResource().settings()
         return LakeContext.from_settings(settings, store=self.store(settings))
 
     def _where(self, settings: Settings) -> LakeSettings:
@@ -48,9 +49,9 @@ class ProvidersResource(dg.ConfigurableResource):
     """The market-data providers that the settings configure."""
 
     @contextmanager
-    def open(self) -> Generator[Providers]:
+    def open(self, settings: Settings | None = None) -> Generator[Providers]:
         """Yield the configured providers; their keys travel in headers only."""
-        with open_providers() as providers:
+        with open_providers(settings or SecretsResource().settings()) as providers:
             yield providers
 
 
@@ -63,8 +64,8 @@ class HealerResource(dg.ConfigurableResource):
     @contextmanager
     def open(self, log: Log) -> Generator[Healer]:
         """Yield a healer whose lines go to `log`."""
-        settings = Settings.from_env()
-        with self.providers.open() as providers:
+        settings = SecretsResource().settings()
+        with self.providers.open(settings) as providers:
             yield Healer(
                 context=self.lake.context(settings),
                 providers=providers,
@@ -80,7 +81,7 @@ class StreamingSidecar(dg.ConfigurableResource):
 
     def status(self) -> SidecarStatus:
         """Request the sidecar's health; one that does not answer is a status, no error."""
-        settings = Settings.from_env().sidecar
+        settings = SecretsResource().settings().sidecar
         return fetch_status(self.url or settings.sidecar_url, settings.journal_dir)
 
 
@@ -95,5 +96,6 @@ def resources() -> dg.Definitions:
             "healer": HealerResource(lake=lake, providers=providers),
             "sidecar": StreamingSidecar(url=""),
             "duckdb": LakeDuckDB(),
+            "secrets": SecretsResource(),
         }
     )

@@ -1,5 +1,6 @@
 """What is served beside the lake, materialized against real stores: SQLite and moto."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -107,6 +108,31 @@ def test_stock_data_written_again_changes_nothing(
     told = metadata_of(instance, STOCK_DATA)
     counts = [told[f"rows {name}"].value for name in ("inserted", "updated", "unchanged")]
     assert counts == [0, 0, len(SYMBOLS)]
+
+
+def test_the_address_of_the_store_comes_from_secrets_manager(
+    aws: ServingSettings,
+    instance: dg.DagsterInstance,
+    two_sessions: list[date],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An address that no variable holds: that it is refused shows that it was read."""
+    name, stored = f"stocks-{uuid4().hex}", {"STOCKS_POSTGRES_URL": "mysql://u:canary@127.0.0.1/s"}
+    with closing(open_client(aws, "secretsmanager")) as client:
+        client.create_secret(Name=name, SecretString=json.dumps(stored))
+    run_session(instance, two_sessions[1], "lake/daily_bars")
+    without = run_session(instance, two_sessions[1], STOCK_DATA)
+    monkeypatch.setenv("STOCKS_SECRETS_FROM", name)
+    monkeypatch.setenv("STOCKS_SECRETS_ENDPOINT", aws.aws_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    result = run_session(instance, two_sessions[1], STOCK_DATA)
+
+    [failure] = result.get_step_failure_events()
+    assert without.success
+    assert "expected postgresql://" in str(failure.step_failure_data)
+    assert "canary" not in str(failure.step_failure_data)
 
 
 def test_a_store_that_cannot_be_opened_fails_for_good(

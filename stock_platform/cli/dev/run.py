@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +15,8 @@ from stock_platform.settings import Settings
 HOST = "127.0.0.1"
 """Dagster's UI has no login, so it listens on this machine only."""
 DEFAULT_HOME = Path(".dagster")
+WORKSPACE = "workspace.yaml"
+"""Names the location as a checkout does: Dagster stores states of sensors under that name."""
 
 
 def run_dev(port: int, home: Path | None) -> int:
@@ -33,7 +36,7 @@ def run_dev(port: int, home: Path | None) -> int:
         terminal.print(f"stocks: Dagster on http://{HOST}:{port}, its data in {chosen}")
         # Dagster recommends `dg dev`, which needs a checkout; a wheel has none.
         quiet = ["-W", "ignore:Function `dev_command`"]
-        arguments = ["dagster", "dev", "-m", "stock_platform.definitions"]
+        arguments = ["dagster", "dev", "-w", str(files("stock_platform.cli.dev") / WORKSPACE)]
         where = ["-h", HOST, "-p", str(port)]
         with child(
             "Dagster", [*arguments, *where], environment={"DAGSTER_HOME": str(chosen)}, python=quiet

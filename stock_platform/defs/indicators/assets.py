@@ -8,6 +8,7 @@ import dagster as dg
 from stock_platform.components import metadata
 from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import OF_THE_WEEK, sessions, week_of, weeks
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import SETTINGS
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.assets import session_bars
@@ -19,7 +20,6 @@ from stock_platform.lake import read, write
 from stock_platform.pipelines.indicators.selection import chosen, described
 from stock_platform.pipelines.indicators.stores import indicator_store
 from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
-from stock_platform.settings import Settings
 
 WEEKLY_KEY = ("symbol", "week")
 WEEKLY_COLUMNS = {
@@ -92,7 +92,7 @@ def indicators_minute(
 def _extended(
     context: dg.AssetExecutionContext, lake: LakeResource, timeframe: Timeframe
 ) -> dg.MaterializeResult:
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     lake_context = lake.context(settings)
     store = lake_context.store
     updater = IndicatorUpdater(

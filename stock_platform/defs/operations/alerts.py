@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.errors import PlatformError
@@ -54,7 +55,7 @@ def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> None
     if run.tags.get(WILL_RETRY) == "true":
         context.log.info(f"Dagster will retry run {run.run_id}")
         return
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     channels = open_channels(settings)
     if not channels:
         context.log.info(NO_CHANNEL)
@@ -99,7 +100,7 @@ def health_alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
 
     Then send again what failed to arrive.
     """
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     try:
         channels = open_channels(settings)
     except PlatformError as problem:

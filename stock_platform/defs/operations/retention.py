@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.resources import LakeResource
 from stock_platform.errors import PlatformError
 from stock_platform.lake import append_log
 from stock_platform.lake.append_log import compact_responses
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.settings import Settings
 
 RUNS_MAX = 500
 """Runs deleted in one night: a large backlog must not hold the database for hours."""
@@ -31,7 +31,7 @@ _ENDED = [
 def prune(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     """Delete old runs, fold the answers of recent sessions, expire the quarantine."""
     now = datetime.now(UTC)
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     keep = timedelta(days=settings.healing.keep_runs_days)
     deleted = delete_runs(context.instance, before=now - keep)
     lake_context = lake.context(settings)

@@ -14,6 +14,7 @@ import polars as pl
 
 from stock_platform.components.failures import no_retry_unless_transient
 from stock_platform.components.partitions import calendar, key_of
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.quotes.assets import raw_quotes
 from stock_platform.defs.resources import LakeResource, ProvidersResource
@@ -47,12 +48,15 @@ def _queue(settings: Settings) -> "QuoteQueue":
 @dg.op(pool="provider_rest")
 @no_retry_unless_transient
 def answer(
-    context: dg.OpExecutionContext, lake: LakeResource, providers: ProvidersResource
+    context: dg.OpExecutionContext,
+    lake: LakeResource,
+    providers: ProvidersResource,
+    secrets: SecretsResource,
 ) -> None:
     """Receive requests ten at a time, fetch their quotes, publish, and only then delete them."""
     from stock_platform.serving.quote_requests import process_requests
 
-    settings = Settings.from_env()
+    settings = secrets.settings()
     store, minutes = lake.store(settings), set[datetime]()
 
     def keep(session: date, quotes: pl.DataFrame) -> None:
@@ -108,7 +112,7 @@ def answer_quote_requests() -> None:
 )
 def quote_requests(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Start one run that answers all requests waiting in the queue."""
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     if not wants_quote_requests(settings):
         return dg.SkipReason(NOT_USED)
     going = dg.RunsFilter(job_name=answer_quote_requests.name, statuses=_GOING)
@@ -138,7 +142,7 @@ def quote_request_schedule(
 
     Starts no run: the sensor `quote_requests` finds the requests and starts one.
     """
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     if not wants_quote_requests(settings):
         return dg.SkipReason(NOT_USED)
     minute = context.scheduled_execution_time.astimezone(UTC)

@@ -7,11 +7,11 @@ import polars as pl
 
 from stock_platform.components import metadata
 from stock_platform.components.failures import RETRY_A_SERVICE, no_retry_unless_transient
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.quotes.assets import OF_THE_NEWEST
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.quotes import RAW_QUOTES
 from stock_platform.pipelines.quotes import newest_quotes
-from stock_platform.settings import Settings
 
 _ITEM = pl.Schema(
     {
@@ -33,7 +33,7 @@ _ITEM = pl.Schema(
     retry_policy=RETRY_A_SERVICE,
 )
 @no_retry_unless_transient
-def latest_quotes(lake: LakeResource) -> dg.MaterializeResult:
+def latest_quotes(lake: LakeResource, secrets: SecretsResource) -> dg.MaterializeResult:
     """One item is the newest quote of one symbol: price, high, low, when it was inserted.
 
     Not partitioned. An older quote never replaces a newer one, in whatever order runs
@@ -41,7 +41,7 @@ def latest_quotes(lake: LakeResource) -> dg.MaterializeResult:
     """
     from stock_platform.serving.dynamodb import LatestQuotes
 
-    settings = Settings.from_env()
+    settings = secrets.settings()
     quotes = newest_quotes(lake.store(settings))
     done = LatestQuotes.open(settings.serving).write(quotes, datetime.now(UTC))
     return dg.MaterializeResult(

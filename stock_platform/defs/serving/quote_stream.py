@@ -6,12 +6,12 @@ import dagster as dg
 
 from stock_platform.components import metadata
 from stock_platform.components.failures import RETRY_A_SERVICE, no_retry_unless_transient
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.quotes.assets import OF_THE_NEWEST
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.errors import PermanentError
 from stock_platform.pipelines.quotes import quotes_since
-from stock_platform.settings import Settings
 
 STREAMED_UNTIL = "observed until"
 
@@ -26,7 +26,9 @@ STREAMED_UNTIL = "observed until"
     retry_policy=RETRY_A_SERVICE,
 )
 @no_retry_unless_transient
-def quote_stream(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def quote_stream(
+    context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+) -> dg.MaterializeResult:
     """One record is one raw quote, sent to Kinesis at least once, in the order of observation.
 
     Not partitioned. Materializing sends what was observed since the last materialization;
@@ -34,7 +36,7 @@ def quote_stream(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     """
     from stock_platform.serving.kinesis import QuoteStream
 
-    settings = Settings.from_env()
+    settings = secrets.settings()
     until = _streamed_until(context.instance)
     quotes = quotes_since(lake.store(settings), until)
     stream = QuoteStream.open(settings.serving)

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.resources import LakeResource
 from stock_platform.defs.serving.latest_quotes import latest_quotes
@@ -12,7 +13,6 @@ from stock_platform.pipelines.quotes import (
     wants_latest_quotes,
     wants_quote_stream,
 )
-from stock_platform.settings import Settings
 
 
 @dg.sensor(
@@ -24,7 +24,7 @@ def quote_targets(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Bring DynamoDB and Kinesis up to date after quotes were published, where configured."""
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     wanted = [
         asset.key
         for asset, is_wanted in (

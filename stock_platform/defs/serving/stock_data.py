@@ -7,11 +7,11 @@ import dagster as dg
 from stock_platform.components import metadata
 from stock_platform.components.failures import RETRY_A_SERVICE, no_retry_unless_transient
 from stock_platform.components.partitions import sessions
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.reference.assets import splits
 from stock_platform.defs.resources import LakeResource
 from stock_platform.serving.postgres.rows import STOCK_DATA
-from stock_platform.settings import Settings
 
 FIGURES = {
     "date": "session of XNYS",
@@ -33,7 +33,9 @@ FIGURES = {
     retry_policy=RETRY_A_SERVICE,
 )
 @no_retry_unless_transient
-def stock_data(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def stock_data(
+    context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+) -> dg.MaterializeResult:
     """One row is one symbol on one session, in Postgres (SQLite where none is configured).
 
     A partition is a session. Decimals are exact. Only rows that are new or differ are
@@ -46,7 +48,7 @@ def stock_data(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     from stock_platform.serving.postgres.store import open_stock_data
 
     days = sorted(date.fromisoformat(key) for key in context.partition_keys)
-    settings = Settings.from_env()
+    settings = secrets.settings()
     with open_stock_data(settings.postgres) as opened:
         done = refresh_stock_data(lake.store(settings), opened, days[0], days[-1])
     where = "Postgres" if settings.postgres.postgres_url.get_secret_value() else "SQLite"

@@ -8,6 +8,7 @@ import dagster as dg
 from stock_platform.components import metadata
 from stock_platform.components.failures import RETRY_A_SERVICE, no_retry_unless_transient
 from stock_platform.components.partitions import OF_THE_WEEK, calendar, week_of, weeks
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.indicators.assets import weekly_performance
 from stock_platform.defs.minute_bars.assets import coverage
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     retry_policy=RETRY_A_SERVICE,
 )
 @no_retry_unless_transient
-def weekly_report(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def weekly_report(
+    context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+) -> dg.MaterializeResult:
     """One partition is one week's report: a page in the lake, mailed once the week is over.
 
     A week is named by its Monday. Materializing again renders it again and never mails a
@@ -50,7 +53,7 @@ def weekly_report(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.M
     from stock_platform.pipelines.weekly_report import as_markdown, keep_page
     from stock_platform.pipelines.weekly_report import weekly_report as gathered
 
-    settings = Settings.from_env()
+    settings = secrets.settings()
     lake_context, week, now = lake.context(settings), week_of(context), datetime.now(UTC)
     report = gathered(lake_context, week, settings.report, now, log=context.log.info)
     mail = _mail(lake_context, report, settings, now)

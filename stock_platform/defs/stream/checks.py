@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.defs.resources import LakeResource, StreamingSidecar
 from stock_platform.defs.stream.assets import stream_log
 from stock_platform.healing.liveness import silent_channels
@@ -18,7 +19,7 @@ from stock_platform.settings import Settings
 @no_retry_unless_transient
 def the_stream_is_alive(lake: LakeResource, sidecar: StreamingSidecar) -> dg.AssetCheckResult:
     """Every channel gave a sign of life lately, as long as the market is open."""
-    settings = Settings.from_env()
+    settings = SecretsResource().settings()
     return check_stream(lake.context(settings), sidecar.status(), settings, datetime.now(UTC))
 
 

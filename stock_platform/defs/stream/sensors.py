@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import INTERVAL_S
 from stock_platform.defs.resources import LakeResource, StreamingSidecar
 from stock_platform.defs.stream.assets import stream_log
@@ -12,7 +13,6 @@ from stock_platform.defs.stream.checks import check_stream, the_stream_is_alive
 from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.lake import stream_parts
 from stock_platform.pipelines.sidecar_status import LOGS_READ
-from stock_platform.settings import Settings
 
 OBSERVE_S = 300
 
@@ -25,7 +25,7 @@ def stream_observation(
     context: dg.SensorEvaluationContext, lake: LakeResource, sidecar: StreamingSidecar
 ) -> dg.SensorResult | dg.SkipReason:
     """Record what the stream has logged since the last tick as an observation and a check."""
-    settings, now = Settings.from_env(), datetime.now(UTC)
+    settings, now = SecretsResource().settings(), datetime.now(UTC)
     lake_context = lake.context(settings)
     sessions = lake_context.sessions(now)[-LOGS_READ:]
     logs = [stream_parts.read_connections(lake_context.store, session) for session in sessions]
