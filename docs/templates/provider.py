@@ -49,7 +49,9 @@ class Acme:
 
     def open(self, context: ProviderContext) -> Providers:
         settings = context.settings.of(AcmeSettings)
-        endpoint = Endpoint(self.name, settings.rest_url, {"X-Acme-Key": settings.api_key})
+        endpoint = Endpoint(
+            provider=self.name, url=settings.rest_url, keys={"X-Acme-Key": settings.api_key}
+        )
         # The client retries, counts requests over all processes and keeps the key out of errors.
         http = context.http(endpoint, per_minute=settings.requests_per_minute)
         return Providers(
@@ -132,7 +134,9 @@ class TestAcmeBars(MinuteBarContract):
             yield
 
     def source(self, now: datetime) -> AcmeBars:
-        endpoint = Endpoint("acme", self.vendor.url, {"X-Acme-Key": SecretStr("any-key")})
+        endpoint = Endpoint(
+            provider="acme", url=self.vendor.url, keys={"X-Acme-Key": SecretStr("any-key")}
+        )
         http = self.clients.enter_context(HttpClient(endpoint, Unlimited()))
         return AcmeBars(http, RevisionPolicy(Calendar()), lambda: now)
 

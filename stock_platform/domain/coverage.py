@@ -56,7 +56,7 @@ was confirmed, `alive_until` when the last sign of life came (data or heartbeat)
 `disconnected_at` null while the connection stands. Key (writer, connection, channel)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SessionCoverage:
     """The coverage of one session, as arrays over sorted symbols.
 
@@ -81,14 +81,14 @@ class SessionCoverage:
         names = np.array(sorted(set(symbols)), dtype=object)
         n = len(names)
         return cls(
-            grid,
-            names,
-            {name: np.zeros((n, grid.width), dtype=bool) for name in BITMAPS},
-            np.zeros(n, dtype=np.int32),
-            np.full(n, np.datetime64("NaT", "us")),
-            np.full(n, np.datetime64("NaT", "us")),
-            np.full(n, "none", dtype=object),
-            np.full(n, "", dtype=object),
+            grid=grid,
+            symbols=names,
+            bits={name: np.zeros((n, grid.width), dtype=bool) for name in BITMAPS},
+            attempts=np.zeros(n, dtype=np.int32),
+            next_retry_at=np.full(n, np.datetime64("NaT", "us")),
+            verified_at=np.full(n, np.datetime64("NaT", "us")),
+            authority=np.full(n, "none", dtype=object),
+            last_error=np.full(n, "", dtype=object),
         )
 
     @property
@@ -189,15 +189,15 @@ class SessionCoverage:
         frame = frame.sort("symbol")
         checked = frame["checked_at"].max() if frame.height else None
         return cls(
-            grid,
-            frame["symbol"].to_numpy().astype(object),
-            {name: unpack(frame[f"{name}_bits"], grid.width) for name in BITMAPS},
-            frame["attempts"].to_numpy().copy(),
-            frame["next_retry_at"].dt.replace_time_zone(None).to_numpy().copy(),
-            frame["verified_at"].dt.replace_time_zone(None).to_numpy().copy(),
-            frame["authority"].to_numpy().astype(object),
-            frame["last_error"].fill_null("").to_numpy().astype(object),
-            checked if isinstance(checked, datetime) else None,
+            grid=grid,
+            symbols=frame["symbol"].to_numpy().astype(object),
+            bits={name: unpack(frame[f"{name}_bits"], grid.width) for name in BITMAPS},
+            attempts=frame["attempts"].to_numpy().copy(),
+            next_retry_at=frame["next_retry_at"].dt.replace_time_zone(None).to_numpy().copy(),
+            verified_at=frame["verified_at"].dt.replace_time_zone(None).to_numpy().copy(),
+            authority=frame["authority"].to_numpy().astype(object),
+            last_error=frame["last_error"].fill_null("").to_numpy().astype(object),
+            checked_at=checked if isinstance(checked, datetime) else None,
         )
 
     def _expected(self, closed: int | None) -> np.ndarray:

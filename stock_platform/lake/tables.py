@@ -43,7 +43,7 @@ Partition = date | int | None
 """A session or day, a year, or None for a table that is one object."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table the platform itself writes: its columns, its key and how it is cut up."""
 
@@ -57,20 +57,32 @@ class Table:
 
 _BAR_KEY = ("symbol", "minute")
 _TABLES = (
-    Table("minute_bars", MINUTE_BARS, _BAR_KEY, "session"),
-    Table("minute_bars_live", MINUTE_BARS, _BAR_KEY, "session", parts=True),
-    Table("daily_bars", DAILY_BARS, ("symbol", "session"), "year"),
-    Table("daily_answers", DAILY_RESPONSES, DAILY_RESPONSES_KEY, "year"),
-    Table("raw_quotes", RAW_QUOTES, QUOTE_KEY, "session"),
-    Table("coverage", COVERAGE, ("symbol",), "session"),
-    Table("answers", PROVIDER_RESPONSES, tuple(PROVIDER_RESPONSES), "session", parts=True),
-    Table("stream_log", CONNECTIONS, ("writer", "connection", "channel"), "session", parts=True),
-    Table("quarantine", REJECTED, tuple(REJECTED), "on", parts=True),
-    Table("bar_differences", DIFFERENCES, _BAR_KEY, "session"),
-    Table("bar_reconciliation", RECONCILIATION, ("symbol",), "session"),
-    Table("reference_symbols", SYMBOLS, SYMBOLS_KEY, "session"),
-    Table("splits", SPLITS, SPLITS_KEY, ""),
-    Table("dividends", DIVIDENDS, DIVIDENDS_KEY, ""),
+    Table(name="minute_bars", schema=MINUTE_BARS, key=_BAR_KEY, split="session"),
+    Table(name="minute_bars_live", schema=MINUTE_BARS, key=_BAR_KEY, split="session", parts=True),
+    Table(name="daily_bars", schema=DAILY_BARS, key=("symbol", "session"), split="year"),
+    Table(name="daily_answers", schema=DAILY_RESPONSES, key=DAILY_RESPONSES_KEY, split="year"),
+    Table(name="raw_quotes", schema=RAW_QUOTES, key=QUOTE_KEY, split="session"),
+    Table(name="coverage", schema=COVERAGE, key=("symbol",), split="session"),
+    Table(
+        name="answers",
+        schema=PROVIDER_RESPONSES,
+        key=tuple(PROVIDER_RESPONSES),
+        split="session",
+        parts=True,
+    ),
+    Table(
+        name="stream_log",
+        schema=CONNECTIONS,
+        key=("writer", "connection", "channel"),
+        split="session",
+        parts=True,
+    ),
+    Table(name="quarantine", schema=REJECTED, key=tuple(REJECTED), split="on", parts=True),
+    Table(name="bar_differences", schema=DIFFERENCES, key=_BAR_KEY, split="session"),
+    Table(name="bar_reconciliation", schema=RECONCILIATION, key=("symbol",), split="session"),
+    Table(name="reference_symbols", schema=SYMBOLS, key=SYMBOLS_KEY, split="session"),
+    Table(name="splits", schema=SPLITS, key=SPLITS_KEY, split=""),
+    Table(name="dividends", schema=DIVIDENDS, key=DIVIDENDS_KEY, split=""),
 )
 TABLES = {table.name: table for table in _TABLES}
 

@@ -37,7 +37,7 @@ class Published:
     revisions: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
     """One object, its key, the columns it must have (None: any) and how to merge into it."""
 
@@ -114,7 +114,9 @@ def publish_table(
         kept = stored if mode == "merge" and stored.width else frame.clear()
         return _merge_keyed(table, list(key), kept, frame)
 
-    return _replace(store, _Target(table, partition, tuple(key), None, merge))
+    return _replace(
+        store, _Target(table=table, partition=partition, key=tuple(key), schema=None, merge=merge)
+    )
 
 
 def _publish(
@@ -124,7 +126,10 @@ def _publish(
     merge: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Published:
     known = tables.TABLES[table]
-    return _replace(store, _Target(table, partition, known.key, known.schema, merge))
+    return _replace(
+        store,
+        _Target(table=table, partition=partition, key=known.key, schema=known.schema, merge=merge),
+    )
 
 
 def _replace(store: ObjectStore, target: _Target) -> Published:

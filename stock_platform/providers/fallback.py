@@ -165,9 +165,9 @@ def _joined(
     may_come = [symbol for symbol in unplaced if failures or symbol in failed]
     final = [symbol for symbol in unplaced if symbol not in may_come]
     return QuoteResponse(
-        ", ".join(response.provider for response in responses),
-        responses[0].minute,
-        responses[0].asked_at,
+        provider=", ".join(response.provider for response in responses),
+        minute=responses[0].minute,
+        asked_at=responses[0].asked_at,
         quotes=quotes,
         rejected=rejected,
         refused=tuple(symbol for symbol in final if symbol in refused),

@@ -49,7 +49,7 @@ class Finnhub:
         settings = context.settings.finnhub
         keys = {"X-Finnhub-Token": settings.api_key}
         http = context.http(
-            Endpoint(NAME, settings.rest_url, keys, error_text),
+            Endpoint(provider=NAME, url=settings.rest_url, keys=keys, error_text=error_text),
             per_minute=settings.requests_per_minute,
             per_second=settings.requests_per_second,
         )
@@ -196,12 +196,12 @@ class FinnhubCandles:
             for (why,), part in bad.group_by("reason", maintain_order=True)
         ]
         return DailyResponse(
-            NAME,
-            first,
-            last,
-            (symbol,),
-            asked_at,
-            revision,
+            provider=NAME,
+            first=first,
+            last=last,
+            symbols=(symbol,),
+            asked_at=asked_at,
+            revision=revision,
             bars=bars.merge(bars.DAILY_BARS, checked.filter(pl.col("reason").is_null())),
             rejected=pl.concat([validated.rejected, *strays]),
         )

@@ -35,7 +35,7 @@ RawQuote = dict[str, object]
 """One quote as read: symbol, `PRICES` as text, quoted_at, and `wrong` where a parser knows why."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Round:
     quotes: list[RawQuote] = field(default_factory=list)
     responded: int = 0
@@ -74,11 +74,11 @@ def poll(
     )
     seen = {row["symbol"] for row in found.quotes} | {*found.not_entitled, *found.failed}
     return QuoteResponse(
-        provider,
-        minute,
-        asked_at,
-        quotes,
-        rejected,
+        provider=provider,
+        minute=minute,
+        asked_at=asked_at,
+        quotes=quotes,
+        rejected=rejected,
         refused=tuple(found.not_entitled),
         absent=tuple(name for name in wanted if name not in seen),
         failed=tuple(found.failed),

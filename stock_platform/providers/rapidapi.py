@@ -51,7 +51,12 @@ class RapidApi:
             raise PermanentError("RAPIDAPI_URL: expected https://... with {symbol} in it")
         keys = {"X-RapidAPI-Key": settings.key, "X-RapidAPI-Host": settings.host or parts.netloc}
         http = context.http(
-            Endpoint(NAME, f"{parts.scheme}://{parts.netloc}", keys, error_text),
+            Endpoint(
+                provider=NAME,
+                url=f"{parts.scheme}://{parts.netloc}",
+                keys=keys,
+                error_text=error_text,
+            ),
             per_minute=settings.requests_per_minute,
         )
         quotes = RapidQuotes(

@@ -22,7 +22,7 @@ from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import InvalidDataError, NotEntitledError, PermanentError, PlatformError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DailyResponse:
     """A provider's word on the sessions `first` to `last`, both included.
 
@@ -40,7 +40,7 @@ class DailyResponse:
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteResponse:
     """What one round of polling brought; every requested symbol is in exactly one place.
 
@@ -61,7 +61,7 @@ class QuoteResponse:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
     """A day on which an exchange is closed or closes early, as announced."""
 
@@ -73,7 +73,7 @@ class Closure:
     closes_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketStatus:
     """Whether the market trades now (`open`, `closed`, `extended-hours`) and what is announced."""
 

@@ -31,7 +31,7 @@ _EXTENSIONS_MAX = 20
 """Of a batch's visibility: after ten visibility timeouts other consumers may receive it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Processed:
     """The messages one call received, each in exactly one count."""
 

@@ -28,7 +28,7 @@ class _Body(msgspec.Struct):
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A received message; it becomes visible again after the visibility timeout unless deleted."""
 
@@ -51,7 +51,7 @@ class Message:
             raise InvalidDataError(f'expected {{"symbol": ...}}: {error}') from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteQueue:
     """The queue and its dead letters; safe to share between threads and processes."""
 
@@ -66,11 +66,11 @@ class QuoteQueue:
         """Find both queues by name or URL; raise `PermanentError` when one does not exist."""
         client = open_client(aws, "sqs")
         return cls(
-            client,
-            _url(client, queues.quote_queue),
-            _url(client, queues.quote_dead_letters),
-            queues.quote_visibility_s,
-            queues.quote_receives_max,
+            client=client,
+            url=_url(client, queues.quote_queue),
+            dead_url=_url(client, queues.quote_dead_letters),
+            visibility_s=queues.quote_visibility_s,
+            receives_max=queues.quote_receives_max,
         )
 
     def receive(self, wait_s: int = 1) -> list[Message]:
@@ -188,11 +188,11 @@ def _url(client: Any, queue: str) -> str:
 def _message(raw: dict[str, Any]) -> Message:
     attributes = raw.get("Attributes", {})
     return Message(
-        raw["MessageId"],
-        raw["ReceiptHandle"],
-        raw["Body"],
-        datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
-        int(attributes.get("ApproximateReceiveCount", 1)),
+        id=raw["MessageId"],
+        receipt=raw["ReceiptHandle"],
+        body=raw["Body"],
+        sent_at=datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
+        receives=int(attributes.get("ApproximateReceiveCount", 1)),
     )
 
 

@@ -36,7 +36,9 @@ class Application:
         self.scenario = scenario
         self.requests: Counter[str] = Counter()
         self.faults = Faults(scenario.faults, seed)
-        self.bucket = flat_files.Bucket(as_of, scenario.flatfiles, scenario.keys.flatfiles)
+        self.bucket = flat_files.Bucket(
+            as_of=as_of, changes=scenario.flatfiles, keys=scenario.keys.flatfiles
+        )
         self.denied = scenario.plan.denied
         self.control: Callable[[Request], Response | None] = lambda _: None
         self._abort = abort
@@ -167,4 +169,6 @@ async def _read(scope: Any, receive: Any) -> Request:
             break
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["path"], query, headers, scope["method"], body)
+    return Request(
+        path=scope["path"], query=query, headers=headers, method=scope["method"], body=body
+    )

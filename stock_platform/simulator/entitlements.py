@@ -36,7 +36,7 @@ def refused(vendor: Vendor, *, timeframe: bool = False) -> Response:
         return to_json(rest.NO_ACCESS, status=403)
     if vendor == "rapidapi":
         return to_json(rapidapi.NOT_SUBSCRIBED, status=403)
-    return Response(_S3_DENIED, 403, "application/xml", compressible=False)
+    return Response(body=_S3_DENIED, status=403, content_type="application/xml", compressible=False)
 
 
 def too_many(vendor: Vendor) -> Response:
@@ -50,7 +50,7 @@ def too_many(vendor: Vendor) -> Response:
     body = (
         b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
     )
-    return Response(body, 503, "application/xml", compressible=False)
+    return Response(body=body, status=503, content_type="application/xml", compressible=False)
 
 
 class Budgets:

@@ -22,10 +22,10 @@ _HTML = (
 )
 _HUGE = 1e300
 _WORDS = {
-    "html": Response(_HTML, 200, "text/html"),
-    "malformed": Response(b'{"status":"OK","results":[{"t":17', 200),
-    "empty_body": Response(b"", 200),
-    "reset": Response(b"", ending="reset"),
+    "html": Response(body=_HTML, status=200, content_type="text/html"),
+    "malformed": Response(body=b'{"status":"OK","results":[{"t":17', status=200),
+    "empty_body": Response(body=b"", status=200),
+    "reset": Response(body=b"", ending="reset"),
     "not_found": to_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
     "error_object": to_json({"error": {"code": 500, "description": "Upstream failed"}}),
     "zero_quote": to_json(rest.NO_QUOTE),
@@ -120,12 +120,12 @@ def _too_many(fault: Fault) -> Response:
 
 def _server_error(fault: Fault) -> Response:
     if fault.body == "empty":
-        return Response(b"", fault.status)
+        return Response(body=b"", status=fault.status)
     if fault.body == "html":
-        return Response(_HTML, fault.status, "text/html")
+        return Response(body=_HTML, status=fault.status, content_type="text/html")
     if fault.vendor == "flatfiles":
         body = b"<Error><Code>InternalError</Code><Message>Try again.</Message></Error>"
-        return Response(body, fault.status, "application/xml")
+        return Response(body=body, status=fault.status, content_type="application/xml")
     return to_json({"status": "ERROR", "error": "internal error"}, status=fault.status)
 
 

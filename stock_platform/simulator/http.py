@@ -11,7 +11,7 @@ import msgspec
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request: decoded path, last value of each query parameter, lower-case header names."""
 
@@ -31,7 +31,7 @@ class Request:
         return default if text is None else text.lower() not in {"false", "0"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """A response; `delay_s` and `ending` are for the server to carry out."""
 
@@ -68,7 +68,7 @@ def route(path: str, handler: Handler) -> Route:
 
 
 def to_json(value: object, *, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status)
+    return Response(body=msgspec.json.encode(value), status=status)
 
 
 def to_cursor(parameters: Mapping[str, str]) -> str:

@@ -52,7 +52,7 @@ _STOP_S = 10.0
 _READY = "# ready"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Simulator:
     """A running simulation: where it is, what is true in it, and handles to change it."""
 

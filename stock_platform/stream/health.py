@@ -22,7 +22,7 @@ STALL_S = 60.0
 Facts = Mapping[str, Any]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Progress:
     """Finds problems in the processes' statuses; keeps when each consumer last moved."""
 

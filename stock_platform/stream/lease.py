@@ -30,7 +30,7 @@ return redis.call('DEL', KEYS[1])
 """
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Lease:
     """The lease of one API key; `fence` is 0 while it is not held."""
 

@@ -42,7 +42,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ManagedProcess:
     """One process that is kept running."""
 
@@ -132,20 +132,28 @@ def plan_processes(settings: Settings, symbols: Sequence[str] | None) -> Process
     """
     stream = settings.stream
     latest = latest_options(stream, stream.journal_dir)
-    consumers = [ManagedProcess(redis_latest.NAME, redis_latest.run_latest, latest)]
+    consumers = [
+        ManagedProcess(name=redis_latest.NAME, main=redis_latest.run_latest, options=latest)
+    ]
     if stream.queue_enabled:
         consumers.append(
-            ManagedProcess(redis_streams.NAME, redis_streams.run_queue, _queue(stream))
+            ManagedProcess(
+                name=redis_streams.NAME, main=redis_streams.run_queue, options=_queue(stream)
+            )
         )
     if stream.s3_enabled:
-        consumers.append(ManagedProcess(sink.NAME, sink.run_archive, _archive(stream)))
+        consumers.append(
+            ManagedProcess(name=sink.NAME, main=sink.run_archive, options=_archive(stream))
+        )
     if stream.stream_to_lake:
         bars = _bars(settings, symbols)
-        consumers.append(ManagedProcess(lake_bars.NAME, lake_bars.run_bars, bars))
+        consumers.append(ManagedProcess(name=lake_bars.NAME, main=lake_bars.run_bars, options=bars))
     consumers += _installed(stream)
     names = tuple(child.name for child in consumers)
     others = [_backfill(settings, symbols)] if stream.s3_enabled else []
-    read = ManagedProcess(reader.NAME, reader.run_reader, _reader(stream, symbols, names))
+    read = ManagedProcess(
+        name=reader.NAME, main=reader.run_reader, options=_reader(stream, symbols, names)
+    )
     return ProcessPlan(read, consumers, others)
 
 
@@ -156,7 +164,7 @@ def _installed(settings: StreamSettings) -> list[ManagedProcess]:
         )
         for name in settings.stream_sinks
     ]
-    return [ManagedProcess(c.name, installed.run_installed, c) for c in contexts]
+    return [ManagedProcess(name=c.name, main=installed.run_installed, options=c) for c in contexts]
 
 
 def symbols_to_subscribe(settings: Settings, today: date) -> tuple[str, ...] | None:
@@ -241,10 +249,10 @@ def latest_options(settings: StreamSettings, journal: Path) -> LatestOptions:
         redis_url=settings.redis_url.get_secret_value(),
         redis_token=settings.redis_token.get_secret_value(),
         lifetimes=Lifetimes(
-            settings.agg1m_ttl_sec,
-            settings.fmv_ttl_sec,
-            settings.trade_ttl_sec,
-            settings.quote_ttl_sec,
+            agg1m_s=settings.agg1m_ttl_sec,
+            fmv_s=settings.fmv_ttl_sec,
+            trade_s=settings.trade_ttl_sec,
+            quote_s=settings.quote_ttl_sec,
         ),
         flush_s=settings.redis_flush_ms / 1000,
         values_per_s=settings.redis_values_per_sec,
@@ -255,11 +263,11 @@ def latest_options(settings: StreamSettings, journal: Path) -> LatestOptions:
 
 def _queue(settings: StreamSettings) -> QueueOptions:
     return QueueOptions(
-        settings.journal_dir,
-        settings.redis_url.get_secret_value(),
-        settings.queue_shards,
-        settings.queue_entries_max,
-        settings.ws_debug,
+        journal=settings.journal_dir,
+        redis_url=settings.redis_url.get_secret_value(),
+        shards=settings.queue_shards,
+        entries_max=settings.queue_entries_max,
+        debug=settings.ws_debug,
     )
 
 
@@ -290,7 +298,7 @@ def _backfill(settings: Settings, symbols: Sequence[str] | None) -> ManagedProce
         symbols=None if symbols is None else tuple(symbols),
         debug=stream.ws_debug,
     )
-    return ManagedProcess(backfill.NAME, backfill.run_backfill, options, hung_s=0)
+    return ManagedProcess(name=backfill.NAME, main=backfill.run_backfill, options=options, hung_s=0)
 
 
 def _store(settings: StreamSettings) -> StoreOptions:

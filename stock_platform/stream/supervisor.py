@@ -47,13 +47,13 @@ class Supervisor:
             settings.redis_url.get_secret_value(), settings.redis_token.get_secret_value()
         )
         key = lease_key(settings.polygon_api_key.get_secret_value())
-        self._lease = Lease(self._values, key, int(settings.lease_ttl_sec * 1000))
+        self._lease = Lease(values=self._values, key=key, ttl_ms=int(settings.lease_ttl_sec * 1000))
         self._has_led = False
         self._renew_at = 0.0
         self._health_at = time.monotonic() + settings.ws_health_interval_sec
         consumers = tuple(child.name for child in plan.consumers)
         self._line = HealthLine(consumers, time.monotonic())
-        self.progress = Progress(settings.journal_dir, consumers)
+        self.progress = Progress(journal=settings.journal_dir, consumers=consumers)
 
     def stop(self, *_: object) -> None:
         self._stop.set()

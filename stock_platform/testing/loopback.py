@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CannedResponse:
     """One response. `cut` bytes of it never arrive; `reset` breaks the connection instead."""
 
@@ -54,7 +54,7 @@ class Vendor:
     def __init__(self) -> None:
         self.received: list[ReceivedRequest] = []
         self.script: list[CannedResponse] = []
-        self.response: Respond = lambda _: CannedResponse(b'{"status":"OK"}')
+        self.response: Respond = lambda _: CannedResponse(body=b'{"status":"OK"}')
         self.url = ""
         self.released = threading.Event()
         self._turn = threading.Lock()
@@ -68,14 +68,16 @@ class Vendor:
 def as_json(value: object, **kwargs: object) -> CannedResponse:
     """Return `value` as JSON; a str is JSON text already."""
     body = value if isinstance(value, str) else json.dumps(value)
-    return CannedResponse(body.encode(), **kwargs)  # type: ignore[arg-type]
+    return CannedResponse(body=body.encode(), **kwargs)  # type: ignore[arg-type]
 
 
 def zipped(canned: CannedResponse, *, cut: int = 0) -> CannedResponse:
     """Return the same in gzip, without its last `cut` bytes though the body claims to be whole."""
     packed = gzip.compress(canned.body)
     return CannedResponse(
-        packed[: len(packed) - cut], canned.status, {**canned.headers, "Content-Encoding": "gzip"}
+        body=packed[: len(packed) - cut],
+        status=canned.status,
+        headers={**canned.headers, "Content-Encoding": "gzip"},
     )
 
 

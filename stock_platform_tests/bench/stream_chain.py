@@ -162,7 +162,7 @@ def lost_by_kill(source: Source, journal: Path) -> int:
         frame_bytes_max=1 << 24,
         consumers=("nobody",),
     )
-    child = ManagedProcess("reader", run_reader, options)
+    child = ManagedProcess(name="reader", main=run_reader, options=options)
     child.ensure_running(time.monotonic())
     while not source.events:
         time.sleep(0.05)

@@ -211,7 +211,9 @@ def test_an_error_nobody_foresaw_is_named_without_its_text() -> None:
         raise RuntimeError(f"postgresql://user:{SECRET}@host")
 
     finding = run_check(
-        Check("it", lambda _: True, explode, "", "remedy"), Settings.from_env(), named=False
+        Check(name="it", used=lambda _: True, run=explode, to_use="", remedy="remedy"),
+        Settings.from_env(),
+        named=False,
     )
 
     assert (finding.ok, finding.text) == (False, "unexpected RuntimeError")

@@ -41,7 +41,7 @@ def _log(channel: str, alive_until: datetime, *, connection: str = "1") -> pl.Da
 def sidecar(tmp_path: Path) -> Iterator[Path]:
     """Run the health server of a sidecar that reads and has one tailer; return its journal."""
     journal = tmp_path / "journal"
-    progress = Progress(journal, ("bars",), leader=True)
+    progress = Progress(journal=journal, consumers=("bars",), leader=True)
     server = HealthServer(progress, "127.0.0.1", 0)
     status.save(journal, "supervisor", {"metrics_port": server.port})
     status.save(journal, "reader", {"feeds": {}})

@@ -79,7 +79,7 @@ def sink(redis: Redis) -> Iterator[ValueStore]:
 def test_f12_redis_away_costs_nothing_but_time(
     away_s: float, journal: JournalWriter, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal=journal.folder, redis_url=redis.url), sink)
     with tailing(journal.folder, latest) as consumer:
         for number in range(20):
             journal.append_frames(0, 1, [trade(number)], number)
@@ -208,12 +208,12 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
     journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: the other one leads by now."""
-    mine = Lease(leases, "stock:lease:test", 200)
+    mine = Lease(values=leases, key="stock:lease:test", ttl_ms=200)
     assert mine.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(mine.fence)))
-    paused = LatestSink(LatestOptions(journal.folder, redis.url), sink)
+    paused = LatestSink(LatestOptions(journal=journal.folder, redis_url=redis.url), sink)
     time.sleep(0.3)
-    other = Lease(leases, "stock:lease:test", 60_000)
+    other = Lease(values=leases, key="stock:lease:test", ttl_ms=60_000)
     assert other.acquire()
 
     journal.append_frames(0, 1, [trade(1)], 1)
@@ -229,10 +229,10 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
 def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
     journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
-    lease = Lease(leases, "stock:lease:test", 100)
+    lease = Lease(values=leases, key="stock:lease:test", ttl_ms=100)
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal=journal.folder, redis_url=redis.url), sink)
     time.sleep(0.2)
 
     journal.append_frames(0, 1, [trade(1)], 1)
@@ -250,10 +250,10 @@ def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_old
     journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
 ) -> None:
     key = "stock:trade:N1"
-    lease, other = (Lease(leases, "stock:lease:test", 60_000) for _ in range(2))
+    lease, other = (Lease(values=leases, key="stock:lease:test", ttl_ms=60_000) for _ in range(2))
     assert lease.acquire()
     save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-    latest = LatestSink(LatestOptions(journal.folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal=journal.folder, redis_url=redis.url), sink)
     newer = b'{"symbol":"N1","price":9.5,"ts":%d}' % (time.time_ns() // 1_000_000 + 60_000)
 
     with tailing(journal.folder, latest) as consumer:

@@ -23,7 +23,7 @@ def rendered(folder: Path) -> set[str]:
     """Return the names of the samples that a sidecar with one feed and one tailer renders."""
     status.save(folder, "reader", {"feeds": {"trades": FEED}, "journal_bytes": 7})
     status.save(folder, "latest", {"lag_bytes": 5, "offset": 7, "settled": 7, "delay_ms": 3})
-    progress = Progress(folder, ("latest",), restarts={"reader": 1}, leader=True)
+    progress = Progress(journal=folder, consumers=("latest",), restarts={"reader": 1}, leader=True)
     server = HealthServer(progress, "127.0.0.1", 0)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as page:

@@ -59,7 +59,9 @@ def connect(vendor: Vendor, purse: Purse) -> Generator[Callable[..., HttpClient]
                 timeout_s=2.0, attempts_max=3, backoff_s=0.001, wait_max_s=0.05
             )
             key = SecretStr(CANARY)
-            endpoint = Endpoint(provider, vendor.url, {header: key}, complaint)
+            endpoint = Endpoint(
+                provider=provider, url=vendor.url, keys={header: key}, error_text=complaint
+            )
             http = HttpClient(endpoint, purse, retry=retry, clock=lambda: NOON, **kwargs)  # type: ignore[arg-type]
             return stack.enter_context(http)
 

@@ -29,24 +29,27 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 HTML = b"<!doctype html><title>busy</title>"
 FAULTS: dict[str, tuple[CannedResponse, type[PlatformError]]] = {
-    "429 with Retry-After": (CannedResponse(b"", 429, {"Retry-After": "30"}), TransientError),
+    "429 with Retry-After": (
+        CannedResponse(body=b"", status=429, headers={"Retry-After": "30"}),
+        TransientError,
+    ),
     "429 without Retry-After": (as_json({"error": "limit"}, status=429), TransientError),
     "500": (as_json({"error": "x"}, status=500), TransientError),
-    "502 with HTML": (CannedResponse(HTML, 502), TransientError),
-    "HTML with 200": (CannedResponse(HTML), TransientError),
+    "502 with HTML": (CannedResponse(body=HTML, status=502), TransientError),
+    "HTML with 200": (CannedResponse(body=HTML), TransientError),
     "truncated gzip": (zipped(as_json({"status": "OK"}), cut=5), TransientError),
     "reset": (CannedResponse(reset=True), TransientError),
     "401": (as_json({"error": "Invalid API key."}, status=401), PermanentError),
-    "400": (CannedResponse(b"", 400), PermanentError),
-    "404": (CannedResponse(b"", 404), NotFoundError),
+    "400": (CannedResponse(body=b"", status=400), PermanentError),
+    "404": (CannedResponse(body=b"", status=404), NotFoundError),
     "403 by plan": (
         as_json({"error": "You don't have access to this resource."}, status=403),
         NotEntitledError,
     ),
-    "no JSON": (CannedResponse(b"OK"), InvalidDataError),
-    "a JSON array": (CannedResponse(b"[]"), InvalidDataError),
-    "a JSON null": (CannedResponse(b"null"), InvalidDataError),
-    "an empty object": (CannedResponse(b"{}"), InvalidDataError),
+    "no JSON": (CannedResponse(body=b"OK"), InvalidDataError),
+    "a JSON array": (CannedResponse(body=b"[]"), InvalidDataError),
+    "a JSON null": (CannedResponse(body=b"null"), InvalidDataError),
+    "an empty object": (CannedResponse(body=b"{}"), InvalidDataError),
     "rows that are no list": (
         as_json({"status": "OK", "results": 5, "s": "ok", "t": 5}),
         InvalidDataError,

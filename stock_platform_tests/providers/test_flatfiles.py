@@ -145,7 +145,9 @@ def test_daily_files_answer_for_all_symbols_and_for_one(s3: Any, s3_url: str) ->
 
 def s3_error(status: int, code: str) -> CannedResponse:
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>no</Message></Error>'
-    return CannedResponse(body.encode(), status, {"Content-Type": "application/xml"})
+    return CannedResponse(
+        body=body.encode(), status=status, headers={"Content-Type": "application/xml"}
+    )
 
 
 WHOLE = gzip.compress(f"{HEADER}\n{line()}\n".encode())
@@ -157,9 +159,18 @@ FAULTS: dict[str, tuple[CannedResponse, type[PlatformError]]] = {
     "slow down": (s3_error(503, "SlowDown"), TransientError),
     "internal error": (s3_error(500, "InternalError"), TransientError),
     "a reset": (CannedResponse(reset=True), TransientError),
-    "a body that breaks off": (CannedResponse(WHOLE, 200, STAMP, cut=20), TransientError),
-    "an object that ends early": (CannedResponse(WHOLE[:-10], 200, STAMP), InvalidDataError),
-    "an object that is a page": (CannedResponse(b"<html></html>", 200, STAMP), InvalidDataError),
+    "a body that breaks off": (
+        CannedResponse(body=WHOLE, status=200, headers=STAMP, cut=20),
+        TransientError,
+    ),
+    "an object that ends early": (
+        CannedResponse(body=WHOLE[:-10], status=200, headers=STAMP),
+        InvalidDataError,
+    ),
+    "an object that is a page": (
+        CannedResponse(body=b"<html></html>", status=200, headers=STAMP),
+        InvalidDataError,
+    ),
 }
 
 
@@ -177,14 +188,14 @@ def test_each_fault_is_one_problem_that_tells_no_key(
 
 
 def test_a_refused_head_is_refused(vendor: Vendor) -> None:
-    vendor.response = lambda _: CannedResponse(b"", 403)
+    vendor.response = lambda _: CannedResponse(body=b"", status=403)
 
     with pytest.raises(NotEntitledError):
         files_at(vendor.url).fingerprint(SESSION)
 
 
 def test_the_secret_key_is_in_no_address_and_no_header(vendor: Vendor) -> None:
-    vendor.response = lambda _: CannedResponse(WHOLE, 200, STAMP)
+    vendor.response = lambda _: CannedResponse(body=WHOLE, status=200, headers=STAMP)
 
     files_at(vendor.url).session_minute_bars(SESSION, GRID)
 

@@ -78,7 +78,7 @@ class Parrot:
     """Stands where `Http` stands and says the same to every question."""
 
     def __init__(self, body: object) -> None:
-        self.endpoint = Endpoint("parrot", "http://127.0.0.1:1")
+        self.endpoint = Endpoint(provider="parrot", url="http://127.0.0.1:1")
         self.body: Any = body
 
     def get_json(self, path: str, params: object = None) -> Any:

@@ -30,18 +30,18 @@ def problem_of(http: HttpClient) -> PlatformError:
 
 REPEATED = {
     "429 without Retry-After": as_json({"error": "slow down"}, status=429),
-    "429 with an empty body": CannedResponse(b"", 429),
+    "429 with an empty body": CannedResponse(body=b"", status=429),
     "500 with JSON": as_json({"error": "oops"}, status=500),
-    "502 with HTML": CannedResponse(HTML, 502, {"Content-Type": "text/html"}),
-    "503 with an empty body": CannedResponse(b"", 503),
-    "504": CannedResponse(HTML, 504),
-    "408": CannedResponse(b"", 408),
-    "HTML with 200": CannedResponse(HTML, 200, {"Content-Type": "text/html"}),
+    "502 with HTML": CannedResponse(body=HTML, status=502, headers={"Content-Type": "text/html"}),
+    "503 with an empty body": CannedResponse(body=b"", status=503),
+    "504": CannedResponse(body=HTML, status=504),
+    "408": CannedResponse(body=b"", status=408),
+    "HTML with 200": CannedResponse(body=HTML, status=200, headers={"Content-Type": "text/html"}),
     "gzip that ends early": zipped(GOOD, cut=6),
     "gzip that is damaged": CannedResponse(
-        b"\x1f\x8b\x08\x00garbage", 200, {"Content-Encoding": "gzip"}
+        body=b"\x1f\x8b\x08\x00garbage", status=200, headers={"Content-Encoding": "gzip"}
     ),
-    "a body shorter than announced": CannedResponse(GOOD.body, cut=5),
+    "a body shorter than announced": CannedResponse(body=GOOD.body, cut=5),
     "a connection that breaks": CannedResponse(reset=True),
 }
 
@@ -72,7 +72,7 @@ def test_a_lasting_trouble_is_transient_after_the_last_try(
 ONCE = {
     "400": (as_json({"status": "ERROR", "error": "bad"}, status=400), PermanentError),
     "401": (as_json({"status": "ERROR", "error": "Unknown API Key"}, status=401), PermanentError),
-    "402": (CannedResponse(b"", 402), NotEntitledError),
+    "402": (CannedResponse(body=b"", status=402), NotEntitledError),
     "403 by plan": (
         as_json({"status": "NOT_AUTHORIZED", "message": "You are not entitled"}, status=403),
         NotEntitledError,
@@ -81,14 +81,17 @@ ONCE = {
         as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404),
         NotFoundError,
     ),
-    "a redirect": (CannedResponse(b"", 302, {"Location": "http://127.0.0.1:1/"}), PermanentError),
-    "204": (CannedResponse(b"", 204), PermanentError),
-    "an empty body": (CannedResponse(b""), InvalidDataError),
-    "half of a JSON": (CannedResponse(b'{"results":[{"c":1.'), InvalidDataError),
-    "text": (CannedResponse(b"OK"), InvalidDataError),
-    "bytes that are no UTF-8": (CannedResponse(b'{"a":"\xff\xfe"}'), InvalidDataError),
+    "a redirect": (
+        CannedResponse(body=b"", status=302, headers={"Location": "http://127.0.0.1:1/"}),
+        PermanentError,
+    ),
+    "204": (CannedResponse(body=b"", status=204), PermanentError),
+    "an empty body": (CannedResponse(body=b""), InvalidDataError),
+    "half of a JSON": (CannedResponse(body=b'{"results":[{"c":1.'), InvalidDataError),
+    "text": (CannedResponse(body=b"OK"), InvalidDataError),
+    "bytes that are no UTF-8": (CannedResponse(body=b'{"a":"\xff\xfe"}'), InvalidDataError),
     "an encoding nobody asked for": (
-        CannedResponse(b"x", 200, {"Content-Encoding": "br"}),
+        CannedResponse(body=b"x", status=200, headers={"Content-Encoding": "br"}),
         InvalidDataError,
     ),
 }
@@ -140,7 +143,9 @@ RETRY_AFTER = {
 def test_retry_after_is_the_delay(
     header: str, delay_s: float | None, vendor: Vendor, connect: Connect
 ) -> None:
-    vendor.response = lambda _: CannedResponse(b"", 429, {"Retry-After": header})
+    vendor.response = lambda _: CannedResponse(
+        body=b"", status=429, headers={"Retry-After": header}
+    )
 
     problem = problem_of(connect(retry=RetryPolicy(attempts_max=1)))
 
@@ -151,7 +156,7 @@ def test_retry_after_is_the_delay(
 def test_a_short_retry_after_is_waited_for_in_the_call(
     vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.script = [CannedResponse(b"", 503, {"Retry-After": "0.02"}), GOOD]
+    vendor.script = [CannedResponse(body=b"", status=503, headers={"Retry-After": "0.02"}), GOOD]
 
     connect().get_json("/v1/x")
 
@@ -159,7 +164,9 @@ def test_a_short_retry_after_is_waited_for_in_the_call(
 
 
 def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: CannedResponse(b"", 503, {"Retry-After": "3600"})
+    vendor.response = lambda _: CannedResponse(
+        body=b"", status=503, headers={"Retry-After": "3600"}
+    )
 
     problem = problem_of(connect())
 
@@ -170,7 +177,7 @@ def test_a_long_retry_after_ends_the_call_at_once(vendor: Vendor, connect: Conne
 def test_a_429_that_names_a_delay_holds_everybody(
     vendor: Vendor, connect: Connect, purse: Purse
 ) -> None:
-    vendor.response = lambda _: CannedResponse(b"", 429, {"Retry-After": "30"})
+    vendor.response = lambda _: CannedResponse(body=b"", status=429, headers={"Retry-After": "30"})
     http = connect()
 
     first, second = problem_of(http), problem_of(http)
@@ -231,7 +238,7 @@ def test_an_error_object_with_200_is_judged_by_its_text(
 
 
 def test_a_body_beyond_the_bound_is_malformed(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: zipped(CannedResponse(b'"' + b"a" * 5_000_000 + b'"'))
+    vendor.response = lambda _: zipped(CannedResponse(body=b'"' + b"a" * 5_000_000 + b'"'))
 
     problem = problem_of(connect(body_bytes_max=1_000_000))
 
@@ -245,7 +252,7 @@ def test_a_good_gzip_body_is_read(vendor: Vendor, connect: Connect) -> None:
 
 
 def test_the_number_of_tries_is_a_setting(vendor: Vendor, connect: Connect) -> None:
-    vendor.response = lambda _: CannedResponse(b"", 500)
+    vendor.response = lambda _: CannedResponse(body=b"", status=500)
 
     problem_of(connect(retry=RetryPolicy(attempts_max=5, backoff_s=0.001)))
 

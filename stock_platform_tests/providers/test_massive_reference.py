@@ -89,7 +89,7 @@ def test_the_deprecated_endpoint_answers_where_the_new_one_is_missing(
 ) -> None:
     def old_host(heard: ReceivedRequest) -> CannedResponse:
         old = heard.path.startswith("/v3/")
-        return recorded("v3_reference_splits") if old else CannedResponse(b"", 404)
+        return recorded("v3_reference_splits") if old else CannedResponse(body=b"", status=404)
 
     vendor.response = old_host
 
@@ -123,9 +123,9 @@ def test_the_recorded_market_status_is_read(vendor: Vendor, source: MassiveRefer
         datetime(2022, 4, 28, 20, 48, 8, tzinfo=UTC),
     )
     assert early == Closure(
-        date(2022, 11, 25),
-        "NYSE",
-        "Thanksgiving",
+        day=date(2022, 11, 25),
+        exchange="NYSE",
+        name="Thanksgiving",
         closed=False,
         opens_at=datetime(2022, 11, 25, 14, 30, tzinfo=UTC),
         closes_at=datetime(2022, 11, 25, 18, 0, tzinfo=UTC),

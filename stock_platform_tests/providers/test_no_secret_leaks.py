@@ -18,13 +18,13 @@ Connect = Callable[..., HttpClient]
 TROUBLES = {
     "a vendor that repeats the key": as_json({"error": f"Invalid API key: {CANARY}"}, status=401),
     "a vendor that repeats it with 200": as_json({"error": f"key {CANARY} is bad"}),
-    "429": CannedResponse(b"", 429),
+    "429": CannedResponse(body=b"", status=429),
     "a reset": CannedResponse(reset=True),
     "silence": CannedResponse(silent=True),
-    "half a body": CannedResponse(b"{}", cut=1),
+    "half a body": CannedResponse(body=b"{}", cut=1),
     "damaged gzip": zipped(as_json({}), cut=4),
-    "no JSON": CannedResponse(CANARY.encode()),
-    "HTML": CannedResponse(f"<p>{CANARY}</p>".encode(), 503),
+    "no JSON": CannedResponse(body=CANARY.encode()),
+    "HTML": CannedResponse(body=f"<p>{CANARY}</p>".encode(), status=503),
 }
 
 

@@ -137,16 +137,19 @@ def test_a_quote_keeps_its_digits_and_both_its_times(
 
 HTML = b"<html>busy</html>"
 FAULTS: dict[str, tuple[CannedResponse, type[PlatformError]]] = {
-    "429 with Retry-After": (CannedResponse(b"", 429, {"Retry-After": "30"}), TransientError),
+    "429 with Retry-After": (
+        CannedResponse(body=b"", status=429, headers={"Retry-After": "30"}),
+        TransientError,
+    ),
     "429 without Retry-After": (as_json({"error": "limit"}, status=429), TransientError),
-    "502 with HTML": (CannedResponse(HTML, 502), TransientError),
-    "HTML with 200": (CannedResponse(HTML), TransientError),
+    "502 with HTML": (CannedResponse(body=HTML, status=502), TransientError),
+    "HTML with 200": (CannedResponse(body=HTML), TransientError),
     "truncated gzip": (zipped(as_json({"c": 1}), cut=5), TransientError),
     "reset": (CannedResponse(reset=True), TransientError),
     "401": (as_json({"error": "Invalid API key."}, status=401), PermanentError),
     "403 by plan": (as_json({"message": "You are not subscribed"}, status=403), NotEntitledError),
-    "no JSON": (CannedResponse(b"OK"), InvalidDataError),
-    "a JSON number": (CannedResponse(b"5"), InvalidDataError),
+    "no JSON": (CannedResponse(body=b"OK"), InvalidDataError),
+    "a JSON number": (CannedResponse(body=b"5"), InvalidDataError),
     "200 with an error": (as_json({"status": "ERROR", "error": "what?"}), InvalidDataError),
 }
 
@@ -182,10 +185,10 @@ def test_one_symbols_trouble_does_not_cost_the_others_theirs(
 ) -> None:
     words = stage.words(dict.fromkeys("ABCDEF", "11"))
     troubles = {
-        "B": CannedResponse(b"", 403),
-        "C": CannedResponse(b"", 503, {"Retry-After": "99"}),
-        "D": CannedResponse(b"", 404),
-        "E": CannedResponse(b"not JSON"),
+        "B": CannedResponse(body=b"", status=403),
+        "C": CannedResponse(body=b"", status=503, headers={"Retry-After": "99"}),
+        "D": CannedResponse(body=b"", status=404),
+        "E": CannedResponse(body=b"not JSON"),
     }
 
     def response(heard: ReceivedRequest) -> CannedResponse:

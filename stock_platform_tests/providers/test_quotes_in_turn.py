@@ -39,9 +39,9 @@ class Source:
         ]
         said = self.knows + self.refuses + self.fails + self.rejects
         return QuoteResponse(
-            self.name,
-            minute,
-            minute,
+            provider=self.name,
+            minute=minute,
+            asked_at=minute,
             quotes=pl.concat([pl.DataFrame(schema=RAW_QUOTES), *known]),
             rejected=_rejected([s for s in symbols if s in self.rejects]),
             refused=tuple(s for s in symbols if s in self.refuses),

@@ -145,10 +145,10 @@ class Platform:
         """Bring the whole simulated feed to the lake, as the sidecar would."""
         simulator, lake_context = self.vendor.simulator, self.lake_context
         recorder = Recorder(
-            simulator.ws_url_realtime,
-            simulator.rest_url,
-            simulator.keys.massive[0],
-            MinuteWriter(lake_context.store, lake_context.calendar, "test"),
+            url=simulator.ws_url_realtime,
+            control_url=simulator.rest_url,
+            key=simulator.keys.massive[0],
+            writer=MinuteWriter(lake_context.store, lake_context.calendar, "test"),
         )
         recorder.record()
         return recorder

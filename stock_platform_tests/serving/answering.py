@@ -44,7 +44,9 @@ class Vendor:
         ]
         absent = tuple(symbol for symbol in symbols if symbol == "UNKNOWN")
         frame = pl.concat(known) if known else pl.DataFrame(schema=RAW_QUOTES)
-        return QuoteResponse(self.name, minute, now, quotes=frame, absent=absent)
+        return QuoteResponse(
+            provider=self.name, minute=minute, asked_at=now, quotes=frame, absent=absent
+        )
 
 
 def stop(point: str) -> None:

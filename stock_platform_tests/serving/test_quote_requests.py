@@ -57,7 +57,9 @@ def raising(problem: PlatformError) -> ScriptedVendor:
 
 
 def failing(**answer: object) -> ScriptedVendor:
-    return ScriptedVendor(lambda _s, minute: QuoteResponse("finnhub", minute, NOON, **answer))
+    return ScriptedVendor(
+        lambda _s, minute: QuoteResponse(provider="finnhub", minute=minute, asked_at=NOON, **answer)
+    )
 
 
 def waiting(queue: QuoteQueue) -> tuple[int, int]:
@@ -235,7 +237,13 @@ def test_a_quote_that_can_not_be_right_is_quarantined_and_asked_again(queue: Quo
 def test_half_an_answer_settles_half_the_requests(queue: QuoteQueue) -> None:
     def say(symbols: Sequence[str], minute: datetime) -> QuoteResponse:
         good = Vendor().quotes([s for s in symbols if s < "M"], minute)
-        return QuoteResponse("finnhub", minute, NOON, quotes=good.quotes, failed=("MSFT", "NVDA"))
+        return QuoteResponse(
+            provider="finnhub",
+            minute=minute,
+            asked_at=NOON,
+            quotes=good.quotes,
+            failed=("MSFT", "NVDA"),
+        )
 
     queue.enqueue(["AAPL", "GOOG", "MSFT", "NVDA"])
 
@@ -246,7 +254,7 @@ def test_half_an_answer_settles_half_the_requests(queue: QuoteQueue) -> None:
 
 
 def test_a_slow_vendor_does_not_hand_requests_to_others(queue: QuoteQueue) -> None:
-    quick = QuoteQueue(queue.client, queue.url, queue.dead_url, visibility_s=1)
+    quick = QuoteQueue(client=queue.client, url=queue.url, dead_url=queue.dead_url, visibility_s=1)
     taken_by_others: list[object] = []
 
     def say(symbols: Sequence[str], minute: datetime) -> QuoteResponse:

@@ -176,7 +176,7 @@ def reader_options(folder: Path, **changes: Any) -> ReaderOptions:
 @contextmanager
 def running_reader(options: ReaderOptions) -> Iterator[ManagedProcess]:
     """Run the reader's process alone."""
-    child = ManagedProcess("reader", run_reader, options)
+    child = ManagedProcess(name="reader", main=run_reader, options=options)
     child.ensure_running(time.monotonic())
     try:
         yield child

@@ -13,7 +13,7 @@ HUNG_S = 0.3
 
 @pytest.fixture
 def sleeper() -> Iterator[ManagedProcess]:
-    child = ManagedProcess("sleeper", time.sleep, 60.0, hung_s=HUNG_S)
+    child = ManagedProcess(name="sleeper", main=time.sleep, options=60.0, hung_s=HUNG_S)
     child.ensure_running(time.monotonic())
     yield child
     child.stop(1)
@@ -54,7 +54,7 @@ def test_a_process_that_may_be_silent_is_never_taken_for_hung(sleeper: ManagedPr
 
 
 def test_a_process_that_dies_at_once_is_started_ever_more_slowly() -> None:
-    child = ManagedProcess("short", time.sleep, 0.0)
+    child = ManagedProcess(name="short", main=time.sleep, options=0.0)
     waits, now = [], time.monotonic()
     for _ in range(8):
         child.ensure_running(now)

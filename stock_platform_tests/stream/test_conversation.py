@@ -122,7 +122,7 @@ def test_no_frame_ends_the_dialogue(frame: bytes) -> None:
 
 @given(attempts=st.integers(0, 300), chance=st.floats(0, 0.999))
 def test_waits_rise_to_their_bound_and_never_above(attempts: int, chance: float) -> None:
-    backoff = ReconnectBackoff(1000, 2.0, 30_000, attempts)
+    backoff = ReconnectBackoff(initial_ms=1000, factor=2.0, max_ms=30_000, attempts=attempts)
 
     wait = backoff.next_s(chance)
 
@@ -131,4 +131,6 @@ def test_waits_rise_to_their_bound_and_never_above(attempts: int, chance: float)
 
 
 def test_a_terminal_refusal_waits_the_longest_at_once() -> None:
-    assert ReconnectBackoff(1000, 2.0, 30_000).next_s(0, terminal=True) == 30
+    assert (
+        ReconnectBackoff(initial_ms=1000, factor=2.0, max_ms=30_000).next_s(0, terminal=True) == 30
+    )

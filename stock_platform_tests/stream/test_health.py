@@ -24,7 +24,7 @@ def well(folder: Path, **changes: dict[str, Any]) -> Progress:
     }
     for name, facts in reported.items():
         status.save(folder, name, {**facts, **changes.get(name, {})})
-    return Progress(folder, ("latest",), leader=True)
+    return Progress(journal=folder, consumers=("latest",), leader=True)
 
 
 def test_a_sidecar_that_works_has_no_problem(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_restart_sets_nothing_older_even_for_a_moment(
     """The re-read events carry the very time that Redis holds: only their order tells."""
     for number, frame in enumerate([first, second]):
         journal.append_frames(0, 1, [frame], number)
-    options = LatestOptions(folder, redis.url)
+    options = LatestOptions(journal=folder, redis_url=redis.url)
     before = LatestSink(options, sink)
     before.add(JournalReader(folder).read())
     flushed(before)
@@ -93,7 +93,7 @@ def test_an_error_of_redis_is_waited_for_and_ends_no_process(
     journal: JournalWriter, folder: Path
 ) -> None:
     journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":1,"q":3,"p":1}]'], 1)
-    latest = LatestSink(LatestOptions(folder, "redis://"), Loading())  # type: ignore[arg-type]
+    latest = LatestSink(LatestOptions(journal=folder, redis_url="redis://"), Loading())  # type: ignore[arg-type]
     latest.add(JournalReader(folder).read())
 
     with pytest.raises(TransientError, match="LOADING"):
@@ -106,7 +106,7 @@ def test_an_error_of_redis_is_waited_for_and_ends_no_process(
 def test_nothing_counts_as_done_while_redis_has_not_taken_it(
     journal: JournalWriter, folder: Path, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = LatestSink(LatestOptions(folder, redis.url), sink)
+    latest = LatestSink(LatestOptions(journal=folder, redis_url=redis.url), sink)
     journal.append_frames(0, 1, [b'[{"ev":"T","sym":"A","t":1,"q":3,"p":1}]'], 1)
     tail = JournalReader(folder)
     latest.add(tail.read())
@@ -127,7 +127,7 @@ def test_nothing_counts_as_done_while_redis_has_not_taken_it(
 def test_above_the_bound_of_values_flushes_are_fewer_and_hold_the_newest(
     journal: JournalWriter, folder: Path, redis: Redis, sink: ValueStore
 ) -> None:
-    latest = LatestSink(LatestOptions(folder, redis.url, values_per_s=1), sink)
+    latest = LatestSink(LatestOptions(journal=folder, redis_url=redis.url, values_per_s=1), sink)
     tail = JournalReader(folder)
     seen = []
     for number in (1, 2, 3):

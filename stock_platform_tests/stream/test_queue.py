@@ -24,7 +24,9 @@ def link(redis: Redis) -> Iterator[RedisClient]:
 
 
 def queue(folder: Path, redis: Redis, link: RedisClient) -> QueueSink:
-    return QueueSink(QueueOptions(folder, redis.url, SHARDS, 1000), link)
+    return QueueSink(
+        QueueOptions(journal=folder, redis_url=redis.url, shards=SHARDS, entries_max=1000), link
+    )
 
 
 def events_in(client: Any) -> list[list[dict[str, Any]]]:

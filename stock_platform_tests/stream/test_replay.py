@@ -180,4 +180,4 @@ def _backfill(
         http.close()
         close()
 
-    return Backfill(options, http, store), close_all
+    return Backfill(options=options, http=http, store=store), close_all

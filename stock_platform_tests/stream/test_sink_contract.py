@@ -52,7 +52,7 @@ class TestLatest(RedisContract):
     def make_sink(self, journal: Path, destination: Path) -> Sink:
         journal.mkdir(exist_ok=True)
         url = self.database(destination)
-        return LatestSink(LatestOptions(journal, url), open_value_store(url))
+        return LatestSink(LatestOptions(journal=journal, redis_url=url), open_value_store(url))
 
     def stored(self, destination: Path) -> object:
         client = self.clients[destination.name]
@@ -63,7 +63,10 @@ class TestLatest(RedisContract):
 class TestQueue(RedisContract):
     def make_sink(self, journal: Path, destination: Path) -> Sink:
         url = self.database(destination)
-        return QueueSink(QueueOptions(journal, url, SHARDS, 1000), RedisClient(url))
+        return QueueSink(
+            QueueOptions(journal=journal, redis_url=url, shards=SHARDS, entries_max=1000),
+            RedisClient(url),
+        )
 
     def stored(self, destination: Path) -> object:
         client = self.clients[destination.name]

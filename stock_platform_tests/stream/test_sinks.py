@@ -110,7 +110,10 @@ def test_without_the_lease_nothing_is_set(sink: ValueStore, redis: Redis) -> Non
 
 
 def test_of_two_claims_one_holds_and_the_next_has_a_higher_number(sink: ValueStore) -> None:
-    first, second = Lease(sink, "lease:x", 60_000), Lease(sink, "lease:x", 60_000)
+    first, second = (
+        Lease(values=sink, key="lease:x", ttl_ms=60_000),
+        Lease(values=sink, key="lease:x", ttl_ms=60_000),
+    )
 
     held, refused = first.acquire(), second.acquire()
     first_fence = first.fence

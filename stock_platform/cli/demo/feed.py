@@ -28,7 +28,7 @@ CLOSE_EVERY = timedelta(minutes=20)
 _DELIVERY = timedelta(seconds=30)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Recorder:
     """Records the simulated feed until it has finished."""
 

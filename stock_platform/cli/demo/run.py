@@ -116,10 +116,10 @@ def _start_simulator(demo: Demo, stack: ExitStack) -> dict[str, str]:
 def _stream(demo: Demo, lake_context: LakeContext, vendors: dict[str, str]) -> None:
     """Bring the feed's bars to the lake, except what the script loses."""
     recorder = Recorder(
-        vendors["POLYGON_WS_HOST_REALTIME"],
-        vendors["MASSIVE_REST_URL"],
-        vendors["MASSIVE_API_KEY"],
-        MinuteWriter(lake_context.store, lake_context.calendar, "demo"),
+        url=vendors["POLYGON_WS_HOST_REALTIME"],
+        control_url=vendors["MASSIVE_REST_URL"],
+        key=vendors["MASSIVE_API_KEY"],
+        writer=MinuteWriter(lake_context.store, lake_context.calendar, "demo"),
         progress=lambda at: demo.log(f"streaming {at.date()}"),
     )
     recorder.record()

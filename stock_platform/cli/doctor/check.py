@@ -11,7 +11,7 @@ from stock_platform.errors import PlatformError
 from stock_platform.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """How one dependency is checked: `run` does with it what the platform itself does."""
 
@@ -25,7 +25,7 @@ class Check:
     """What to do when it does not work."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one check found; `ok` is None for what is not in use."""
 
@@ -40,10 +40,14 @@ def run_check(check: Check, settings: Settings, *, named: bool) -> Finding:
     name = check.name
     try:
         if not check.used(settings):
-            return Finding(name, False if named else None, "not in use", check.to_use)
-        return Finding(name, True, check.run(settings))
+            return Finding(
+                name=name, ok=False if named else None, text="not in use", remedy=check.to_use
+            )
+        return Finding(name=name, ok=True, text=check.run(settings))
     except PlatformError as error:
-        return Finding(name, False, str(error), check.remedy)
+        return Finding(name=name, ok=False, text=str(error), remedy=check.remedy)
     except Exception as error:  # the other checks still matter
         # Its text is not ours and may quote an address with a password in it.
-        return Finding(name, False, f"unexpected {type(error).__name__}", check.remedy)
+        return Finding(
+            name=name, ok=False, text=f"unexpected {type(error).__name__}", remedy=check.remedy
+        )

@@ -79,26 +79,34 @@ def _check_rate_limit(settings: Settings) -> str:
 
 
 PLATFORM = (
-    Check("lake", _always, _check_lake, "", "STOCKS_LAKE names a folder or s3://bucket/prefix"),
     Check(
-        "calendar",
-        _always,
-        _check_calendar,
-        "",
-        "see STOCKS_CALENDAR_OVERRIDES, STOCKS_FIRST_SESSION and STOCKS_SYMBOLS",
+        name="lake",
+        used=_always,
+        run=_check_lake,
+        to_use="",
+        remedy="STOCKS_LAKE names a folder or s3://bucket/prefix",
     ),
     Check(
-        "budget",
-        _always,
-        _check_rate_limit,
-        "",
-        "STOCKS_BUDGET names a file all processes can write, or redis://",
+        name="calendar",
+        used=_always,
+        run=_check_calendar,
+        to_use="",
+        remedy="see STOCKS_CALENDAR_OVERRIDES, STOCKS_FIRST_SESSION and STOCKS_SYMBOLS",
     ),
     Check(
-        "dagster",
-        lambda _: is_there_a_home(),
-        lambda _: describe_instance(),
-        "`stocks dev` starts Dagster; to check another instance set DAGSTER_HOME",
-        "DAGSTER_HOME is a folder that `stocks dev` has made, or has a dagster.yaml of its own",
+        name="budget",
+        used=_always,
+        run=_check_rate_limit,
+        to_use="",
+        remedy="STOCKS_BUDGET names a file all processes can write, or redis://",
+    ),
+    Check(
+        name="dagster",
+        used=lambda _: is_there_a_home(),
+        run=lambda _: describe_instance(),
+        to_use="`stocks dev` starts Dagster; to check another instance set DAGSTER_HOME",
+        remedy=(
+            "DAGSTER_HOME is a folder that `stocks dev` has made, or has a dagster.yaml of its own"
+        ),
     ),
 )

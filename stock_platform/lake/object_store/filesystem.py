@@ -205,7 +205,7 @@ def _version(stat: os.stat_result) -> Version:
 
 def _entry(path: str, stat: os.stat_result) -> ObjectMeta:
     modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-    return ObjectMeta(path, stat.st_size, modified_at, _version(stat))
+    return ObjectMeta(path=path, size=stat.st_size, modified_at=modified_at, version=_version(stat))
 
 
 def _make_folder(folder: Path) -> None:

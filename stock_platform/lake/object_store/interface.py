@@ -31,7 +31,7 @@ JITTER_S = 0.02
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMeta:
     """One object of a listing."""
 

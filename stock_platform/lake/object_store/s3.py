@@ -122,7 +122,10 @@ class S3ObjectStore:
             inside = validated_path(prefix) if prefix else None
             found = [
                 ObjectMeta(
-                    item["path"], item["size"], item["last_modified"], Version(item["e_tag"] or "")
+                    path=item["path"],
+                    size=item["size"],
+                    modified_at=item["last_modified"],
+                    version=Version(item["e_tag"] or ""),
                 )
                 for page in self.objects.list(inside)
                 for item in page

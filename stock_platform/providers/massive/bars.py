@@ -141,12 +141,12 @@ class MassiveBars:
             at=midnight(pl.col("session")),
         )
         return DailyResponse(
-            NAME,
-            first,
-            last,
-            None if of is None else (of,),
-            asked_at,
-            revision,
+            provider=NAME,
+            first=first,
+            last=last,
+            symbols=None if of is None else (of,),
+            asked_at=asked_at,
+            revision=revision,
             bars=bars.merge(bars.DAILY_BARS, sifted.bars.filter(inside)),
             rejected=pl.concat([sifted.rejected, strays]),
         )

@@ -132,12 +132,12 @@ class FlatFiles:
         data = self._get(to_key(DAY_AGGS, session))
         sifted = parse_day_aggs(data, session=session, observed_at=asked_at)
         return DailyResponse(
-            NAME,
-            session,
-            session,
-            None,
-            asked_at,
-            Revision.FINAL,
+            provider=NAME,
+            first=session,
+            last=session,
+            symbols=None,
+            asked_at=asked_at,
+            revision=Revision.FINAL,
             bars=sifted.bars,
             rejected=sifted.rejected,
         )
@@ -153,12 +153,12 @@ class FlatFiles:
         responses = [self.daily_bars(session) for session in sessions]
         own = pl.col("symbol") == symbol
         return DailyResponse(
-            NAME,
-            first,
-            last,
-            (symbol,),
-            asked_at,
-            Revision.FINAL,
+            provider=NAME,
+            first=first,
+            last=last,
+            symbols=(symbol,),
+            asked_at=asked_at,
+            revision=Revision.FINAL,
             bars=pl.concat(
                 [
                     pl.DataFrame(schema=bars.DAILY_BARS),

@@ -59,4 +59,9 @@ class MassiveFlatFiles:
 def rest_endpoint(settings: MassiveSettings) -> Endpoint:
     """Return where and with which key the REST API is asked."""
     key = SecretStr(f"Bearer {settings.api_key.get_secret_value()}")
-    return Endpoint("massive", settings.rest_url, {"Authorization": key}, paging.error_text)
+    return Endpoint(
+        provider="massive",
+        url=settings.rest_url,
+        keys={"Authorization": key},
+        error_text=paging.error_text,
+    )

@@ -98,7 +98,9 @@ class MassiveReference:
         closures = [
             _closure(row) for row in json_values.records(announced, "the upcoming closures")
         ]
-        return MarketStatus(NAME, market, said_at, tuple(filter(None, closures)))
+        return MarketStatus(
+            provider=NAME, market=market, said_at=said_at, upcoming=tuple(filter(None, closures))
+        )
 
     def _actions(self, kind: str, day: str, first: date, last: date) -> list[dict[str, object]]:
         span = {f"{day}.gte": str(first), f"{day}.lte": str(last)}
@@ -157,9 +159,9 @@ def _closure(row: dict[str, object]) -> Closure | None:
     if day is None or status not in ("closed", "early-close"):
         return None
     return Closure(
-        day,
-        json_values.text(row.get("exchange")) or "",
-        json_values.text(row.get("name")) or "",
+        day=day,
+        exchange=json_values.text(row.get("exchange")) or "",
+        name=json_values.text(row.get("name")) or "",
         closed=status == "closed",
         opens_at=_instant(row.get("open")),
         closes_at=_instant(row.get("close")),

@@ -38,7 +38,7 @@ class NotFoundError(PermanentError):
     """HTTP 404: this address has nothing, as an old or a new endpoint may not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How long a call may take and how often it is repeated before its error is raised."""
 
@@ -51,7 +51,7 @@ class RetryPolicy:
     """A named delay beyond this ends the call, whose error names the delay."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Where requests go. `keys` maps header names to their values, secret or not."""
 

@@ -25,7 +25,9 @@ def open_builtin(
     """Open the configured channels; raise `PermanentError` when one is half configured."""
     channels: list[AlertChannel] = []
     if alerts.alert_mail_to:
-        channels.append(MailChannel(open_mailer(mail), mail.mail_from, alerts.alert_mail_to))
+        channels.append(
+            MailChannel(mailer=open_mailer(mail), sender=mail.mail_from, to=alerts.alert_mail_to)
+        )
     if alerts.alert_sns_topic:
         channels.append(SnsChannel(open_client(aws, "sns"), alerts.alert_sns_topic))
     if url := alerts.alert_webhook.get_secret_value():
@@ -33,7 +35,7 @@ def open_builtin(
     return channels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MailChannel:
     """One plain-text mail to all recipients."""
 

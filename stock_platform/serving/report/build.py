@@ -15,7 +15,7 @@ from stock_platform.indicators.weekly import Week, best_and_worst
 from stock_platform.serving.report.charts import candlesticks, short
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Counts of the week's expected symbol-minutes, by state."""
 
@@ -55,7 +55,7 @@ class Coverage:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WeeklyReport:
     """Everything a rendering needs. `charts` are PNGs by symbol, in the order to be shown."""
 
@@ -115,7 +115,9 @@ def build_report(
         symbol: candlesticks(adjusted.filter(pl.col("symbol") == symbol), symbol)
         for symbol in chosen
     }
-    return WeeklyReport(week, performance, coverage, drawn, rows_max)
+    return WeeklyReport(
+        week=week, performance=performance, coverage=coverage, charts=drawn, rows_max=rows_max
+    )
 
 
 def render(report: WeeklyReport) -> Rendered:

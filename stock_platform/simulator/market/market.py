@@ -46,7 +46,7 @@ LISTINGS = pl.Schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """`split_from` old shares became `split_to` new ones before trading on `executed_on`."""
 
@@ -60,7 +60,7 @@ class Split:
         return self.split_to / self.split_from
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dividend:
     symbol: str
     ex_on: date

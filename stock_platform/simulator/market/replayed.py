@@ -73,12 +73,18 @@ class ReplayedMarket:
         ratio = pl.col("split_ratio")
         rows = self._days.filter(ratio.is_not_null() & (ratio != 1) & (ratio > 0))
         found = rows.select("symbol", "session", "split_ratio").unique().sort("session", "symbol")
-        return tuple(Split(symbol, day, 1.0, value) for symbol, day, value in found.iter_rows())
+        return tuple(
+            Split(symbol=symbol, executed_on=day, split_from=1.0, split_to=value)
+            for symbol, day, value in found.iter_rows()
+        )
 
     def dividends(self) -> tuple[Dividend, ...]:
         rows = self._days.filter(pl.col("dividend") > 0)
         found = rows.select("symbol", "session", "dividend").unique().sort("session", "symbol")
-        return tuple(Dividend(symbol, day, day, value) for symbol, day, value in found.iter_rows())
+        return tuple(
+            Dividend(symbol=symbol, ex_on=day, paid_on=day, amount=value)
+            for symbol, day, value in found.iter_rows()
+        )
 
     @cached_property
     def _listings(self) -> pl.DataFrame:

@@ -69,13 +69,25 @@ class SyntheticMarket:
     def _splits(self) -> tuple[Split, ...]:
         scenario = self._scenario
         if scenario.splits is not None:
-            return tuple(Split(s.symbol, s.on, s.split_from, s.split_to) for s in scenario.splits)
+            return tuple(
+                Split(
+                    symbol=s.symbol, executed_on=s.on, split_from=s.split_from, split_to=s.split_to
+                )
+                for s in scenario.splits
+            )
         if len(self._sessions) < 2:
             return ()
         universe = self._universe
         dear = np.where(universe.rate > np.median(universe.rate), universe.price, 0.0)
         symbol = str(universe.symbols[int(dear.argmax())])
-        return (Split(symbol, self._sessions[len(self._sessions) // 2], 1.0, 10.0),)
+        return (
+            Split(
+                symbol=symbol,
+                executed_on=self._sessions[len(self._sessions) // 2],
+                split_from=1.0,
+                split_to=10.0,
+            ),
+        )
 
     def splits(self) -> tuple[Split, ...]:
         return self._splits
@@ -90,7 +102,12 @@ class SyntheticMarket:
         days = rng.integers(0, len(self._sessions), count)
         cents = rng.integers(5, 120, count)
         return tuple(
-            Dividend(str(symbol), ex_on, ex_on + timedelta(days=18), int(cent) / 100)
+            Dividend(
+                symbol=str(symbol),
+                ex_on=ex_on,
+                paid_on=ex_on + timedelta(days=18),
+                amount=int(cent) / 100,
+            )
             for symbol, ex_on, cent in zip(
                 payers, (self._sessions[day] for day in days), cents, strict=True
             )

@@ -20,7 +20,7 @@ _RATE_SIGMA = 2.2
 _LIQUID = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
     """Arrays over symbols in sorted order."""
 
@@ -57,7 +57,14 @@ def make_universe(seed: int, symbols: int | tuple[str, ...]) -> Universe:
     price = np.exp(rng.normal(3.4, 1.0, size)).clip(1.5, 900.0)
     volatility = np.exp(rng.normal(-7.3, 0.4, size))
     lot = np.exp(rng.normal(4.0, 0.6, size))
-    return Universe(names, rate, price, volatility, lot, rng.uniform(0, 2 * np.pi, (size, 3)))
+    return Universe(
+        symbols=names,
+        rate=rate,
+        price=price,
+        volatility=volatility,
+        lot=lot,
+        phase=rng.uniform(0, 2 * np.pi, (size, 3)),
+    )
 
 
 def _names(rng: np.random.Generator, count: int) -> list[str]:

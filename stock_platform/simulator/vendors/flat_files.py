@@ -30,7 +30,7 @@ _BYTES_MAX = 256_000_000
 _BYTES_PER_BAR = 22
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Bucket:
     """Files of every session whose time of publication has come."""
 
@@ -92,7 +92,7 @@ class Bucket:
             "x-amz-meta-entitlement-data-type": "delayed",
         }
         if request.headers.get("if-none-match") == etag:
-            return Response(b"", 304, headers=headers, compressible=False)
+            return Response(body=b"", status=304, headers=headers, compressible=False)
         body = self._content(dataset, session, change.version)
         if change.truncated:
             body = body[: len(body) // 2]
@@ -106,7 +106,13 @@ class Bucket:
                 return _error(416, "InvalidRange", "The requested range is not satisfiable")
             headers["content-range"] = f"bytes {start}-{end}/{size}"
             body, status = body[start : end + 1], 206
-        return Response(body, status, "application/gzip", headers, compressible=False)
+        return Response(
+            body=body,
+            status=status,
+            content_type="application/gzip",
+            headers=headers,
+            compressible=False,
+        )
 
     def _keys(self) -> list[str]:
         sessions = [day for day in self.as_of.market.sessions if self._is_out(day)]
@@ -223,4 +229,6 @@ def _error(status: int, code: str, text: str) -> Response:
 def _xml(name: str, body: str, status: int = 200) -> Response:
     namespace = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' if name != "Error" else ""
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}{namespace}>{body}</{name}>'
-    return Response(text.encode(), status, "application/xml", compressible=False)
+    return Response(
+        body=text.encode(), status=status, content_type="application/xml", compressible=False
+    )

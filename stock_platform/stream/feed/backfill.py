@@ -59,7 +59,7 @@ class BackfillOptions:
     debug: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Backfill:
     """Works through the manifest from where the last run ended."""
 
@@ -252,7 +252,7 @@ def run_backfill(options: BackfillOptions) -> None:
     """Run the backfill process until SIGTERM or the death of the supervisor."""
     runtime.configure_logs(debug=options.debug)
     http, close = open_http(options.providers)
-    backfill = Backfill(options, http, ArchiveStore(options.store))
+    backfill = Backfill(options=options, http=http, store=ArchiveStore(options.store))
     stop = threading.Event()
     with http:
         for _ in runtime.run_until_stopped(stop, LOOK_S):

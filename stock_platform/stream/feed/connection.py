@@ -37,7 +37,7 @@ STEADY_S = 10.0
 """A connection that streamed this long resets the backoff; one that was only let in does not."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FeedCounts:
     """What one feed has brought since the reader started."""
 
@@ -64,7 +64,10 @@ class FeedConnection:
         self.frames: list[bytes] = []
         """What the socket received since the last write; the socket appends to it."""
         self.handshake = Handshake(
-            options.api_key, channels, options.symbols, options.subscribe_batch
+            api_key=options.api_key,
+            channels=channels,
+            symbols=options.symbols,
+            batch=options.subscribe_batch,
         )
         self.notice: Notice | None = None
         """The vendor's last status that explains an end."""
@@ -224,7 +227,8 @@ class ReconnectingFeed:
         self._ready = ready
         self._trust = trust
         self._number = 0
-        self._backoff = ReconnectBackoff(*options.backoff)
+        initial_ms, factor, max_ms = options.backoff
+        self._backoff = ReconnectBackoff(initial_ms=initial_ms, factor=factor, max_ms=max_ms)
         self._channel_silence_s = options.channel_silence_s
         self._channels_seen: set[str] = set()
 

@@ -61,7 +61,7 @@ class Notice:
         return CLOSING.get(self.status, self.message)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Handshake:
     """One connection's dialogue. `channels` are `AM`, `T`, ...; `symbols` None means all.
 

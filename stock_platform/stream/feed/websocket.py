@@ -213,7 +213,7 @@ async def connect(
         raise TransientError(f"no connection to {url}: {type(error).__name__} {error}") from error
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ReconnectBackoff:
     """Waits that grow by `factor` up to `max_ms`; `reset` starts over."""
 

@@ -23,7 +23,7 @@ from stock_platform.stream.journal.segments import path_of, recover, segments, s
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class JournalCounts:
     """What happened to the records."""
 

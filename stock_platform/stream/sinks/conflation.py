@@ -33,7 +33,7 @@ PREFIXES: dict[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
     """How long each kind of value is kept, in seconds."""
 

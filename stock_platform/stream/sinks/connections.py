@@ -16,7 +16,7 @@ from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import write_connections
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """One connection's time on one channel; `disconnected_at` is None while it lasts."""
 
@@ -51,7 +51,7 @@ class ConnectionLog:
 
     def opened(self, connection: str, channel: str, at: datetime) -> None:
         """Note that `channel` was subscribed on `connection`."""
-        self._set(Interval(connection, channel, at, at))
+        self._set(Interval(connection=connection, channel=channel, connected_at=at, alive_until=at))
 
     def alive(self, connection: str, at: datetime) -> None:
         """Note a sign of life; a later one replaces an earlier one, never back."""

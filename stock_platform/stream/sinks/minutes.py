@@ -43,7 +43,7 @@ class _Received(NamedTuple):
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenMinute:
     """One part that is now in the lake."""
 
@@ -149,7 +149,7 @@ class MinuteWriter:
         label = minute.astimezone(NEW_YORK).strftime("%H%M")
         session = _session(minute)
         uri = write_live_minute(self.store, session, label, self.name, bars)
-        return WrittenMinute(session, minute, bars.height, uri)
+        return WrittenMinute(session=session, minute=minute, bars=bars.height, uri=uri)
 
     def _validated(self, rows: Iterable[_Received]) -> pl.DataFrame:
         checked = validate_bars(_to_frame(rows), MINUTE_BARS, dataset=DATASET)

@@ -32,7 +32,7 @@ CATCH_UP_S = 2.0
 """The longest wait, after a start, for what an earlier process may have set already."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatestOptions:
     """The options of the process."""
 
@@ -167,7 +167,13 @@ class LatestSink:
             return time.time()
 
         result = self._thread.submit(put)
-        self._running = _Flush(updates, self._added, self._received_at_us, started, result)
+        self._running = _Flush(
+            updates=updates,
+            offset=self._added,
+            received_at_us=self._received_at_us,
+            started=started,
+            result=result,
+        )
 
     def _collect_result(self) -> None:
         """Take over the result of the last flush; raise `TransientError` when it failed."""
@@ -200,7 +206,7 @@ class LatestSink:
                     log.debug("redis_write", key=key.decode(), ttl_s=update.ttl_s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Flush:
     """A flush under way; `result` is the time at which Redis had set its values."""
 

@@ -27,7 +27,7 @@ WAITING_MAX = 2_000
 ALREADY_THERE = "equal or smaller"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOptions:
     """The options of the process."""
 

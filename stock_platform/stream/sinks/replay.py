@@ -33,7 +33,7 @@ REALTIME = frozenset({"AM", "FMV"})
 SUFFIXES = (".ndjson", ".ndjson.zst")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ReplayResult:
     """What was fed back."""
 

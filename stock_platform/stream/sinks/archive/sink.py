@@ -69,7 +69,13 @@ class ArchiveSink:
         self._added_at = time.monotonic()
         self._start = 0
         self._trash: list[tuple[int, ArchiveObject]] = []
-        self._uploads = Uploads(store, options.naming, self._state, self._spool, options.use_marker)
+        self._uploads = Uploads(
+            store=store,
+            naming=options.naming,
+            state=self._state,
+            spool=self._spool,
+            use_marker=options.use_marker,
+        )
         self._recover()
 
     @property

@@ -35,7 +35,7 @@ class _UploadTask:
     next_at: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Uploads:
     """Moves the objects of `state` forward; `advance` is called often and never waits."""
 
