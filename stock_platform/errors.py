@@ -1,17 +1,17 @@
 """The four ways the outside world can fail us, decided once at the edge.
 
-Every provider error becomes exactly one of these; whoever catches one knows
-what to do without looking at a status code again. Messages never hold a URL
+Every provider error becomes exactly one of these; whoever catches one can
+act without looking at a status code again. Messages never hold a URL
 query, a header or a whole payload.
 """
 
 
 class PlatformError(Exception):
-    """Any trouble with the outside world; see the four kinds below."""
+    """Any failure of the outside world; see the four kinds below."""
 
 
 class TransientError(PlatformError):
-    """Worth asking again, after `delay_s` when the other side named a delay."""
+    """Worth another request, after `delay_s` when the other side named a delay."""
 
     def __init__(self, message: str, *, delay_s: float | None = None) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class TransientError(PlatformError):
 
 
 class PermanentError(PlatformError):
-    """Asking again cannot help: wrong key, wrong request, a bug of ours."""
+    """Repeating the request cannot help: wrong key, wrong request, a bug of ours."""
 
 
 class InvalidDataError(PlatformError):

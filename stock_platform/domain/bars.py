@@ -103,12 +103,6 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([rows[name].rechunk().gather(order) for name in names])
 
 
-def same_values(schema: pl.Schema, stored: pl.DataFrame, merged: pl.DataFrame) -> bool:
-    """Whether `merged` adds nothing to `stored` but a later time of observation."""
-    names = [name for name in schema if name != "observed_at"]
-    return stored.height == merged.height and stored.select(names).equals(merged.select(names))
-
-
 def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
     """Return one integer per row that sorts as (symbol, time) does."""
     names, instants = rows[symbol_column].rechunk(), rows[time_column].rechunk()

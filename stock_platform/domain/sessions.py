@@ -7,7 +7,7 @@ half-days and late openings simply expect fewer of the slots.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -229,9 +229,3 @@ def _days_of(text: str) -> Iterator[tuple[date, str]]:
 
 def _clock(text: str) -> time:
     return time(int(text[:2]), int(text[2:]))
-
-
-def to_labels(calendar: Calendar, slots: Iterable[int]) -> list[str]:
-    """Name slots by their New York wall-clock minute."""
-    labels = calendar.minute_labels()
-    return [labels[slot] for slot in slots]

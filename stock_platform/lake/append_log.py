@@ -123,12 +123,6 @@ def record_rejected(store: ObjectStore, rejected: pl.DataFrame) -> int:
     return added
 
 
-def read_quarantine(store: ObjectStore, on: date) -> pl.DataFrame:
-    """Return the rows first rejected on a day (UTC), as `REJECTED`."""
-    rows, _ = read_parts(store, "quarantine", on)
-    return deduplicate(rows, same=_SAME_REJECTED)
-
-
 def compact_quarantine(store: ObjectStore, on: date) -> int:
     """Merge a day's rejected rows into one part; return how many parts were deleted."""
     return compact(store, "quarantine", on, same=_SAME_REJECTED)

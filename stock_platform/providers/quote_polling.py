@@ -32,7 +32,7 @@ PRICES = ("price", "open", "high", "low", "previous_close", "bid", "ask")
 Group = tuple[str, ...]
 Item = TypeVar("Item")
 RawQuote = dict[str, object]
-"""One quote as read: symbol, `PRICES` as text, quoted_at, and `wrong` where a parser knows why."""
+"""One quote as read: symbol, `PRICES` as text, quoted_at, and `wrong`: why it is refused."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -163,7 +163,7 @@ class QuoteQueue:
 
 
 def create_queues(queues: QueueSettings, aws: ServingSettings) -> None:
-    """Create both queues where they are missing (local use); safe to repeat."""
+    """Create both queues where they are missing ; safe to repeat."""
     client = open_client(aws, "sqs")
     with translated("SQS: create the queues"):
         dead = client.create_queue(QueueName=queues.quote_dead_letters)["QueueUrl"]

@@ -13,7 +13,7 @@ import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.simulator.market.market import Market, at_new_york
-from stock_platform.simulator.scenario import Drop, Feed, Outage, minute_of_day
+from stock_platform.simulator.scenario import Drop, Feed, ScriptedOutage, minute_of_day
 
 _MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -56,7 +56,7 @@ def without_drops(
 
 
 def lost(market: Market, feed: Feed, session: date, *, seed: int = 1) -> pl.DataFrame:
-    """Give (symbol, minute) of the true bars that no message of the feed brings.
+    """Return (symbol, minute) of the true bars that no message of the feed brings.
 
     Counts lost sessions, outages, drops and bars never sent; not `frames_dropped`.
     """
@@ -71,7 +71,7 @@ def lost(market: Market, feed: Feed, session: date, *, seed: int = 1) -> pl.Data
     return truth.select(key).join(messages.select(key), on=key, how="anti").sort(key)
 
 
-def _window(outage: Outage) -> Window:
+def _window(outage: ScriptedOutage) -> Window:
     hour, minute = divmod(minute_of_day(outage.at), 60)
     starts_at = at_new_york(outage.session, time(hour, minute))
     return Window(starts_at, starts_at + timedelta(minutes=outage.minutes), outage.kind)

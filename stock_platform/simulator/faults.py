@@ -1,4 +1,4 @@
-"""Scripted troubles of REST and the bucket: which request is struck, and what it gets."""
+"""Scripted faults of REST and the bucket: which request is struck, and what it gets."""
 
 import gzip
 import json

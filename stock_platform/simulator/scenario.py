@@ -55,7 +55,7 @@ class SyntheticScenario(_Part, frozen=True, kw_only=True):
     rebuilt: float = 0.002
     """Part of the bars whose final values differ and are never sent again."""
     unsent: float = 0.0002
-    """Part of the bars that only the end-of-day record knows."""
+    """Part of the bars that only the end-of-day record holds."""
 
 
 class ReplayScenario(_Part, frozen=True, kw_only=True):
@@ -175,7 +175,7 @@ class Fault(_Part, frozen=True, kw_only=True):
     """Of absurd: what happens to the first rows, one each in turn."""
 
 
-class Outage(_Part, frozen=True, kw_only=True):
+class ScriptedOutage(_Part, frozen=True, kw_only=True):
     """Minutes [at, at + minutes) that the live feed does not bring."""
 
     session: date
@@ -228,7 +228,7 @@ class Feed(_Part, frozen=True, kw_only=True):
     """Of the delayed host, at a numeric speed."""
     trades_per_minute_max: int = 4
     quotes_per_minute_max: int = 4
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[ScriptedOutage, ...] = ()
     drops: tuple[Drop, ...] = ()
     lost_sessions: tuple[date, ...] = ()
     frames_dropped: float = 0.0
@@ -252,7 +252,7 @@ class Feed(_Part, frozen=True, kw_only=True):
     oversized_bytes: int = 2_000_000
     auth_timeout_s: float = 10.0
     slow_reader_bytes: int = 64_000_000
-    """Unsent bytes at which a reader is told slow_consumer and cut off. At speed max the feed
+    """Unsent bytes at which a reader is sent slow_consumer and cut off. At speed max the feed
     waits for its readers and gets here only when this is small."""
     close_after_frames: int = 0
     """Strike a connection after so many data frames, once for each of `close_count`."""

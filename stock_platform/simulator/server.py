@@ -125,8 +125,8 @@ class Simulator:
         self._call(self._feed.strike, kind)
 
     def start(self) -> None:
-        """Begin a replay whose script says `start: told`."""
-        self._call(self._feed.told.set)
+        """Begin a replay whose script has `start: told`."""
+        self._call(self._feed.start_requested.set)
 
 
 def make_market(scenario: Scenario) -> Market:

@@ -55,10 +55,10 @@ def test_f02_a_wrong_key_is_an_alarm_and_never_a_hot_loop(tmp_path: Path) -> Non
             started = time.monotonic()
             wait_until(lambda: feed_status(options.journal)["reconnects"] >= before + 3, 30)
             span = time.monotonic() - started
-            trouble = feed_status(options.journal)["trouble"]
+            error = feed_status(options.journal)["trouble"]
 
     assert span > 2
-    assert trouble == "the API key is not accepted"
+    assert error == "the API key is not accepted"
 
 
 def test_f03_too_many_connections_wait_at_the_longest(tmp_path: Path) -> None:

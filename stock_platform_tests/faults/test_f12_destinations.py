@@ -88,9 +88,9 @@ def test_f12_redis_away_costs_nothing_but_time(
         for number in range(20, 40):
             journal.append_frames(0, 1, [trade(number)], number)
         time.sleep(away_s)
-        waiting = consumer.trouble
+        waiting = consumer.error
         redis.start()
-        wait_until(lambda: latest.drain() and not consumer.trouble)
+        wait_until(lambda: latest.drain() and not consumer.error)
 
     prices = {n: json.loads(redis.client.get(f"stock:trade:N{n}"))["price"] for n in range(7)}
     assert waiting.startswith("Redis does not answer")
@@ -205,7 +205,11 @@ def test_f13_s3_in_trouble_archives_everything_once_afterwards(
 
 
 def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
-    journal: JournalWriter, redis: Redis, sink: ValueStore, leases: ValueStore
+    journal: JournalWriter,
+    redis: Redis,
+    sink: ValueStore,
+    leases: ValueStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SIGSTOP for longer than the lease, then SIGCONT: the other one leads by now."""
     mine = Lease(values=leases, key="stock:lease:test", ttl_ms=200)
@@ -218,12 +222,12 @@ def test_f14_a_paused_sidecar_that_lost_its_lease_writes_nothing(
 
     journal.append_frames(0, 1, [trade(1)], 1)
     with tailing(journal.folder, paused) as consumer:
-        wait_until(lambda: consumer.trouble)
-        consumer.abandon()
+        wait_until(lambda: consumer.error)
+        monkeypatch.setattr("stock_platform.stream.journal.consumer.STOP_S", 0.0)
 
     assert redis.client.get("stock:trade:N1") is None
     assert other.fence > mine.fence
-    assert consumer.trouble.startswith("the lease belongs to another sidecar")
+    assert consumer.error.startswith("the lease belongs to another sidecar")
 
 
 def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
@@ -237,7 +241,7 @@ def test_f14_a_sidecar_that_takes_its_lease_anew_goes_on_where_it_was(
 
     journal.append_frames(0, 1, [trade(1)], 1)
     with tailing(journal.folder, latest) as consumer:
-        wait_until(lambda: consumer.trouble)
+        wait_until(lambda: consumer.error)
         lease.ttl_ms = 60_000
         assert lease.acquire()
         save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
@@ -263,10 +267,10 @@ def test_f14_what_another_sidecar_set_meanwhile_is_not_replaced_by_something_old
         assert other.acquire()
         redis.client.set(key, newer)
         journal.append_frames(0, 1, [trade(8)], 2)
-        wait_until(lambda: consumer.trouble)
+        wait_until(lambda: consumer.error)
         other.release()
         assert lease.acquire()
         save_fence(journal.folder, Fence("stock:lease:test", str(lease.fence)))
-        wait_until(lambda: latest.drain() and not consumer.trouble)
+        wait_until(lambda: latest.drain() and not consumer.error)
 
     assert redis.client.get(key) == newer

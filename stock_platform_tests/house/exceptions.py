@@ -8,16 +8,12 @@ _COMMAND = "one command of the command line"
 SHORT_FILES = {
     "stock_platform/cli/__main__.py": _ENTRY,
     "stock_platform/cli/demo/truth.py": "what the demo compares with, apart from what it compares",
-    "stock_platform/cli/doctor/check.py": "what every file of checks is made of",
     "stock_platform/cli/replay.py": _COMMAND,
     "stock_platform/cli/report.py": _COMMAND,
     "stock_platform/cli/sql.py": _COMMAND,
     "stock_platform/cli/stream.py": _COMMAND,
     "stock_platform/cli/terminal.py": "output of every command",
     "stock_platform/components/duckdb.py": "a resource of its own",
-    "stock_platform/components/failures.py": "the one converter of our errors to Dagster's",
-    "stock_platform/components/instance.py": "which instance a process uses",
-    "stock_platform/defs/daily_bars/assets.py": "a concept's assets",
     "stock_platform/domain/columns.py": "the types of columns, imported by every table",
     "stock_platform/domain/quotes.py": _TABLE,
     "stock_platform/domain/revision.py": _TABLE,
@@ -55,18 +51,17 @@ FILE_NAMES_TWICE = {
     **dict.fromkeys(
         ("bars.py", "quotes.py", "reference.py", "coverage.py", "responses.py",
          "sessions.py", "indicators.py", "lake.py", "weekly_report.py", "alerts.py", "market.py",
-         "providers.py", "serving.py", "healing.py", "daily_bars.py", "universe.py"),
+         "providers.py",),
         _SUBJECT,
     ),
     **dict.fromkeys(
-        ("feed.py", "flat_files.py", "rapidapi.py", "ticks.py", "socket.py", "channels.py",
-         "finnhub.py", "rest.py"),
+        ("feed.py", "flat_files.py", "rapidapi.py", "ticks.py", "socket.py", "channels.py",),
         _VENDOR,
     ),
-    **dict.fromkeys(("report.py", "replay.py", "stream.py", "sql.py", "dagster.py"), _COMMAND_OF),
+    **dict.fromkeys(("report.py", "replay.py", "stream.py",), _COMMAND_OF),
     **dict.fromkeys(
-        ("plan.py", "processes.py", "registry.py", "stores.py", "store.py", "reader.py", "run.py",
-         "sqlite.py", "redis.py", "secrets.py"),
+        ("plan.py", "processes.py", "registry.py", "store.py", "reader.py", "run.py",
+         "sqlite.py", "secrets.py"),
         "the plan, processes, registry, store, reader or secrets of its own folder",
     ),
 }  # fmt: skip
@@ -93,10 +88,7 @@ READ_SETTINGS = {
     "stock_platform/components/": _STARTS,
     "stock_platform/defs/": _STARTS,
     "stock_platform/pipelines/context.py": "LakeContext.from_env",
-    "stock_platform/pipelines/indicators/selection.py": "the choice of indicators of a run",
     "stock_platform/providers/registry.py": _STARTS,
-    "stock_platform/stream/plan.py": _STARTS,
-    "stock_platform/stream/sinks/replay.py": _STARTS,
     "stock_platform/stream/supervisor.py": _STARTS,
 }
 """Files, or folders, that may read the settings from the environment."""
@@ -113,30 +105,15 @@ UNUSED = {
     "downgrade": "alembic calls it",
     "settings_customise_sources": "pydantic-settings calls it",
     "_is_dagster_maintained": "Dagster calls it",
-    "get_connection": "Dagster users call it",
-    "LakeDuckDB": "a resource of users",
     "set_faults": "the simulator's interface for tests of users",
     "set_flatfiles": "the simulator's interface for tests of users",
     "set_denied": "the simulator's interface for tests of users",
     "launched": "the simulator's interface for tests of users",
     "create_queues": "docs/serving.md calls it",
-    "abandon": "not yet removed",
-    "session_coverage": "not yet removed",
-    "same_values": "not yet removed",
-    "to_labels": "not yet removed",
-    "from_path": "not yet removed",
-    "read_quarantine": "not yet removed",
-    "missing_ranges": "not yet removed",
-    "newest_revision": "not yet removed",
-    "upsert_stock_data": "not yet removed",
-    "sentence": "a template calls it",
-    "duckdb_columns": "not yet removed",
 }
 """Names nothing in the package refers to, with who does."""
 
 WORDS_LEFT = {
-    "asked", "told", "said", "troubles", "trouble", "_tell", "Outage", "complaint", "piece",
-    "says", "knows", "is told", "is asked", "tells", "are asked", "are told", "hears",
-    "Ask ", "Asks ", "Give ", "Tell ",
+    "asked", "told", "troubles", "trouble", "says", "is asked", "are asked", "Ask ", "Tell ",
 }  # fmt: skip
-"""Refused words that are still somewhere."""
+"""Refused words that are still in `defs` and `components`."""

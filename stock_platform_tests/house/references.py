@@ -13,7 +13,7 @@ from stock_platform_tests.house.repository import files, text
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_TEXTS = (".sql", ".toml", ".yaml", ".html", ".jinja", ".txt", ".css")
+_TEXTS = (".sql", ".toml", ".yaml", ".html", ".j2", ".txt", ".css")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def test_the_picture_of_the_errors_is_the_code() -> None:
 
 
 def test_a_value_of_many_fields_is_built_by_keyword() -> None:
-    found = [one for one in classes() if _is_positional(one)]
+    found = [one for one in classes() if is_positional(one)]
 
     assert [one.place for one in found if one.node.name not in POSITIONAL_CLASSES] == []
 
@@ -66,7 +66,8 @@ def _errors() -> dict[str, ClassFound]:
         found = more
 
 
-def _is_positional(one: ClassFound) -> bool:
+def is_positional(one: ClassFound) -> bool:
+    """Return whether it is a dataclass of many fields that may be built by position."""
     decorators = [d for d in one.node.decorator_list if "dataclass" in ast.unparse(d)]
     fields = [
         node

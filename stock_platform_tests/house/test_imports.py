@@ -17,9 +17,12 @@ def test_a_detour_is_found() -> None:
 
 
 def test_settings_are_read_by_entry_points_only() -> None:
-    readers = {path.as_posix() for path, parsed in modules().values() if _reads(parsed)}
+    assert [path for path in settings_readers() if not path.startswith(tuple(READ_SETTINGS))] == []
 
-    assert [path for path in readers if not path.startswith(tuple(READ_SETTINGS))] == []
+
+def settings_readers() -> set[str]:
+    """Return the files that read the settings from the environment."""
+    return {path.as_posix() for path, parsed in modules().values() if _reads(parsed)}
 
 
 def _reads(parsed: ast.Module) -> bool:

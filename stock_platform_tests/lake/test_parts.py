@@ -13,12 +13,12 @@ from stock_platform.lake.append_log import (
     compact_quarantine,
     compact_responses,
     expire_quarantine,
-    read_quarantine,
     read_responses,
     record_responses,
 )
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform_tests.domain.examples import DAY, at, bars_of
+from stock_platform_tests.lake.quarantined import read_quarantine
 
 
 def response(symbol: str, minute: int = 0, outcome: str = "ok") -> ProviderResponse:

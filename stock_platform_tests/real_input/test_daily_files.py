@@ -13,9 +13,9 @@ import pytest
 from stock_platform.domain.bars import PRICE
 from stock_platform.domain.reference import SYMBOLS, SYMBOLS_KEY
 from stock_platform.lake import read, write
-from stock_platform.lake.append_log import read_quarantine
 from stock_platform.pipelines.daily_bars import RETRY_AFTER_S, DailyBarIngest, IngestResult
 from stock_platform.simulator.server import Simulator, running
+from stock_platform_tests.lake.quarantined import read_quarantine
 from stock_platform_tests.real_input.stage import VALUES, Clock, Platform, Vendor, asked_of
 from stock_platform_tests.shared_data import DAILY_FILES, SHARED
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from stock_platform.lake import read
-from stock_platform.lake.append_log import read_quarantine
 from stock_platform.simulator.scenario import Denial, Fault, FlatFile, convert
 from stock_platform.simulator.server import running
+from stock_platform_tests.lake.quarantined import read_quarantine
 from stock_platform_tests.real_input.stage import (
     FREE_PLAN,
     Clock,

@@ -5,7 +5,9 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from stock_platform.serving.postgres.rows import STOCK_DATA
+from stock_platform.serving.postgres.rows import STOCK_DATA, Upserted
+from stock_platform.serving.postgres.store import open_stock_data
+from stock_platform.settings import PostgresSettings
 
 FIRST_DAY = date(2019, 11, 22)
 
@@ -26,3 +28,9 @@ def made_rows(symbols: int, days: int, *, seed: int = 7) -> pl.DataFrame:
             },
         }
     ).cast(STOCK_DATA)
+
+
+def upsert_stock_data(settings: PostgresSettings, frame: pl.DataFrame) -> Upserted:
+    """Open the configured store, upsert `frame`, and close it."""
+    with open_stock_data(settings) as store:
+        return store.upsert(frame)

@@ -16,9 +16,9 @@ import pytest
 from stock_platform.domain.bars import PRICE
 from stock_platform.errors import InvalidDataError, PermanentError, TransientError
 from stock_platform.serving.postgres.rows import STOCK_DATA, Upserted, stock_data_rows
-from stock_platform.serving.postgres.store import open_stock_data, upsert_stock_data
+from stock_platform.serving.postgres.store import open_stock_data
 from stock_platform.settings import PostgresSettings
-from stock_platform_tests.serving.stock_rows import made_rows
+from stock_platform_tests.serving.stock_rows import made_rows, upsert_stock_data
 from stock_platform_tests.shared_data import SHARED
 
 DAY = date(2026, 11, 20)

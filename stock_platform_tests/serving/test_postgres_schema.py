@@ -6,13 +6,19 @@ from decimal import Decimal
 from multiprocessing import get_context
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from stock_platform.serving.postgres.schema import migrate, newest_revision
+from stock_platform.serving.postgres.schema import migrate
 from stock_platform.serving.postgres.store import open_stock_data
 from stock_platform.settings import PostgresSettings
+
+_ALEMBIC = Config()
+_ALEMBIC.set_main_option("script_location", "stock_platform.serving.postgres:migrations")
+NEWEST = ScriptDirectory.from_config(_ALEMBIC).get_current_head()
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def test_an_empty_database_gets_the_whole_schema(url: str) -> None:
     migrate(url)
 
     assert _indexed_columns(url) == [("symbol", "date")]
-    assert ask(url, "SELECT version_num FROM alembic_version") == [(newest_revision(),)]
+    assert ask(url, "SELECT version_num FROM alembic_version") == [(NEWEST,)]
     assert ask(url, "SELECT * FROM stock_data_numbers") == []
 
 
@@ -42,7 +48,7 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     migrate(url)
     migrate(url)
 
-    assert ask(url, "SELECT version_num FROM alembic_version") == [(newest_revision(),)]
+    assert ask(url, "SELECT version_num FROM alembic_version") == [(NEWEST,)]
 
 
 def test_rows_of_the_previous_revision_survive(
@@ -80,7 +86,7 @@ def test_processes_that_start_together_migrate_once(url: str) -> None:
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as processes:
         list(processes.map(migrate, [url] * 3))
 
-    assert ask(url, "SELECT version_num FROM alembic_version") == [(newest_revision(),)]
+    assert ask(url, "SELECT version_num FROM alembic_version") == [(NEWEST,)]
 
 
 def test_sqlite_sorts_numbers_as_numbers_in_the_view(

@@ -21,7 +21,7 @@ PARTS = [
     scenario.Limit,
     scenario.Plan,
     scenario.Fault,
-    scenario.Outage,
+    scenario.ScriptedOutage,
     scenario.Drop,
     scenario.FlatFile,
     scenario.Feed,

@@ -10,8 +10,8 @@ from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.synthetic import SyntheticMarket
 from stock_platform.simulator.scenario import (
     MarketScenario,
-    Outage,
     Scenario,
+    ScriptedOutage,
     SyntheticScenario,
     load_scenario,
     minute_of_day,
@@ -88,7 +88,7 @@ def test_an_unquoted_time_means_the_same_as_a_quoted_one() -> None:
 
 
 def test_a_wrong_time_of_day_is_named() -> None:
-    outage = Outage(session=date(2026, 11, 16), at="half past ten", minutes=7)
+    outage = ScriptedOutage(session=date(2026, 11, 16), at="half past ten", minutes=7)
 
     with pytest.raises(InvalidDataError, match="half past ten"):
         minute_of_day(outage.at)

@@ -14,7 +14,6 @@ from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import derive
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.healing.scheduling import heal_range_of
-from stock_platform.lake.append_log import read_quarantine
 from stock_platform.lake.object_store import ObjectStore, open_store
 from stock_platform.lake.read import minute_bars
 from stock_platform.lake.stream_parts import live_parts, read_connections
@@ -24,6 +23,7 @@ from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.writer import JournalWriter
 from stock_platform.stream.sinks.lake_bars import BarsOptions, LakeBarsSink
 from stock_platform.stream.sinks.minutes import MinuteWriter
+from stock_platform_tests.lake.quarantined import read_quarantine
 
 SESSION = date(2026, 11, 20)
 OPEN = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)

@@ -99,7 +99,7 @@ class S3ObjectStore:
             try:
                 self.put_if_match(path, data, None)
             except VersionConflictError:
-                # 412 says that the object is there, 409 only that another writer is at it
+                # 412 means that the object is there, 409 only that another writer is at it
                 # and may yet fail: the client does not distinguish them, the object does.
                 if self.get_suffix(path, 1) is not None:
                     return False

@@ -1,7 +1,7 @@
 """Massive's flat files: one CSV a session with all symbols, behind the S3 API.
 
 A file appears about 11:00 New York on the next day and can be REPLACED later,
-which only its ETag tells. Objects outside the plan are 403 although they
+which only its ETag shows. Objects outside the plan are 403 although they
 can be listed.
 """
 

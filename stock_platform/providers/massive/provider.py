@@ -57,7 +57,7 @@ class MassiveFlatFiles:
 
 
 def rest_endpoint(settings: MassiveSettings) -> Endpoint:
-    """Return where and with which key the REST API is asked."""
+    """Return the REST API's address and key."""
     key = SecretStr(f"Bearer {settings.api_key.get_secret_value()}")
     return Endpoint(
         provider="massive",

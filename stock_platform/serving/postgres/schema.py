@@ -7,18 +7,12 @@ nothing left to do.
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 _LOCK = 4_712_026_001
 """A number that no other program uses as a Postgres advisory lock."""
 _SCRIPTS = "stock_platform.serving.postgres:migrations"
-
-
-def newest_revision() -> str:
-    """Return the revision that `migrate` leads to."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def migrate(url: str, revision: str = "head") -> None:

@@ -46,12 +46,6 @@ def open_stock_data(settings: PostgresSettings) -> Generator[StockData]:
         store.close()
 
 
-def upsert_stock_data(settings: PostgresSettings, frame: pl.DataFrame) -> Upserted:
-    """Upsert `frame` (of `STOCK_DATA`) into the configured store; all of it or nothing."""
-    with open_stock_data(settings) as store:
-        return store.upsert(frame)
-
-
 def _open(settings: PostgresSettings) -> StockData:
     url = settings.postgres_url.get_secret_value()
     if not url:

@@ -13,7 +13,7 @@ from stock_platform.simulator.market.clock import Clock
 from stock_platform.simulator.market.market import DAY_COLUMNS, TRUTH, Market, Split, daily_of
 
 _LOOK_BACK = 10
-"""Sessions. A symbol that did not trade for longer is told as one without a quote."""
+"""Sessions. A symbol that did not trade for longer is returned as one without a quote."""
 
 
 class PointInTimeMarket:

@@ -47,7 +47,7 @@ class SessionCache(Generic[Value]):
 
 
 def slices(bars: pl.DataFrame) -> dict[str, tuple[int, int]]:
-    """Give (offset, length) of each symbol in bars that are sorted by symbol."""
+    """Return (offset, length) of each symbol in bars that are sorted by symbol."""
     runs = bars["symbol"].rle().struct.unnest()
     starts = runs["len"].cum_sum() - runs["len"]
     return dict(zip(runs["value"].to_list(), zip(starts, runs["len"], strict=True), strict=True))

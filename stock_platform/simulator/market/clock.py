@@ -8,7 +8,7 @@ from stock_platform.simulator.market.market import Market, at_new_york, regular_
 from stock_platform.simulator.scenario import MarketScenario, instant_of
 
 SETTLED_AFTER = timedelta(minutes=20)
-"""After the close the record is rebuilt; from then on REST tells the final bars."""
+"""After the close the record is rebuilt; from then on REST returns the final bars."""
 _PUBLISHED = time(11)
 _MODES = ("end", "replay", "wall")
 

@@ -1,8 +1,8 @@
-"""How the live feed tells a session: late, sometimes twice, and not always as it ends up.
+"""How the live feed sends a session: late, sometimes twice, and not always as it ends up.
 
 A bar leaves 1-3 seconds after its minute. A late trade makes the feed send the
 same minute again within 15 minutes; what arrives later still enters only the
-record rebuilt after the close, which the feed never tells.
+record rebuilt after the close, which the feed never sends.
 """
 
 import numpy as np
@@ -25,12 +25,12 @@ def to_messages(
     delay = rng.uniform(1.0, 3.0, size)
     again = rng.uniform(*_RESENT_WITHIN_S, size)
     part = rng.uniform(0.55, 0.95, size)
-    told = truth.with_columns(
+    complete = truth.with_columns(
         day_vwap=_day_vwap(),
         accumulated=pl.col("volume").cum_sum().over("symbol").round(6),
     )
-    first = _early(told, is_late | is_rebuilt, part).with_columns(sent_at=_after(delay))
-    second = told.with_columns(sent_at=_after(delay + again)).filter(is_late)
+    first = _early(complete, is_late | is_rebuilt, part).with_columns(sent_at=_after(delay))
+    second = complete.with_columns(sent_at=_after(delay + again)).filter(is_late)
     messages = pl.concat([first.filter(~is_unsent), second])
     return messages.select(list(SENT)).cast(SENT).sort("sent_at", maintain_order=True)
 

@@ -27,7 +27,7 @@ _ROWS_MAX = 6_000_000
 class ReplayedMarket:
     """The bars of recorded files, extended hours included; see `Market`.
 
-    Nothing is repaired: holes stay holes, impossible rows are told as they are.
+    Nothing is repaired: holes stay holes, impossible rows are sent as they are.
     """
 
     def __init__(self, scenario: ReplayScenario) -> None:

@@ -152,7 +152,7 @@ class SyntheticMarket:
         )
 
     def _shares(self, session: date) -> np.ndarray:
-        """Give new shares per share of the universe's first day, by the splits so far."""
+        """Return new shares per share of the universe's first day, by the splits so far."""
         shares = np.ones(len(self._universe.symbols))
         for split in self._splits:
             if split.executed_on <= session:

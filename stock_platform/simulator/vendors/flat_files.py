@@ -208,7 +208,7 @@ def _price(name: str, *, padded: bool) -> pl.Expr:
 
 
 def accepted(request: Request, keys: tuple[str, ...]) -> Response | None:
-    """Give S3's 403 for an unknown access key; the signature itself is taken on trust."""
+    """Return S3's 403 for an unknown access key; the signature itself is taken on trust."""
     signed = request.headers.get("authorization", "") + request.query.get("X-Amz-Credential", "")
     named = re.search(r"(?:Credential=|^)([^/,\s]+)/", signed)
     if named and named[1] in keys:

@@ -69,7 +69,7 @@ class Backfill:
     healed: int = 0
     refused: int = 0
     passed_over: int = 0
-    trouble: str = ""
+    error: str = ""
 
     def work(self) -> None:
         """Heal every gap not yet handled; stop at the first that must be tried again."""
@@ -80,7 +80,7 @@ class Backfill:
             try:
                 self._heal(gap)
             except TransientError as error:
-                self.trouble = str(error)
+                self.error = str(error)
                 return
             except PlatformError as error:
                 self.refused += 1
@@ -88,7 +88,7 @@ class Backfill:
             done += 1
             # No offset of the journal: this one reads the manifest and holds no segment back.
             checkpoints.save(journal, NAME, checkpoints.Checkpoint(0, generation=done))
-        self.trouble = ""
+        self.error = ""
 
     def report(self, *, stopped: bool) -> None:
         facts = {
@@ -96,7 +96,7 @@ class Backfill:
             "healed": self.healed,
             "refused": self.refused,
             "passed_over": self.passed_over,
-            "trouble": self.trouble,
+            "trouble": self.error,
         }
         status.save(self.options.journal, NAME, facts)
 

@@ -217,7 +217,7 @@ class ReconnectingFeed:
     ) -> None:
         self.counts = FeedCounts()
         self.state = "starting"
-        self.trouble = ""
+        self.error = ""
         self.channels_refused: list[str] = []
         self._index = index
         self._feed = options.feeds[index]
@@ -243,7 +243,7 @@ class ReconnectingFeed:
             notice = await self._connect_once()
             terminal = bool(notice and notice.terminal)
             self.state = "refused" if terminal else "waiting"
-            self.trouble = notice.explanation if notice else self.trouble
+            self.error = notice.explanation if notice else self.error
             wait = self._backoff.next_s(random.random(), terminal=terminal)  # noqa: S311 jitter
             if notice and terminal:
                 log.error("feed_refused", feed=self.name, why=notice.explanation, wait_s=wait)
@@ -262,7 +262,7 @@ class ReconnectingFeed:
         try:
             socket = await line.open(f"{self._feed.url}/stocks", self._trust)
         except TransientError as error:
-            self.trouble = str(error)
+            self.error = str(error)
             log.warning("feed_unreachable", feed=self.name, reason=str(error))
             return None
         watch = asyncio.create_task(self._watch(line, socket.ping))
@@ -334,7 +334,7 @@ class ReconnectingFeed:
 
     def _abandon(self, line: FeedConnection, why: str) -> None:
         log.error("feed_silent", feed=self.name, reason=why)
-        self.trouble = why
+        self.error = why
         line.notice = Notice("silent", why)
         line.end()
 
@@ -348,7 +348,7 @@ class ReconnectingFeed:
                 return
             log.warning("feed_gap", feed=self.name, ms=gap.first_received - gap.last_received)
             self._outage = None
-        self.trouble = ""
+        self.error = ""
 
     def _close(self, line: FeedConnection, ended: Ended) -> None:
         line.notice = line.notice or closing_status(line.last_frame)
@@ -362,7 +362,7 @@ class ReconnectingFeed:
                 return  # not recorded yet: the outage goes on, from where it began
             times = gaps.event_times_ms(line.last_frame)
             self._outage = OpenOutage(line.alive_at, max(times, default=0), reason)
-        self.trouble = reason[:REASON_CHARS]
+        self.error = reason[:REASON_CHARS]
         log.warning("feed_closed", feed=self.name, code=ended.code, reason=reason[:REASON_CHARS])
 
     def status(self) -> dict[str, object]:
@@ -370,7 +370,7 @@ class ReconnectingFeed:
         counts = self.counts
         return {
             "state": self.state,
-            "trouble": self.trouble,
+            "trouble": self.error,
             "frames": counts.frames,
             "bytes": counts.bytes,
             "reconnects": counts.reconnects,

@@ -130,22 +130,16 @@ class JournalConsumer:
         prepare = self._durable.sync if self._durable else lambda: None
         self._writer = checkpoints.CheckpointWriter(journal, sink.name, prepare)
         self._checkpointed = found.offset if found else 0
-        self._trouble = ""
-        self._stop_s = STOP_S
+        self._error = ""
         self._retries = 0
         self._stopping = False
         self._collected = 0
         self._announced: Checkpoint | None = None
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """Why nothing is delivered at the moment; empty when all is well."""
-        return self._trouble
-
-    def abandon(self) -> None:
-        """Return from `run` soon, whatever is left; the journal keeps it."""
-        self._stop_s = 0.0
-        self._stopping = True
+        return self._error
 
     def stop(self, *_: object) -> None:
         """Read to the journal's end, deliver everything, and return from `run`."""
@@ -173,7 +167,7 @@ class JournalConsumer:
                 self._report(stopped=False)
                 self._stopping = self._stopping or not keep_running()
             if self._stopping:
-                deadline = deadline or now + self._stop_s
+                deadline = deadline or now + STOP_S
                 if not records and self._finished(overdue=now > deadline):
                     break
             if not records:
@@ -192,11 +186,11 @@ class JournalConsumer:
             self._sink.flush()
         except TransientError as error:
             self._retries += 1
-            if str(error) != self._trouble:
+            if str(error) != self._error:
                 log.warning("consumer_waiting", consumer=self._sink.name, reason=str(error))
-            self._trouble = str(error)
+            self._error = str(error)
             return False
-        self._trouble = ""
+        self._error = ""
         return True
 
     def _checkpoint(self) -> None:
@@ -229,7 +223,7 @@ class JournalConsumer:
                 "lag_bytes": reader.lag(),
                 "damaged": reader.damaged,
                 "skipped_bytes": reader.skipped_bytes,
-                "trouble": self._trouble,
+                "trouble": self._error,
                 "retries": self._retries,
                 **self._sink.status(),
             },

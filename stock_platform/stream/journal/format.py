@@ -77,8 +77,8 @@ def pack(
     """Return a record as its header and the pieces of its payload, ready for one writev()."""
     length = sum(map(len, payload))
     check = crc = zlib.crc32(_HEAD.pack(length, kind, feed, connection, received_at_us))
-    for piece in payload:
-        crc = zlib.crc32(piece, crc)
+    for part in payload:
+        crc = zlib.crc32(part, crc)
     header = (MAGIC, length, crc, kind, feed, check & 0xFFFF, connection, received_at_us)
     return [HEADER.pack(*header), *payload]
 

@@ -191,7 +191,7 @@ def _columns(bars: pl.DataFrame, every: str) -> Response:
 
 
 def authorized(request: Request, keys: tuple[str, ...]) -> Response | None:
-    """Return the vendor's 401, or None for a key it knows (query or header)."""
+    """Return the vendor's 401, or None for a key of the scenario (query or header)."""
     key = request.query.get("token") or request.headers.get("x-finnhub-token", "")
     if key in keys:
         return None

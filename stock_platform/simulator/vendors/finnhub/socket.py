@@ -74,11 +74,11 @@ class FinnhubClientSession(WSListener):
             return
         symbol = str(message.get("symbol", "")) if isinstance(message, dict) else ""
         if not is_symbol(symbol):
-            self._tell({"type": "error", "msg": f"Invalid symbol {symbol[:32]}"})
+            self._send({"type": "error", "msg": f"Invalid symbol {symbol[:32]}"})
         elif message.get("type") == "unsubscribe":
             self.symbols.discard(symbol)
         elif len(self.symbols | {symbol}) > self.feed.scenario.plan.finnhub_symbols_max:
-            self._tell(TOO_MANY_SYMBOLS)
+            self._send(TOO_MANY_SYMBOLS)
         else:
             self.symbols.add(symbol)
             self.feed.changed.set()
@@ -119,7 +119,7 @@ class FinnhubClientSession(WSListener):
         ).to_dicts()
         for start in range(0, len(rows), _TRADES_PER_MESSAGE):
             self.frames_sent += 1
-            self._tell({"type": "trade", "data": rows[start : start + _TRADES_PER_MESSAGE]})
+            self._send({"type": "trade", "data": rows[start : start + _TRADES_PER_MESSAGE]})
 
     def hang_up(self) -> None:
         if not self.leaving:
@@ -127,7 +127,7 @@ class FinnhubClientSession(WSListener):
             self.transport.send_close(WSCloseCode.GOING_AWAY)
             self.transport.disconnect()
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         if not self.leaving:
             self.transport.send(WSMsgType.TEXT, msgspec.json.encode(message))
 
@@ -135,5 +135,5 @@ class FinnhubClientSession(WSListener):
         self._ping = asyncio.get_running_loop().call_later(PING_EVERY_S, self._on_ping)
 
     def _on_ping(self) -> None:
-        self._tell({"type": "ping"})
+        self._send({"type": "ping"})
         self._schedule_ping()

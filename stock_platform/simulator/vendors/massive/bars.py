@@ -1,7 +1,7 @@
 """Massive's aggregates: ranges of bars, the grouped day, the previous day, open and close.
 
 The three daily endpoints stamp the same day differently, on purpose: a range
-says 00:00 New York, grouped and previous say 16:00 New York.
+has 00:00 New York, grouped and previous have 16:00 New York.
 """
 
 import re
@@ -251,7 +251,7 @@ _WORDS: Sequence[tuple[str, str]] = (
 
 
 def _results(bars: pl.DataFrame, symbol_as: str = "") -> pl.DataFrame:
-    """Rename to the vendor's letters; a column nobody knows is left out, not null."""
+    """Rename to the vendor's letters; one without a letter is left out, not null."""
     first = [pl.col("symbol").alias(symbol_as)] if symbol_as else []
     named = [pl.col(ours).alias(theirs) for ours, theirs in _WORDS]
     rows = bars.select(*first, *named)

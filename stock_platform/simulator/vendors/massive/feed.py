@@ -32,7 +32,7 @@ class LiveFeed:
         self.readers: list[ClientSession] = []
         self.finnhub_readers: list[FinnhubClientSession] = []
         self.changed = asyncio.Event()
-        self.told = asyncio.Event()
+        self.start_requested = asyncio.Event()
         self.finished = asyncio.Event()
         self.is_down = False
         self.events_sent = 0
@@ -92,7 +92,7 @@ class LiveFeed:
     async def _begin(self) -> None:
         start = self.scenario.feed.start
         if start == "told":
-            await self.told.wait()
+            await self.start_requested.wait()
         elif start == "subscribed":
             await self._audience(self.scenario.feed.wait_for)
 

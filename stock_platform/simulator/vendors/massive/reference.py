@@ -211,7 +211,7 @@ class Reference:
 
 
 def market_state(calendar: Calendar, now: datetime) -> tuple[str, bool, bool]:
-    """Give open, closed or extended-hours, and whether it is before or after regular hours."""
+    """Return open, closed or extended-hours, and whether it is before or after regular hours."""
     day = now.astimezone(NEW_YORK).date()
     if not calendar.is_session(day):
         return "closed", False, False

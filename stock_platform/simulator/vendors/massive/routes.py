@@ -44,7 +44,7 @@ def massive_routes(as_of: PointInTimeMarket, scenario: Scenario) -> list[Route]:
 
 
 def authorized(request: Request, keys: tuple[str, ...]) -> Response | None:
-    """Return the vendor's 401, or None for a key it knows (header or query)."""
+    """Return the vendor's 401, or None for a key of the scenario (header or query)."""
     bearer = request.headers.get("authorization", "")
     key = bearer.removeprefix("Bearer ").strip() or request.query.get("apiKey", "")
     return None if key in keys else unauthorized(key_given=bool(key))

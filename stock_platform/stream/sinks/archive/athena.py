@@ -70,23 +70,8 @@ CHANNELS: dict[str, dict[str, str]] = {
 }
 """Hive types by column; Hive folds case, so `ingestTs` is `ingestts`."""
 
-_DUCKDB = {
-    "string": "VARCHAR",
-    "bigint": "BIGINT",
-    "int": "INTEGER",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "array<int>": "INTEGER[]",
-}
+
 FIRST_DAY = "2026/01/01"
-
-
-def duckdb_columns(channel: str) -> dict[str, str]:
-    """Return `read_json`'s columns for a channel's objects, names as in the file."""
-    columns = CHANNELS[channel]
-    return {
-        {"ingestts": "ingestTs"}.get(name, name): _DUCKDB[kind] for name, kind in columns.items()
-    }
 
 
 def ddl(channel: str) -> str:

@@ -152,7 +152,7 @@ class ArchiveSink:
             "objects_open": len(self._state.objects),
             "objects_completed": self._uploads.completed,
             "uploaded_bytes": self._uploads.uploaded_bytes,
-            "store_trouble": self._uploads.trouble,
+            "store_trouble": self._uploads.error,
         }
 
     def close(self) -> None:

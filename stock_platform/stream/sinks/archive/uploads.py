@@ -44,7 +44,7 @@ class Uploads:
     state: ArchiveState
     spool: Path
     use_marker: bool
-    trouble: str = ""
+    error: str = ""
     completed: int = 0
     uploaded_bytes: int = 0
     _tasks: dict[int, _UploadTask] = field(default_factory=dict)
@@ -87,15 +87,15 @@ class Uploads:
         ended, task.future = task.future, None
         error = ended.exception() if ended else None
         if error is None:
-            task.tries, self.trouble = 0, ""
+            task.tries, self.error = 0, ""
             return True
         if not isinstance(error, TransientError):
             raise error
         task.tries += 1
         task.next_at = time.monotonic() + min(RETRY_MAX_S, RETRY_S * 2 ** min(task.tries, 10))
-        if str(error) != self.trouble:
+        if str(error) != self.error:
             log.warning("archive_waiting", reason=str(error))
-        self.trouble = str(error)
+        self.error = str(error)
         return False
 
     def _step(self, obj: ArchiveObject, saved_generation: int, tries: int) -> None:
