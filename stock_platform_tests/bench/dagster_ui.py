@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 import pgserver
 import yaml
-from stock_platform.cli.demo.processes import stop
 
+from stock_platform.cli.dev.processes import stop
 from stock_platform.domain.sessions import Calendar
 from stock_platform_tests.bench.report import Report
 from stock_platform_tests.free_ports import free_port

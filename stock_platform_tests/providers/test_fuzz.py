@@ -168,7 +168,7 @@ def test_quotes_are_kept_or_refused_each_exactly_once(bodies: list[object]) -> N
     ]
     for body in bodies:
         rows = tried(lambda body=body: rapidapi.to_rows(body)) or []
-        raw += [rapidapi.to_quote(row, FIELDS, asked=("A",)) for row in rows]
+        raw += [rapidapi.to_quote(row, FIELDS, requested=("A",)) for row in rows]
     rows = [{**row, "symbol": f"S{n}"} for n, row in enumerate(raw) if row]
 
     quotes, rejected = validate_quotes(rows, provider="p", minute=OPEN, observed_at=NOW)

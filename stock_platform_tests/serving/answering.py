@@ -109,7 +109,9 @@ def main() -> None:
         QueueSettings(quote_queue=queue, quote_dead_letters=dead),
         ServingSettings(aws_endpoint=endpoint, aws_access_key="test", aws_secret_key="test"),
     )
-    stopping = StoppingQueue(found.client, found.url, found.dead_url, 1, point=point)
+    stopping = StoppingQueue(
+        client=found.client, url=found.url, dead_url=found.dead_url, visibility_s=1, point=point
+    )
     answer_requests(stopping, StoppingVendor(point=point), lake, point)
 
 
