@@ -46,6 +46,10 @@ _RENAMED = """
     replaces=substitute Examination=Check cure=remedy examined=run_check Lot=SymbolRows
     Places=RowLayout Carried=ResumedStates Gap=MissingRange Outage=FeedOutage
     expected_symbols=universe Ask=Request Reply=Response Book=PointInTimeMarket Taken=PollResult
+    _note_authority=_record_success jumps=unexplained_jumps indicator_choice=selection
+    indicator_history=lookback _told=_record_outage learn=seed doubt=invalidate
+    remembered=on_checkpoint_saved forget=reset_delivery massive_words=responses
+    losses=data_loss decide=select_sessions
     told=recorded asked=requested tell=report say=report said=reported says=reports
 """
 REFUSED_NAMES = {old: better for old, _, better in (p.partition("=") for p in _RENAMED.split())}
