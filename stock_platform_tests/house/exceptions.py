@@ -8,6 +8,7 @@ _COMMAND = "one command of the command line"
 SHORT_FILES = {
     "stock_platform/cli/__main__.py": _ENTRY,
     "stock_platform/cli/demo/truth.py": "what the demo compares with, apart from what it compares",
+    "stock_platform/cli/doctor/run.py": _COMMAND,
     "stock_platform/cli/replay.py": _COMMAND,
     "stock_platform/cli/report.py": _COMMAND,
     "stock_platform/cli/sql.py": _COMMAND,
@@ -31,6 +32,7 @@ SHORT_FILES = {
     "stock_platform/serving/postgres/migrations/versions/r0001_stock_data.py": "a migration",
     "stock_platform/serving/postgres/migrations/versions/r0002_by_date.py": "a migration",
     "stock_platform/serving/postgres/refresh.py": "one operation on the store",
+    "stock_platform/serving/postgres/schema.py": "one operation on the store",
     "stock_platform/settings/alerts.py": _SETTINGS,
     "stock_platform/settings/dagster.py": _SETTINGS,
     "stock_platform/settings/healing.py": _SETTINGS,
@@ -86,7 +88,6 @@ READ_SETTINGS = {
     "stock_platform/api/": "open_lake",
     "stock_platform/cli/": _STARTS,
     "stock_platform/components/": _STARTS,
-    "stock_platform/defs/": _STARTS,
     "stock_platform/pipelines/context.py": "LakeContext.from_env",
     "stock_platform/providers/registry.py": _STARTS,
     "stock_platform/stream/supervisor.py": _STARTS,
