@@ -1,4 +1,4 @@
-"""How the gap sensors ask for runs: once per session, never twice for one reason."""
+"""How the gap sensors request runs: once per session and reason."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _CURSOR = msgspec.json.Decoder(dict[date, HealHistory])
 
 
 def read_cursor(cursor: str | None) -> dict[date, HealHistory]:
-    """Read what was asked for; an unreadable cursor counts as empty."""
+    """Read what was requested; an unreadable cursor counts as empty."""
     try:
         return _CURSOR.decode(cursor) if cursor else {}
     except msgspec.MsgspecError:
@@ -40,7 +40,7 @@ def read_cursor(cursor: str | None) -> dict[date, HealHistory]:
 
 
 def write_cursor(asked: dict[date, HealHistory]) -> str:
-    """Write what was asked for; `read_cursor` gives it back."""
+    """Write what was requested, as `read_cursor` reads it."""
     newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
     return msgspec.json.encode({day: asked[day] for day in newest}).decode()
 
@@ -48,25 +48,25 @@ def write_cursor(asked: dict[date, HealHistory]) -> str:
 def needs_and_errors(
     need_of: Callable[[date], HealRange | None], sessions: Iterable[date]
 ) -> tuple[list[HealRange], list[str]]:
-    """Return the needs of the sessions, and what was wrong with those that could not be read.
+    """Return the needs of the sessions, and what is wrong with those that cannot be read.
 
-    One session in trouble must not keep the others from being healed.
+    A session that cannot be read does not keep the others from being healed.
     """
     needs: list[HealRange] = []
-    troubles: list[str] = []
+    errors: list[str] = []
     for session in sessions:
         try:
             need = need_of(session)
         except PlatformError as problem:
-            troubles.append(f"{session}: {problem}")
+            errors.append(f"{session}: {problem}")
         else:
             needs += [need] if need else []
-    return needs, troubles
+    return needs, errors
 
 
 @dataclass(frozen=True, slots=True)
 class TickPlan:
-    """The decision of one tick: the runs to ask for and the cursor to keep."""
+    """The decision of one tick: the runs to request and the cursor to keep."""
 
     chosen: Sequence[tuple[HealRange, HealHistory]]
     cursor: str
@@ -78,7 +78,7 @@ def plan_tick(
     now: datetime,
     settings: HealingSettings,
 ) -> TickPlan:
-    """Choose the sessions to heal now, given what this sensor asked for before."""
+    """Choose the sessions to heal now, given what this sensor requested before."""
     asked = read_cursor(context.cursor)
     chosen = select_sessions(
         needs,
@@ -120,10 +120,10 @@ def minute_run(
     asset: dg.AssetsDefinition,
     config: dg.Config | None = None,
 ) -> dg.RunRequest:
-    """Ask for one run over a span of a session's minutes.
+    """Request one run over a span of a session's minutes.
 
-    The run key carries the session, the span and the count of asking: a daemon
-    killed between submit and cursor asks again under the same key and Dagster
+    The run key carries the session, the span and the count of requests: a daemon
+    killed between submit and cursor requests it again under the same key and Dagster
     drops the repeat, while a gap that reopens gets a new one.
     """
     labels = calendar().minute_labels()

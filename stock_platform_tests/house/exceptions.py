@@ -40,6 +40,14 @@ SHORT_FILES = {
     "stock_platform/simulator/__main__.py": _ENTRY,
     "stock_platform/stream/feed/options.py": "what a child process is started with",
     "stock_platform/stream/status.py": "imported by every process of the sidecar",
+    "stock_platform/components/check_results.py": "imported by the checks of four concepts",
+    "stock_platform/components/settings_at_load.py": "imported by every definition",
+    "stock_platform/definitions.py": "Dagster's entry point",
+    "stock_platform/defs/indicators/checks.py": "a concept's checks",
+    "stock_platform/defs/reference/automation.py": "a concept's automation",
+    "stock_platform/defs/reference/checks.py": "a concept's checks",
+    "stock_platform/defs/serving/sensors.py": "a concept's automation",
+    "stock_platform/defs/stream/assets.py": "a concept's assets",
 }
 
 _CONCEPT = "Dagster's file of a concept: a folder per concept"

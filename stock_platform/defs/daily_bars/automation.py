@@ -1,6 +1,6 @@
 """`daily_update` and `initialize`: daily bars of the whole watchlist, and what follows from them.
 
-Both run over a range of sessions in one run, ask only for what is absent, and keep to
+Both run over a range of sessions in one run, request only what is absent, and keep to
 the provider's budget (the free plan's five calls a minute: one call is one session of
 the whole market).
 """

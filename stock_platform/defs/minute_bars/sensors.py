@@ -93,13 +93,13 @@ def _heal(
 ) -> dg.SensorResult | dg.SkipReason:
     if not is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
-    needs, troubles = needs_and_errors(lambda day: minutes_due(lake_context, day, now), sessions)
-    for trouble in troubles:
-        context.log.error(trouble)
+    needs, errors = needs_and_errors(lambda day: minutes_due(lake_context, day, now), sessions)
+    for error in errors:
+        context.log.error(error)
     asking = plan_tick(context, needs, now, lake_context.healing)
     if not asking.chosen:
         waiting = f"; {len(needs)} sessions wait for a retry or a run" if needs else ""
-        return dg.SkipReason(troubles[0] if troubles else f"no minutes to heal now{waiting}")
+        return dg.SkipReason(errors[0] if errors else f"no minutes to heal now{waiting}")
     for need, _ in asking.chosen:
         context.log.info(
             f"{need.session}: {need.minutes:,} symbol-minutes of {need.symbols:,} symbols missing"
@@ -140,7 +140,7 @@ def session_settlement(
     )
     # The last thing a settlement writes: without it the session was never settled.
     settled = read.sessions_present(lake_context.store, "bar_reconciliation")
-    due, troubles = needs_and_errors(
+    due, errors = needs_and_errors(
         lambda session: settlement_due(
             lake_context,
             session,
@@ -150,11 +150,11 @@ def session_settlement(
         ),
         sessions,
     )
-    for trouble in troubles:
-        context.log.error(trouble)
+    for error in errors:
+        context.log.error(error)
     asking = plan_tick(context, due, now, lake_context.healing)
     if not asking.chosen:
-        return dg.SkipReason(troubles[0] if troubles else "no session to settle or verify now")
+        return dg.SkipReason(errors[0] if errors else "no session to settle or verify now")
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
