@@ -179,7 +179,8 @@ def main() -> None:
     `.env` in the working folder is read as `dagster dev` reads it; variables that are
     set have precedence.
     """
-    load_dotenv(Path.cwd() / ".env")
+    # An editor on Windows may begin the file with a byte order mark: it belongs to no name.
+    load_dotenv(Path.cwd() / ".env", encoding="utf-8-sig")
     # Dagster marks features we use as beta; they are pinned, and tested in defs/.
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     try:

@@ -103,3 +103,20 @@ def test_a_demo_never_empties_a_folder_it_did_not_make(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_the_first_line_of_an_env_file_with_a_byte_order_mark_counts(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfSTOCKS_SYMBOLS='AAPL BAD'\r\n")
+    unset = {name: value for name, value in os.environ.items() if name != "STOCKS_SYMBOLS"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "stock_platform.cli", "coverage"],
+        env=unset,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "STOCKS_SYMBOLS" in done.stderr
