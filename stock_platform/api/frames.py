@@ -1,6 +1,6 @@
 """Arguments and frames of the public API: sessions as text, rows by symbol, lazy sources."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 
 import polars as pl
@@ -34,6 +34,22 @@ def to_span(first: Day, last: Day | None) -> tuple[date, date]:
     if end < begin:
         raise InvalidDataError(f"the first session {begin} is after the last {end}")
     return begin, end
+
+
+def to_symbols(symbols: Sequence[str] | None) -> list[str] | None:
+    """Return the symbols sorted, one text as a list of it, None for all of them.
+
+    Raises `InvalidDataError` for anything but text: no symbol would be found for it.
+    """
+    if symbols is None:
+        return None
+    given: object = [symbols] if isinstance(symbols, str) else symbols
+    found = list[object](given if isinstance(given, Iterable) else [given])
+    texts = {each for each in found if isinstance(each, str)}
+    for each in found:
+        if not isinstance(each, str):
+            raise InvalidDataError(f"a symbol is text such as 'AAPL', found {each!r}")
+    return sorted(texts)
 
 
 def of_symbols(rows: pl.DataFrame, symbols: list[str] | None) -> pl.DataFrame:

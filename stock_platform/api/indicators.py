@@ -36,6 +36,7 @@ def with_outputs(
 
     Raises `InvalidDataError` for a name that is no indicator and no output column.
     """
+    names = [names] if isinstance(names, str) else names
     chosen = choose(installed(), timeframe, list(names or ()))
     wanted = [
         column.name

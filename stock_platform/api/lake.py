@@ -7,6 +7,7 @@ second time. Importing it loads Polars and DuckDB, so `stock_platform` does on f
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from os import PathLike, fspath
 from typing import Literal, overload
 
 import duckdb
@@ -19,11 +20,13 @@ from stock_platform.api.frames import (
     of_symbols,
     to_day,
     to_span,
+    to_symbols,
 )
 from stock_platform.api.indicators import stored_indicators, with_outputs
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform.domain.sessions import Calendar
+from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, open_store
@@ -145,7 +148,7 @@ class Lake:
             bars.select("minute", "close", "volume")
         """
         sessions = self.calendar.sessions(*to_span(first, last))
-        wanted = None if symbols is None else sorted(set(symbols))
+        wanted = to_symbols(symbols)
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
             splits = self._reference("splits", SPLITS, wanted) if adjusted else None
@@ -200,7 +203,7 @@ class Lake:
             bars.select("session", "adj_close")
         """
         begin, end = to_span(first, last)
-        wanted = None if symbols is None else sorted(set(symbols))
+        wanted = to_symbols(symbols)
         within = pl.col("session").is_between(begin, end)
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
@@ -257,10 +260,12 @@ class Lake:
 
             lake.indicators("daily", names=["rsi_14"], first="2026-11-02", symbols=["AAPL"])
         """
+        if timeframe not in ("daily", "minute"):
+            raise InvalidDataError(f"a timeframe is 'daily' or 'minute', found {timeframe!r}")
         begin = date.min if first is None else to_day(first)
         end = date.max if last is None else to_day(last)
         rows = stored_indicators(self._store, timeframe, begin, end)
-        wanted = None if symbols is None else sorted(set(symbols))
+        wanted = to_symbols(symbols)
         return with_outputs(of_symbols(rows, wanted), timeframe, names)
 
     def sql(self, text: str, *, timeout_s: float = 60.0) -> pl.DataFrame:
@@ -296,7 +301,7 @@ class Lake:
         """
         grid, now = self.calendar.grid(to_day(session)), datetime.now(UTC)
         before = coverage_at(self._context(), grid.session, now)
-        with open_providers() as providers:
+        with open_providers(self._settings) as providers:
             at_once = self._settings.requests.max_concurrent_requests
             healer = Healer(
                 context=self._context(), providers=providers, max_concurrent_requests=at_once
@@ -334,7 +339,7 @@ class Lake:
         return of_symbols(read.table(self._store, table, None), symbols).select(list(schema))
 
 
-def open_lake(location: str | None = None) -> Lake:
+def open_lake(location: str | PathLike[str] | None = None) -> Lake:
     """Open a lake for reading and healing.
 
     `location` is a folder or `s3://bucket/prefix`; without it STOCKS_LAKE decides. The other
@@ -346,5 +351,8 @@ def open_lake(location: str | None = None) -> Lake:
     """
     settings = Settings.from_env(read_secret)
     if location is not None:
-        settings = settings.replaced(lake=settings.lake.model_copy(update={"lake": location}))
+        where = fspath(location)
+        if not where:
+            raise PermanentError("the location of the lake is empty")
+        settings = settings.replaced(lake=settings.lake.model_copy(update={"lake": where}))
     return Lake(open_store(settings.lake, create=False), settings)

@@ -179,12 +179,22 @@ def main() -> None:
     `.env` in the working folder is read as `dagster dev` reads it; variables that are
     set have precedence.
     """
-    # An editor on Windows may begin the file with a byte order mark: it belongs to no name.
-    load_dotenv(Path.cwd() / ".env", encoding="utf-8-sig")
+    try:
+        # An editor on Windows may begin the file with a byte order mark: it belongs to no name.
+        load_dotenv(Path.cwd() / ".env", encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        typer.echo(f"stocks: .env cannot be read: {error}", err=True)
+        sys.exit(2)
     # Dagster marks features we use as beta; they are pinned, and tested in defs/.
     warnings.filterwarnings("ignore", message=".*is currently in (beta|preview)")
     try:
         app()
     except PlatformError as error:
         typer.echo(f"stocks: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        # A file or folder that was named and cannot be used; others are ours and keep their trace.
+        if error.filename is None:
+            raise
+        typer.echo(f"stocks: {error.filename} cannot be used: {error.strerror}", err=True)
         sys.exit(2)

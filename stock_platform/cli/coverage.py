@@ -31,7 +31,9 @@ class Row:
 def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) -> None:
     """Print the coverage of one session or of all the lake should hold."""
     settings = Settings.from_env()
-    lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
+    lake_context = LakeContext(
+        open_store(settings.lake, create=False), settings.market, settings.healing
+    )
     rows = coverage_rows(lake_context, session, symbol, datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps([_to_json(row) for row in rows], indent=2))

@@ -21,7 +21,9 @@ def show_report(day: date | None, out_path: Path | None, *, reset_mail: bool) ->
     arrive: the next materialization of the asset mails it again.
     """
     settings = Settings.from_env()
-    lake_context = LakeContext(open_store(settings.lake), settings.market, settings.healing)
+    lake_context = LakeContext(
+        open_store(settings.lake, create=False), settings.market, settings.healing
+    )
     now = datetime.now(UTC)
     week = Week.of(lake_context.calendar, day) if day else newest_week(lake_context.calendar, now)
     if reset_mail:

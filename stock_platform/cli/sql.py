@@ -14,7 +14,7 @@ from stock_platform.settings import Settings
 
 def run_query(query: str, *, as_json: bool, rows_max: int, timeout_s: float) -> None:
     """Print the result as a table, or as a JSON array of rows."""
-    result = run(open_store(Settings.from_env().lake), query, timeout_s=timeout_s)
+    result = run(open_store(Settings.from_env().lake, create=False), query, timeout_s=timeout_s)
     if as_json:
         rows = result.rows(named=True)
         typer.echo(json.dumps(rows, default=str, indent=2))

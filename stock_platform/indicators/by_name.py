@@ -11,7 +11,7 @@ from stock_platform.indicators.engine.arrays import NUMBERS, time_column
 from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.indicator import Indicator, Timeframe
 from stock_platform.indicators.library import momentum, trend, volatility, volume
-from stock_platform.indicators.registry import installed
+from stock_platform.indicators.registry import builtin, installed
 
 _FACTORIES: dict[str, Callable[..., Indicator]] = {
     "sma": trend.sma,
@@ -56,6 +56,8 @@ def compute_indicators(bars: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame
     timeframe: Timeframe = "minute" if time == "minute" else "daily"
     chosen, columns = dict[str, Indicator](), list[str]()
     for name in wanted:
+        if not isinstance(name, str):
+            raise InvalidDataError(f"the name of an indicator is text, found {name!r}")
         indicator = indicator_by_name(name, timeframe)
         chosen[indicator.name] = indicator
         labels = [column.name for column in indicator.columns]
@@ -69,6 +71,10 @@ def indicator_by_name(name: str, timeframe: Timeframe) -> Indicator:
 
     Raises `InvalidDataError` with the nearest names when there is none for the timeframe.
     """
+    # Ours first: a package that cannot be loaded fails only who needs its indicators.
+    for indicator in builtin():
+        if timeframe in indicator.timeframes and name in _labels(indicator):
+            return indicator
     fitting = [indicator for indicator in installed() if timeframe in indicator.timeframes]
     for indicator in fitting:
         if name in _labels(indicator):
@@ -94,7 +100,9 @@ def _with_period(name: str) -> Indicator | None:
     except (TypeError, ValueError):
         return None
     whole = [number for number in numbers if isinstance(number, int)]
-    if name in _labels(made) and not (min(whole) >= 1 and 2 <= numbers[0] <= _PERIOD_MAX):
+    if name in _labels(made) and not (
+        min(whole, default=0) >= 1 and 2 <= numbers[0] <= _PERIOD_MAX
+    ):
         raise InvalidDataError(f"indicator {name!r}: a period is 2 to {_PERIOD_MAX} bars")
     if match[1] == "macd" and numbers[0] >= numbers[1]:
         raise InvalidDataError(f"indicator {name!r}: the fast period comes first")
@@ -113,6 +121,8 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
 
 
 def _time_of(bars: pl.DataFrame) -> str:
+    if not isinstance(bars, pl.DataFrame):
+        raise InvalidDataError(f"bars are a polars DataFrame, found {type(bars).__name__}")
     time = time_column(bars)
     missing = [name for name in ("symbol", time, *NUMBERS) if name not in bars.columns]
     if missing:

@@ -8,6 +8,7 @@ every run of Dagster, and in the tables of the lake, name it in an entry point a
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 
@@ -52,12 +53,20 @@ def indicator(
     value needs (as many as the warm-up unless stated). Declaring a name again replaces what
     was declared before, as a notebook does with every run of a cell.
 
-    Raises `InvalidDataError` for an unknown input and for a column another indicator writes.
+    Raises `InvalidDataError` for an unknown input or unit, a negative warm-up, and for a
+    column another indicator writes.
 
         @sp.indicator("range_position", columns={"range_position": "ratio"}, warmup=0)
         def range_position(high, low, close):
             return (close - low) / (high - low)
     """
+
+    wrong = isinstance(columns, Mapping) and sorted(set(columns.values()) - set(get_args(Unit)))
+    if wrong or not columns:
+        units = ", ".join(get_args(Unit))
+        raise InvalidDataError(f"indicator {name}: a column has one of the units {units}")
+    if warmup < 0 or (lookback is not None and lookback < 0):
+        raise InvalidDataError(f"indicator {name}: warmup and lookback are numbers of bars")
 
     def declare(function: Function) -> Indicator:
         read = (

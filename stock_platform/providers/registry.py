@@ -5,6 +5,7 @@ be loaded or opened is logged in one line that names it and left out: it never s
 others. A built-in one that is configured wrongly is an error of the settings and raised.
 """
 
+import re
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -46,6 +47,8 @@ NOT_CONFIGURED = (
     "or RAPIDAPI_KEY and RAPIDAPI_URL; name an AWS secret that holds them in "
     "STOCKS_SECRETS_FROM; or run `stocks simulate` and export what it prints"
 )
+_NAME = re.compile(r"[a-z0-9_-]{1,40}")
+"""It is a part of rows, log lines and the request budget."""
 _log = structlog.get_logger(__name__)
 
 
@@ -57,7 +60,7 @@ def installed() -> Iterator[ProviderFactory]:
             loaded = point.load()
             factory = loaded() if isinstance(loaded, type) else loaded
             _check(factory, names)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _left_out(point.name, error)
             continue
         names.add(factory.name)
@@ -95,7 +98,7 @@ def open_providers(
             try:
                 found = factory.open(context)
                 _check_opened(factory, found)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if factory in BUILT_IN:
                     raise
                 _left_out(factory.name, error)
@@ -114,7 +117,7 @@ def _configured(settings: Settings, only: Collection[str] | None) -> Iterator[Pr
     for factory in installed():
         try:
             used = (only is None or factory.name in only) and factory.is_configured(settings)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _left_out(factory.name, error)
             continue
         if used:
@@ -124,6 +127,8 @@ def _configured(settings: Settings, only: Collection[str] | None) -> Iterator[Pr
 def _check(factory: object, names: Collection[str]) -> None:
     if not isinstance(factory, ProviderFactory):
         raise TypeError("expected name, capabilities, is_configured and open: a ProviderFactory")
+    if not isinstance(factory.name, str) or not _NAME.fullmatch(factory.name):
+        raise ValueError(f"its name must match {_NAME.pattern}")
     if factory.name in names:
         raise ValueError(f"the name {factory.name} is in use")
     if not factory.capabilities or not factory.capabilities <= set(CAPABILITIES):
@@ -138,6 +143,6 @@ def _check_opened(factory: ProviderFactory, found: object) -> None:
         raise ValueError(f"open returned {', '.join(extra)}, which capabilities does not name")
 
 
-def _left_out(name: str, error: Exception) -> None:
+def _left_out(name: str, error: BaseException) -> None:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     _log.error("provider_left_out", provider=name, reason=reason)

@@ -71,8 +71,8 @@ class SinkContract:
 
     def test_a_flush_of_nothing_does_nothing(self, tmp_path: Path) -> None:
         self._records(tmp_path, "a")
-        before = self.stored(_folder(tmp_path, "a"))
         sink = self._sink(tmp_path, "a")
+        before = self.stored(_folder(tmp_path, "a"))
 
         sink.flush()
 

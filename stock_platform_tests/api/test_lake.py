@@ -190,3 +190,24 @@ def test_a_folder_that_is_not_there_is_refused_in_one_line(
 
     assert str(refused.value) == f"there is no lake in {tmp_path}/nowhere: no such folder"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_symbol_may_be_given_as_text(lake: sp.Lake) -> None:
+    assert lake.minute_bars(DAY, symbols="AAPL").equals(lake.minute_bars(DAY, symbols=["AAPL"]))
+
+
+@pytest.mark.parametrize("symbols", [[None, "AAPL"], [1, 2], 5])
+def test_a_symbol_that_is_no_text_is_refused(lake: sp.Lake, symbols: list[str]) -> None:
+    with pytest.raises(sp.InvalidDataError, match="a symbol is text"):
+        lake.daily_bars(DAY, symbols=symbols)
+
+
+def test_an_unknown_timeframe_is_refused(lake: sp.Lake) -> None:
+    with pytest.raises(sp.InvalidDataError, match="'hourly'"):
+        lake.indicators("hourly")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_lake_is_opened_by_a_path_but_not_by_nothing(lake: sp.Lake) -> None:
+    assert sp.open_lake(Path(lake.location)).location == lake.location
+    with pytest.raises(sp.PermanentError, match="is empty"):
+        sp.open_lake("")

@@ -120,3 +120,44 @@ def test_the_first_line_of_an_env_file_with_a_byte_order_mark_counts(tmp_path: P
 
     assert done.returncode == 2
     assert "STOCKS_SYMBOLS" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("coverage",),
+        ("init", "--sessions", "1"),
+        ("demo", "--folder", "file"),
+        ("simulate", "missing.yaml"),
+        ("sql", "select 1"),
+    ],
+)
+def test_a_file_where_a_folder_is_needed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+
+    result = _run(*arguments, STOCKS_LAKE="file")
+
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+
+
+def test_a_reader_makes_no_lake(tmp_path: Path) -> None:
+    for arguments in (("coverage",), ("sql", "select 1"), ("report",)):
+        result = _run(*arguments, STOCKS_LAKE=str(tmp_path / "missing"))
+        assert result.returncode == 2
+        assert "there is no lake in" in result.stderr
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_env_file_that_is_no_text_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_bytes(b"\xff\xfe")
+
+    result = _run("version")
+
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr

@@ -151,7 +151,7 @@ def _member(owner: str, name: str, value: object) -> Entry:
 
 def _split(doc: str) -> tuple[str, str]:
     """Return a docstring's prose and its indented block, the example."""
-    match = re.search(r"\n\n((?: {4}.*\n?|\n(?= {4}))+)$", doc.rstrip() + "\n")
+    match = re.search(r"\n\n((?: {4}.*\n?|\n+(?= {4}))+)$", doc.rstrip() + "\n")
     if match is None:
         return doc.strip(), ""
     return doc[: match.start()].strip(), textwrap.dedent(match[1]).rstrip() + "\n"

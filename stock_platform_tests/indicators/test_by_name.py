@@ -1,10 +1,13 @@
 """Indicators by name over any frame of bars: what a notebook calls."""
 
+from importlib.metadata import EntryPoint
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from stock_platform.errors import InvalidDataError
+from stock_platform.errors import InvalidDataError, PermanentError
+from stock_platform.indicators import registry
 from stock_platform.indicators.by_name import compute_indicators, indicator_by_name
 from stock_platform.indicators.engine.compute import compute
 from stock_platform.indicators.library import momentum, trend, volatility
@@ -92,3 +95,28 @@ def test_an_indicator_of_sessions_is_not_computed_on_minutes() -> None:
 def test_bars_without_a_needed_column_are_refused_by_its_name() -> None:
     with pytest.raises(InvalidDataError, match="no column volume"):
         compute_indicators(DAILY.drop("volume"), ["sma_20"])
+
+
+def test_a_period_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match=r"ema_20\.5"):
+        compute_indicators(DAILY, ["ema_20.5"])
+
+
+@pytest.mark.parametrize("name", [None, 5, b"ema_20"])
+def test_a_name_that_is_no_text_is_refused(name: str) -> None:
+    with pytest.raises(InvalidDataError, match="is text"):
+        compute_indicators(DAILY, [name])
+
+
+def test_bars_of_another_kind_are_refused() -> None:
+    with pytest.raises(InvalidDataError, match="found LazyFrame"):
+        compute_indicators(DAILY.lazy(), ["ema_20"])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_package_that_cannot_be_loaded_leaves_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = EntryPoint("sick", "no_such_package:one", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [sick])
+
+    assert compute_indicators(DAILY, ["rsi_14"]).height == DAILY.height
+    with pytest.raises(PermanentError, match="'sick'"):
+        compute_indicators(DAILY, ["of_the_package"])

@@ -121,3 +121,11 @@ def test_a_column_of_another_indicator_is_refused() -> None:
             return close
 
     assert "mine" not in [i.name for i in registry.installed()]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"columns": {"x": "euro"}}, {"columns": {}}, {"warmup": -3}, {"lookback": -1}]
+)
+def test_a_declaration_that_cannot_be_right_is_refused(wrong: dict) -> None:
+    with pytest.raises(InvalidDataError, match="indicator x"):
+        indicator("x", **{"columns": {"x": "ratio"}, "warmup": 0, **wrong})

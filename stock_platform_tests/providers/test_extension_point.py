@@ -58,7 +58,20 @@ class Overdoing(Broken):
         return Providers(reference=[SimpleNamespace(name="overdoing")])  # type: ignore[list-item]
 
 
+class Leaving(Broken):
+    name = "leaving"
+
+    def open(self, context: ProviderContext) -> Providers:
+        sys.exit(3)
+
+
+class OddlyNamed(Broken):
+    name = "a/../b\n"
+
+
 PROVIDERS = {
+    "leaving": f"{__name__}:Leaving",
+    "oddly_named": f"{__name__}:OddlyNamed",
     "acme": "provider_template:Acme",
     "broken": f"{__name__}:Broken",
     "undecided": f"{__name__}:Undecided",

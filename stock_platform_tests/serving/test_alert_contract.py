@@ -150,6 +150,7 @@ def test_a_channel_that_is_not_configured_is_none(
     [
         ("no_such_module_anywhere:open_channel", "ModuleNotFoundError"),
         ("builtins:dict.fromkeys", "TypeError"),
+        ("sys:exit", "SystemExit"),
         ("builtins:bool", "it has no method send"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -52,6 +53,16 @@ def test_a_sink_that_is_not_installed_is_named_with_those_that_are(package: Path
         check_names(("trades", "nope"))
 
 
+def test_a_name_of_two_packages_is_refused_with_both(package: Path) -> None:
+    second = package / "second-1.0.dist-info"
+    second.mkdir()
+    (second / "METADATA").write_text("Metadata-Version: 2.1\nName: second\nVersion: 1.0\n")
+    (second / "entry_points.txt").write_text("[stock_platform.sinks]\ntrades = second:open_sink\n")
+
+    with pytest.raises(PermanentError, match=r"twice: my_sinks_trades:open_sink, second:open_sink"):
+        check_names(("trades",))
+
+
 def test_a_built_in_name_is_reserved(package: Path) -> None:
     with pytest.raises(PermanentError, match="'latest' is reserved"):
         check_names(("latest",))
@@ -62,6 +73,29 @@ def test_a_sink_of_another_name_than_its_entry_point_is_refused(
 ) -> None:
     with pytest.raises(PermanentError, match="is named 'trades', not 'other'"):
         open_sink(SinkContext(name="other", journal=tmp_path, feeds=()))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_client", "ModuleNotFoundError: No module named"),
+        ("raise SystemExit(4)", "SystemExit: 4"),
+        ("def open_sink(context): raise ValueError('no\\nway')", "ValueError: no way"),
+        ("def open_sink(context): return 5", "keeps no protocol of a sink"),
+    ],
+)
+def test_a_sink_that_cannot_be_opened_is_one_line(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    (package / "my_sinks_sick.py").write_text(text)
+    names = package / "my_sinks-1.0.dist-info" / "entry_points.txt"
+    names.write_text("[stock_platform.sinks]\nsick = my_sinks_sick:open_sink\n")
+    monkeypatch.delitem(sys.modules, "my_sinks_sick", raising=False)
+
+    with pytest.raises(PermanentError, match=reason) as raised:
+        open_sink(SinkContext(name="sick", journal=tmp_path, feeds=()))
+
+    assert "\n" not in str(raised.value)
 
 
 def test_an_unknown_name_ends_the_command_with_one_line(

@@ -46,14 +46,20 @@ class FileStore:
         """Open a folder, making it when missing, and remove what dead writers left.
 
         With `create=False` nothing is made or removed, so that a reader needs no right to
-        write; raises `PermanentError` when there is no such folder.
+        write; raises `PermanentError` when there is no such folder,
+        or one cannot be made.
         """
         store = cls(Path(folder).expanduser().absolute())
         if not create:
             if not store.folder.is_dir():
                 raise PermanentError(f"there is no lake in {store.folder}: no such folder")
             return store
-        store._make_own_folders()
+        try:
+            store._make_own_folders()
+        except OSError as error:
+            raise PermanentError(
+                f"the lake {store.folder} cannot be used: {error.strerror}"
+            ) from error
         stale = time.time() - STALE_AFTER_S
         for left in (store.folder / _UNFINISHED).iterdir():
             if left.stat().st_mtime < stale:

@@ -39,7 +39,7 @@ def open_channels(
             if channel is not None:
                 _require_sound(channel, {each.name for each in channels})
                 channels.append(channel)
-        except Exception as error:  # whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's code raises
             log.error("alert_channel_left_out", channel=entry.name, reason=_reason(error))
     return channels
 
@@ -63,6 +63,6 @@ def _require_sound(channel: AlertChannel, names: set[str]) -> None:
         raise TypeError(f"another channel has the name {channel.name}")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     # Only the first line, and ours or Python's: a client's text may quote an address.
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -28,6 +28,7 @@ STOP_S = 20.0
 COLLECT_EVERY = 60
 
 
+@runtime_checkable
 class Sink(Protocol):
     """A destination of the journal's records, with a process and a checkpoint of its own.
 
@@ -35,6 +36,7 @@ class Sink(Protocol):
     `flush` every `tick_s` seconds, `checkpoint` once a second. A minimal sink:
 
         from stock_platform.stream.journal.checkpoints import Checkpoint
+
 
         class CountingSink:
             name, tick_s = "counting", 1.0

@@ -46,6 +46,13 @@ def installed_sinks() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
+def _one_of(name: str) -> EntryPoint | None:
+    found = {entry.value: entry for entry in entry_points(group=GROUP) if entry.name == name}
+    if len(found) > 1:
+        raise PermanentError(f"the sink {name!r} is installed twice: {', '.join(sorted(found))}")
+    return next(iter(found.values()), None)
+
+
 def check_names(names: Sequence[str]) -> None:
     """Raise `PermanentError` for a name that is not installed or cannot be used."""
     installed = installed_sinks()
@@ -55,15 +62,22 @@ def check_names(names: Sequence[str]) -> None:
             raise PermanentError(f"STREAM_SINKS: no sink {name!r} is installed; installed: {known}")
         if name in RESERVED or not NAME.fullmatch(name):
             raise PermanentError(f"STREAM_SINKS: {name!r} is reserved or not [a-z][a-z0-9_-]*")
+        _one_of(name)
 
 
 def open_sink(context: SinkContext) -> Sink:
     """Import the entry point `context.name` and call it; raise `PermanentError` if wrong."""
-    entry = installed_sinks().get(context.name)
+    entry = _one_of(context.name)
     if entry is None:
         raise PermanentError(f"no sink {context.name!r} is installed")
-    factory: Callable[[SinkContext], Sink] = entry.load()
-    sink = factory(context)
+    try:
+        factory: Callable[[SinkContext], Sink] = entry.load()
+        sink = factory(context)
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise PermanentError(f"the sink {context.name!r} cannot be opened: {reason}") from error
+    if not isinstance(sink, Sink):
+        raise PermanentError(f"the sink of {entry.value} keeps no protocol of a sink")
     if sink.name != context.name:
         raise PermanentError(
             f"the sink of {entry.value} is named {sink.name!r}, not {context.name!r}"
