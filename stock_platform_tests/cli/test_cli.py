@@ -106,6 +106,7 @@ def test_a_demo_never_empties_a_folder_it_did_not_make(tmp_path: Path) -> None:
 
 
 def test_the_first_line_of_an_env_file_with_a_byte_order_mark_counts(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfSTOCKS_SYMBOLS='AAPL BAD'\r\n")
     unset = {name: value for name, value in os.environ.items() if name != "STOCKS_SYMBOLS"}
 
