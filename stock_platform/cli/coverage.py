@@ -15,7 +15,7 @@ from stock_platform.domain.symbols import parse_symbol
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.pipelines.coverage import CoverageAt, coverage_at
+from stock_platform.pipelines.coverage import CoverageAt, coverage_at, unlisted_symbols
 from stock_platform.settings import Settings
 
 
@@ -35,6 +35,8 @@ def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) ->
         open_store(settings.lake, create=False), settings.market, settings.healing
     )
     rows = coverage_rows(lake_context, session, symbol, datetime.now(UTC))
+    for line in unlisted_symbols(lake_context):
+        typer.echo(f"stocks: {line}", err=True)
     if as_json:
         typer.echo(json.dumps([_to_json(row) for row in rows], indent=2))
         return

@@ -18,6 +18,7 @@ from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.coverage import unlisted_symbols
 from stock_platform.pipelines.daily_bars import DailyBarIngest
 from stock_platform.pipelines.heal import Healer
 from stock_platform.pipelines.indicators.selection import TIMEFRAMES, chosen
@@ -51,6 +52,8 @@ def load_history(count: int) -> int:
     sessions = _sessions(lake_context, count, now)
     with open_providers(settings) as providers:
         _reference(lake_context, providers, sessions)
+        for line in unlisted_symbols(lake_context):
+            terminal.print(f"[yellow]{line}[/]")
         healer = Healer(
             context=lake_context,
             providers=providers,

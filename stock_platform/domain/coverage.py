@@ -7,6 +7,7 @@ within a byte (slot 0 is the highest bit of byte 0), so DuckDB reads them as
 can be rebuilt from the bars, the feed's connection log and the responses kept.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -223,6 +224,17 @@ class SessionCoverage:
             .collect()
         )
         return cells["row"].to_numpy(), cells["slot"].to_numpy()
+
+
+def universe_digest(symbols: Iterable[str], grid: MinuteGrid) -> str:
+    """Return a digest of what a session should hold: its symbols and the minutes of its grid.
+
+    A stored summary carries the digest it was made with. Where it differs from the present
+    one, the watchlist, the listed symbols, the hours or the calendar have changed since.
+    """
+    minutes = f"{grid.session} {grid.starts_at.isoformat()} {grid.width} {grid.first} {grid.end}"
+    text = "\n".join([minutes, *sorted(symbols)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def to_instant(value: datetime) -> np.datetime64:

@@ -54,6 +54,46 @@ DIVIDENDS = pl.Schema(
     }
 )
 """Cash per share as declared (not split-adjusted), due to who held before `ex_on`.
-`kind` is the provider's letter code (CD, SC, LT, ST). Nullable: paid_on, currency, frequency."""
+`kind` is one of the values of `DIVIDEND_KINDS`. Nullable: paid_on, currency, frequency."""
 
 DIVIDENDS_KEY = ("symbol", "ex_on", "kind")
+
+
+CORPORATE_ACTIONS = pl.Schema(
+    {
+        "action": pl.String(),
+        "action_id": pl.String(),
+        "symbol": pl.String(),
+        "effective_on": pl.Date(),
+        "split_from": pl.Float64(),
+        "split_to": pl.Float64(),
+        "paid_on": pl.Date(),
+        "amount": PRICE,
+        "currency": pl.String(),
+        "frequency": pl.Int64(),
+        "kind": pl.String(),
+        "provider": pl.String(),
+        "observed_at": TIMESTAMP_US,
+        "verdict": pl.String(),
+        "evidence": pl.String(),
+        "moved_to": pl.Date(),
+        "left_at": TIMESTAMP_US,
+    }
+)
+"""Every split and dividend a provider ever told, with what the bars say of it.
+
+`action` is split or dividend, `effective_on` the day a split is executed or the ex-date.
+`verdict` is confirmed, unjudged, misdated, contradicted or duplicate; only the first two adjust
+prices. `left_at` is when the provider no longer told it (null: it still does). The tables
+`splits` and `dividends` hold what adjusts, one row a symbol and day."""
+
+CORPORATE_ACTIONS_KEY = ("action_id", "observed_at")
+
+DIVIDEND_KINDS = {
+    "CD": "regular",
+    "recurring": "regular",
+    "SC": "special",
+    "LT": "long_term_gain",
+    "ST": "short_term_gain",
+}
+"""Providers' names of the kinds of dividends and ours; any other is kept in lower case."""

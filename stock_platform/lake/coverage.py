@@ -12,7 +12,7 @@ from datetime import date
 import polars as pl
 
 from stock_platform.domain.bars import TIMESTAMP_US
-from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage
+from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage, universe_digest
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.lake import object_store, parquet, tables
 from stock_platform.lake.object_store import ObjectStore
@@ -23,6 +23,7 @@ SUMMARIES = pl.Schema(
         "width": pl.Int32(),
         "due": pl.Int32(),
         "symbols": pl.Int64(),
+        "universe": pl.String(),
         **{name: pl.Int64() for name in COUNTS},
         "attempts_max": pl.Int64(),
         "next_retry_at": TIMESTAMP_US,
@@ -31,7 +32,8 @@ SUMMARIES = pl.Schema(
     }
 )
 """One row per session with stored coverage: its grid's width, the end of the slots counted, sums
-over the symbols, the earliest next_retry_at, and the earliest verified_at (null while any
+over the symbols, the digest of what was expected (`universe_digest`; null in objects of earlier
+releases), the earliest next_retry_at, and the earliest verified_at (null while any
 symbol was never verified)."""
 
 _WIDTH = "stocks.grid_width"
@@ -108,6 +110,7 @@ def _encode(grid: MinuteGrid, frame: pl.DataFrame, due: int) -> bytes:
         "width": grid.width,
         "due": due,
         "symbols": frame.height,
+        "universe": universe_digest(frame["symbol"], grid),
         **{name: int(frame[name].sum()) for name in COUNTS},
         "attempts_max": frame["attempts"].max(),
         **instants,

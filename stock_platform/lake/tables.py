@@ -22,6 +22,8 @@ from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
 from stock_platform.domain.coverage import CONNECTIONS, COVERAGE
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.reference import (
+    CORPORATE_ACTIONS,
+    CORPORATE_ACTIONS_KEY,
     DIVIDENDS,
     DIVIDENDS_KEY,
     SPLITS,
@@ -83,6 +85,12 @@ _TABLES = (
     Table(name="reference_symbols", schema=SYMBOLS, key=SYMBOLS_KEY, split="session"),
     Table(name="splits", schema=SPLITS, key=SPLITS_KEY, split=""),
     Table(name="dividends", schema=DIVIDENDS, key=DIVIDENDS_KEY, split=""),
+    Table(
+        name="corporate_actions",
+        schema=CORPORATE_ACTIONS,
+        key=CORPORATE_ACTIONS_KEY,
+        split="",
+    ),
 )
 TABLES = {table.name: table for table in _TABLES}
 

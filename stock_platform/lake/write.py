@@ -119,6 +119,32 @@ def publish_table(
     )
 
 
+def update_table(
+    store: ObjectStore,
+    table: str,
+    partition: tables.Partition,
+    change: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    key: Sequence[str],
+) -> Published:
+    """Replace one object of a known table by what `change` makes of its rows.
+
+    `change` may be called again on newer rows when another writer was first. Raises
+    `PermanentError` for rows of other columns than the table's.
+    """
+    schema = tables.TABLES[table].schema
+
+    def changed(stored: pl.DataFrame) -> pl.DataFrame:
+        rows = change(stored)
+        parquet.require(f"{table} to publish", rows, schema)
+        return rows
+
+    return _replace(
+        store,
+        _Target(table=table, partition=partition, key=tuple(key), schema=schema, merge=changed),
+    )
+
+
 def _publish(
     store: ObjectStore,
     table: str,

@@ -7,7 +7,7 @@ from typing import Self
 
 import polars as pl
 
-from stock_platform.domain.coverage import SessionCoverage
+from stock_platform.domain.coverage import SessionCoverage, universe_digest
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
 from stock_platform.errors import PermanentError
 from stock_platform.healing.apply_response import SettlementPolicy
@@ -63,9 +63,9 @@ class LakeContext:
         first, last = self.market.span(now.astimezone(NEW_YORK).date())
         return self.calendar.sessions(first, last)
 
-    def expected_count(self, session: date) -> int:
-        """Count the symbols expected on a session."""
-        return len(self.universe(session))
+    def universe_digest(self, session: date) -> str:
+        """Return the digest of what the session should hold now; see `universe_digest`."""
+        return universe_digest(self.universe(session), self.calendar.grid(session))
 
     def universe(self, session: date) -> list[str]:
         """Return the symbols expected on a session, sorted; see `universe_on`."""
@@ -79,6 +79,19 @@ class LakeContext:
         if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
             return stored
         return carry_history(self.derive(grid, symbols), stored)
+
+    def keep_for_universe(self, coverage: SessionCoverage) -> None:
+        """Store a session's coverage where the stored one was made for other symbols.
+
+        Without it a session that needs nothing after a change of the watchlist would be
+        derived again at every look.
+        """
+        grid = coverage.grid
+        stored = coverage_table.load(self.store, grid)
+        if stored is not None and set(stored.symbols) != set(coverage.symbols):
+            coverage_table.update(
+                self.store, grid, lambda now: carry_history(coverage, now), due=grid.end
+            )
 
     def derive(self, grid: MinuteGrid, symbols: Sequence[str] | None = None) -> SessionCoverage:
         """Derive a session's coverage from bars, connection log and provider responses."""
@@ -97,21 +110,19 @@ class LakeContext:
 def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:
     """Return the symbols expected on a session, sorted.
 
-    Listed means: in the newest snapshot of `reference/symbols` taken on or before
-    the session (else the oldest one after it), and not outside its listing dates.
-    A watchlist needs no snapshot; the whole market does, and without one this
-    raises `PermanentError` with the remedy.
+    A watchlist is expected as it is: a snapshot of the listed symbols can lack one that is
+    listed, renamed or relisted since, and the provider's answer decides. The whole market is
+    what the newest snapshot on or before the session lists (else the oldest one after it);
+    without a snapshot this raises `PermanentError` with the remedy.
     """
-    listed = listed_symbols(store, session)
-    if market.symbols is None:
-        if listed is None:
-            raise PermanentError(
-                "STOCKS_SYMBOLS is * but reference/symbols is empty: materialize it first"
-            )
-        return sorted(listed)
-    if listed is None:
+    if market.symbols is not None:
         return sorted(market.symbols)
-    return sorted(symbol for symbol in market.symbols if symbol in listed)
+    listed = listed_symbols(store, session)
+    if listed is None:
+        raise PermanentError(
+            "STOCKS_SYMBOLS is * but reference/symbols is empty: materialize it first"
+        )
+    return sorted(listed)
 
 
 def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:

@@ -6,6 +6,7 @@ session that was never ingested: then every minute that has closed is missing.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 
 import numpy as np
 import polars as pl
@@ -122,3 +123,32 @@ def known_sessions(context: LakeContext, now: datetime) -> list[date]:
     kept = read.sessions_present(context.store, "coverage")
     days = sorted({*context.sessions(now), *kept})
     return [day for day in days if context.calendar.is_session(day)]
+
+
+def unlisted_symbols(lake_context: LakeContext) -> list[str]:
+    """Return a line for every symbol of the watchlist that no snapshot lists.
+
+    Each names the nearest listed spelling: `BRK-B` for `BRK.B`, lower case, a typo. Empty
+    for the whole market, and before the first snapshot.
+    """
+    watched = lake_context.market.symbols
+    days = read.sessions_present(lake_context.store, "reference_symbols")
+    if watched is None or not days:
+        return []
+    listed = {
+        symbol
+        for day in (min(days), max(days))
+        for symbol in read.table(lake_context.store, "reference_symbols", day)["symbol"]
+    }
+    return [_unlisted(symbol, listed) for symbol in sorted(set(watched) - listed)]
+
+
+def _unlisted(symbol: str, listed: set[str]) -> str:
+    spelt = {_spelling(name): name for name in sorted(listed)}
+    near = get_close_matches(_spelling(symbol), spelt, n=1, cutoff=0.5)
+    hint = f"; did you mean {spelt[near[0]]}?" if near else ""
+    return f"{symbol} (STOCKS_SYMBOLS) is not among the listed symbols{hint}"
+
+
+def _spelling(symbol: str) -> str:
+    return "".join(letter for letter in symbol.upper() if letter.isalnum())

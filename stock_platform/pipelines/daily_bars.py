@@ -26,6 +26,7 @@ from stock_platform.healing.aggregate import (
 from stock_platform.lake import append_log, read, write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
+from stock_platform.pipelines.reference import judge_actions
 from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
 from stock_platform.providers.transport.client import utc_now
 
@@ -92,6 +93,7 @@ class DailyBarIngest:
             if missing.height:
                 self._request_missing(source, missing, done)
         self._keep(done)
+        judge_actions(self.context, days)
         held = self._held(days).join(expected, on=_KEY, how="semi")
         done.rows = held.height
         done.absent = expected.height - held.filter(pl.col("provider") != FROM_MINUTES).height

@@ -6,6 +6,7 @@ the grid of all symbols and minutes: five sessions of 8,000 symbols take well un
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.healing.aggregate import slots_without
@@ -25,19 +26,27 @@ UPDATE_SESSIONS_BACK = 10
 def sessions_with_gaps(lake_context: LakeContext, sessions: list[date]) -> list[date]:
     """Return the closed sessions that are not proven complete, from one scan of counts.
 
-    Complete is a session without a missing minute whose counts reach its close and
-    cover every symbol expected today.
+    Complete is a session without a missing minute whose counts reach its close and were
+    made for the symbols, hours and calendar that are expected now.
     """
     stored = coverage.summaries(lake_context.store, sessions)
     complete = {
         row["session"]
         for row in stored.iter_rows(named=True)
         if row["missing"] == 0
-        and row["width"] == lake_context.calendar.width
         and row["due"] >= lake_context.calendar.grid(row["session"]).end
-        and row["symbols"] == lake_context.expected_count(row["session"])
+        and _as_expected_now(lake_context, row)
     }
     return [session for session in sessions if session not in complete]
+
+
+def _as_expected_now(lake_context: LakeContext, row: dict[str, Any]) -> bool:
+    """Whether a summary was made for what is expected now: the same set, not the same number."""
+    if row["universe"] is not None:
+        return row["universe"] == lake_context.universe_digest(row["session"])
+    # An object of an earlier release has no digest.
+    symbols = len(lake_context.universe(row["session"]))
+    return (row["width"], row["symbols"]) == (lake_context.calendar.width, symbols)
 
 
 def minutes_due(lake_context: LakeContext, session: date, now: datetime) -> HealRange | None:
@@ -45,13 +54,18 @@ def minutes_due(lake_context: LakeContext, session: date, now: datetime) -> Heal
     grid = lake_context.calendar.grid(session)
     if grid.closed_slots(now, lake_context.grace_s) <= grid.first:
         return None
-    return heal_range_of(
-        lake_context.coverage(grid),
+    coverage_now = lake_context.coverage(grid)
+    found = heal_range_of(
+        coverage_now,
         now,
         grace_s=lake_context.grace_s,
         backoff=lake_context.policy.retry,
         settle=lake_context.policy.settle,
     )
+    complete = grid.closed_slots(now, 0) >= grid.end and not coverage_now.missing().any()
+    if found is None and complete:
+        lake_context.keep_for_universe(coverage_now)
+    return found
 
 
 def quotes_due(lake_context: LakeContext, grid: MinuteGrid, now: datetime) -> HealRange | None:

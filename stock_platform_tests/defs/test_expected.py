@@ -71,12 +71,12 @@ def test_the_whole_market_without_a_list_says_what_to_do(
         universe_on(FileStore.open(tmp_path), DAY, market(monkeypatch, "*"))
 
 
-def test_a_watched_symbol_that_was_not_listed_is_not_expected(
+def test_a_watched_symbol_is_expected_whether_or_not_a_snapshot_lists_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = listed(tmp_path, "GOOG")
 
-    assert universe_on(store, DAY, market(monkeypatch, "GOOG,NEWCO")) == ["GOOG"]
+    assert universe_on(store, DAY, market(monkeypatch, "GOOG,NEWCO")) == ["GOOG", "NEWCO"]
 
 
 @pytest.mark.parametrize("wrong", ["../etc/passwd", "@/no/such/file"])

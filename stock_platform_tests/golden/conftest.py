@@ -27,6 +27,10 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "lake"
     shutil.copytree(GOLDEN / "lake", folder)
     known = {"STOCKS_LAKE": str(folder), "STOCKS_SERVING_SQLITE": str(tmp_path / "new.sqlite")}
+    # A watched symbol is expected now whether or not a snapshot lists it: ZZZZ was not then.
+    known["STOCKS_SYMBOLS"] = FACTS["contents"]["environment"]["STOCKS_SYMBOLS"].replace(
+        ",ZZZZ", ""
+    )
     for name, value in (FACTS["contents"]["environment"] | known).items():
         monkeypatch.setenv(name, value)
     return folder

@@ -13,6 +13,8 @@ from stock_platform.lake.tables import TABLES
 from stock_platform_tests.golden.facts import FACTS, GOLDEN, digest, materialize
 
 WEEK = "2026-11-16"
+ADDED = {"corporate_actions"}
+"""Tables that came later."""
 OBJECTS = [
     (path, facts)
     for objects in FACTS["contents"]["tables"].values()
@@ -21,7 +23,7 @@ OBJECTS = [
 ]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", sorted(set(TABLES) - ADDED))
 def test_every_table_of_the_code_has_an_object_written_before(table: str) -> None:
     assert FACTS["contents"]["tables"][table]
 

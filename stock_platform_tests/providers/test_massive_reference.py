@@ -80,7 +80,7 @@ def test_recorded_dividends_are_read(vendor: Vendor, source: MassiveReference) -
         "CSSEN",
         date(2025, 6, 12),
         Decimal("0.59375"),
-        "CD",
+        "regular",
     )
 
 

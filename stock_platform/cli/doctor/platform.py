@@ -10,6 +10,8 @@ from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, TransientError
 from stock_platform.lake import tables
 from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError, open_store
+from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.coverage import unlisted_symbols
 from stock_platform.providers.rate_limit import budget_location
 from stock_platform.providers.rate_limit import open_store as open_budget
 from stock_platform.providers.rate_limit.limiter import to_rates
@@ -65,6 +67,15 @@ def _check_calendar(settings: Settings) -> str:
     return f"{len(calendar.sessions(first, last))} sessions, {first} to {last}, {hours}"
 
 
+def _check_symbols(settings: Settings) -> str:
+    lake_context = LakeContext.from_settings(settings)
+    unlisted = unlisted_symbols(lake_context)
+    if unlisted:
+        raise PermanentError("; ".join(unlisted))
+    watched = settings.market.symbols
+    return "the whole market" if watched is None else f"{len(watched)} symbols, none unlisted"
+
+
 def _check_rate_limit(settings: Settings) -> str:
     where = budget_location(settings)
     try:
@@ -92,6 +103,13 @@ PLATFORM = (
         run=_check_calendar,
         to_use="",
         remedy="see STOCKS_CALENDAR_OVERRIDES, STOCKS_FIRST_SESSION and STOCKS_SYMBOLS",
+    ),
+    Check(
+        name="symbols",
+        used=_always,
+        run=_check_symbols,
+        to_use="",
+        remedy="STOCKS_SYMBOLS names symbols as the exchange writes them, e.g. BRK.B",
     ),
     Check(
         name="budget",

@@ -66,7 +66,8 @@ class MassiveReference:
                 "split_to": json_values.numbers(rows, "split_to").cast(pl.Float64, strict=False),
             }
         ).filter(_positive("split_from") & _positive("split_to"))
-        return _keyed(self._observed(frame), reference.SPLITS, reference.SPLITS_KEY)
+        # Two splits of one day are two facts: which of them is right the bars decide.
+        return _keyed(self._observed(frame), reference.SPLITS, list(frame.columns))
 
     def dividends(self, first: date, last: date) -> pl.DataFrame:
         """Return the dividends whose ex-date is on `first` to `last`."""
@@ -82,11 +83,13 @@ class MassiveReference:
                 "currency": json_values.texts(rows, "currency"),
                 "frequency": json_values.numbers(rows, "frequency").cast(pl.Int64, strict=False),
                 "kind": pl.Series(
-                    [json_values.text(kind) or "" for kind in kinds], dtype=pl.String
+                    [_kind(json_values.text(kind) or "") for kind in kinds], dtype=pl.String
                 ),
             }
         ).filter(pl.col("amount") > 0)
-        return _keyed(self._observed(frame), reference.DIVIDENDS, reference.DIVIDENDS_KEY)
+        return _keyed(
+            self._observed(frame), reference.DIVIDENDS, reference.DIVIDENDS_KEY, told=frame.columns
+        )
 
     def market_status(self) -> MarketStatus:
         """Return whether the market trades now and which closures are announced."""
@@ -117,7 +120,14 @@ class MassiveReference:
         return frame.with_columns(provider=pl.lit(NAME), observed_at=pl.lit(self._clock()))
 
 
-def _keyed(frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str]) -> pl.DataFrame:
+def _kind(text: str) -> str:
+    return reference.DIVIDEND_KINDS.get(text, text.lower())
+
+
+def _keyed(
+    frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str], told: Iterable[str] = ()
+) -> pl.DataFrame:
+    """Return the usable rows, each once: rows equal in `told` (else in `key`) are one."""
     known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
     acceptable = is_symbol_expr(pl.col("symbol"))
     usable = frame.filter(known & acceptable)
@@ -127,7 +137,7 @@ def _keyed(frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str]) -> pl.Dat
         usable.select(list(schema))
         .cast(schema)
         .sort(list(schema), nulls_last=True)
-        .unique(list(key), keep="first", maintain_order=True)
+        .unique(list(told) or list(key), keep="first", maintain_order=True)
     )
 
 
