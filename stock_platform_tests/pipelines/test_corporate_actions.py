@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from stock_platform.lake.object_store.filesystem import FileStore
 
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.reference import DIVIDENDS, DIVIDENDS_KEY, SPLITS, SPLITS_KEY, SYMBOLS
 from stock_platform.errors import InvalidDataError
 from stock_platform.lake import read, write
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql import query
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.reference import judge_actions, update_dividends, update_splits

@@ -4,11 +4,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from stock_platform.lake.object_store.filesystem import FileStore
 
 from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import write
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.due_sessions import minutes_due, sessions_with_gaps
 from stock_platform.settings import HealingSettings, MarketSettings

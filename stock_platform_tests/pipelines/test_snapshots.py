@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from stock_platform.lake.object_store.filesystem import FileStore
 
 from stock_platform.domain.reference import SYMBOLS
 from stock_platform.errors import InvalidDataError
+from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines import reference
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import unlisted_symbols
