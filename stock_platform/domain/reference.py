@@ -80,11 +80,11 @@ CORPORATE_ACTIONS = pl.Schema(
         "left_at": TIMESTAMP_US,
     }
 )
-"""Every split and dividend a provider ever told, with what the bars say of it.
+"""Every split and dividend a provider ever listed, with what the bars say of it.
 
 `action` is split or dividend, `effective_on` the day a split is executed or the ex-date.
 `verdict` is confirmed, unjudged, misdated, contradicted or duplicate; only the first two adjust
-prices. `left_at` is when the provider no longer told it (null: it still does). The tables
+prices. `left_at` is when the provider no longer listed it (null: it still does). The tables
 `splits` and `dividends` hold what adjusts, one row a symbol and day."""
 
 CORPORATE_ACTIONS_KEY = ("action_id", "observed_at")

@@ -1,4 +1,4 @@
-"""The register of corporate actions: what is told now, what left, and what adjusts prices.
+"""The register of corporate actions: what is listed now, what left, and what adjusts prices.
 
 A provider's answer is about a span of days and replaces that span: an action it no longer
 lists has left (it stays in the register with the time), a moved or relabelled one leaves under
@@ -29,7 +29,7 @@ _TOLD = ("split_from", "split_to", "paid_on", "amount", "currency", "frequency",
 def register_of(splits: pl.DataFrame, dividends: pl.DataFrame) -> pl.DataFrame:
     """Return splits and dividends as rows of `CORPORATE_ACTIONS`, not judged yet.
 
-    The id is made of what the action is, so that the same action told twice is one row.
+    The id is made of what the action is, so that the same action listed twice is one row.
     """
     kinds = pl.col("kind").replace(DIVIDEND_KINDS)
     rows = [
@@ -64,7 +64,7 @@ def register_of(splits: pl.DataFrame, dividends: pl.DataFrame) -> pl.DataFrame:
 def replace_span(
     stored: pl.DataFrame, told: pl.DataFrame, *, action: str, span: tuple[date, date], at: datetime
 ) -> pl.DataFrame:
-    """Return the register after the provider told every `action` effective within `span`.
+    """Return the register after the provider listed every `action` effective within `span`.
 
     What stays the same keeps its row. Raise `InvalidDataError` when the answer lists less
     than half of many known actions: such an answer is broken, not news.

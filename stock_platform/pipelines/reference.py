@@ -128,9 +128,9 @@ def actions_span(first_session: date, now: datetime) -> tuple[date, date]:
 def update_splits(
     lake_context: LakeContext, source: ReferenceSource, first: date, last: date
 ) -> Published:
-    """Replace the splits executed on `first` to `last` by what the provider tells now.
+    """Replace the splits executed on `first` to `last` by what the provider lists now.
 
-    What it no longer tells leaves `splits` and stays in `corporate_actions` with the time.
+    What it no longer lists leaves `splits` and stays in `corporate_actions` with the time.
     Safe to repeat. Raises `InvalidDataError` for an answer that lists hardly any of many
     known splits.
     """

@@ -3,12 +3,20 @@
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dagster as dg
+import pytest
 import yaml
 
-from stock_platform.cli.dev.home import policy_text, prepare_home
+from stock_platform.cli.dev.home import (
+    fail_interrupted_runs,
+    locked,
+    policy_text,
+    prepare_home,
+)
+from stock_platform.errors import PermanentError
 from stock_platform_tests.house.repository import text
 
 
@@ -81,3 +89,71 @@ def test_a_home_that_cannot_be_made_is_one_line_and_exit_code_2(tmp_path: Path) 
     assert ended.returncode == 2
     assert "cannot be used: Not a directory" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_two_do_not_work_on_one_home(tmp_path: Path) -> None:
+    refused = pytest.raises(PermanentError, match="another `stocks dev` works on")
+
+    with locked(tmp_path), refused, locked(tmp_path):
+        pass
+
+
+def test_the_lock_lasts_as_long_as_a_child_that_keeps_it(tmp_path: Path) -> None:
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with locked(tmp_path) as lock:
+        process = subprocess.Popen(sleeping, pass_fds=[lock])
+    try:
+        with pytest.raises(PermanentError), locked(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+
+    with locked(tmp_path):
+        pass
+
+
+def test_runs_that_a_kill_interrupted_free_their_slots(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        run = instance.create_run_for_job(_nothing, status=dg.DagsterRunStatus.STARTED)
+
+    found = fail_interrupted_runs(tmp_path)
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        after = instance.get_run_by_id(run.run_id)
+    assert (found, after and after.status) == (1, dg.DagsterRunStatus.FAILURE)
+
+
+@dg.job
+def _nothing() -> None: ...
+
+
+def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from stock_platform.cli.dev.processes import child\n"
+        "with child('web', ['http.server', '0'], environment={}) as process:\n"
+        "    print(process.pid, flush=True)\n"
+        "    process.wait()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    assert _ended(pid)
+
+
+def _ended(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or status.read_text().split(") ")[1][0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False

@@ -5,8 +5,10 @@ package. The root of the repository holds a copy, because Dagster reads the one 
 working folder when no DAGSTER_HOME is set.
 """
 
+import fcntl
 import os
-from contextlib import redirect_stdout
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from stock_platform.errors import PermanentError
 
 POLICY = "dagster.yaml"
+LOCK = "stocks-dev.lock"
 _COPIED = "# Copied into DAGSTER_HOME by"
 """How a copy of ours begins; any other file is the user's own and stays as it is."""
 
@@ -50,6 +53,45 @@ def prepare_home(home: Path) -> bool:
         instance.upgrade()
         carry_over_sensor_states(instance)
     return ours
+
+
+@contextmanager
+def locked(home: Path) -> Generator[int]:
+    """Hold the lock of `home`; yield its file descriptor, which a child may keep open.
+
+    The lock lasts as long as this process or a child that inherited it. Raise
+    `PermanentError` when another `stocks dev` works on `home`.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PermanentError(
+                f"another `stocks dev` works on {home}; stop it, or choose another --home"
+            ) from None
+        yield file.fileno()
+
+
+def fail_interrupted_runs(home: Path) -> int:
+    """Report the runs in progress as failed and return how many; call it under the lock.
+
+    Nothing executes them: the processes of a home end with the Dagster that is started
+    here. Left alone they hold the slots of the queue for good after a hard kill. Dagster
+    retries what failed this way.
+    """
+    import dagster as dg
+
+    going = [
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        runs = instance.get_runs(dg.RunsFilter(statuses=going))
+        for run in runs:
+            instance.report_run_failed(run, "The process of this run was killed.")
+    return len(runs)
 
 
 def _write_policy(path: Path) -> bool:

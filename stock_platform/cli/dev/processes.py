@@ -1,5 +1,6 @@
 """Child processes of a command: started in a group of their own, stopped as a group."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from stock_platform.errors import PermanentError
 
 STOP_S = 20.0
+_PR_SET_PDEATHSIG = 1
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 @contextmanager
@@ -22,12 +25,14 @@ def child(
     environment: Mapping[str, str],
     log: Path | None = None,
     python: Sequence[str] = (),
+    keep_open: Sequence[int] = (),
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run `python -m arguments` while the context lasts, its output going to `log`.
 
     Without `log` the output goes where this process writes. `python` holds options of
     the interpreter. The child leads a process group and the whole group is stopped, so
-    that a daemon's code servers and runs do not outlive it.
+    that a daemon's code servers and runs do not outlive it; it also ends when this process
+    is killed. It inherits the file descriptors `keep_open`, such as one that holds a lock.
     """
     with log.open("wb") if log else nullcontext() as out:
         process = subprocess.Popen(  # noqa: S603 - our own modules
@@ -36,6 +41,8 @@ def child(
             stderr=subprocess.STDOUT if out else None,
             env={**os.environ, **environment},
             start_new_session=True,
+            pass_fds=tuple(keep_open),
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
         )
     try:
         yield process
@@ -44,6 +51,12 @@ def child(
         if process.returncode not in {0, -signal.SIGTERM, -signal.SIGINT, 1}:
             where = f"; see {log}" if log else ""
             sys.stderr.write(f"{name} ended with {process.returncode}{where}\n")
+
+
+def _end_with_parent() -> None:
+    """Ask Linux for SIGTERM when the parent dies, also of SIGKILL; elsewhere do nothing."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
