@@ -1,6 +1,7 @@
-"""What an asset's page shows: its columns, and what one materialization did."""
+"""What an asset's page shows: its columns, what a materialization did, what a check found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,8 @@ from stock_platform.pipelines.heat_map import as_markdown, heat_map
 COVERAGE_LINES = ("minutes present of expected", "accounted for")
 """The part of `of_coverage` that is small enough for every minute."""
 
+ROWS_SHOWN_MAX = 20
+"""Wrong rows that a check shows."""
 OWNERS = ["team:market-data"]
 DESCRIPTIONS: Mapping[str, str] = {
     "symbol": "as the exchange writes it",
@@ -95,3 +98,35 @@ def of_heal(healed: HealResult) -> dict[str, Any]:
         "seconds": round(healed.seconds, 2),
         **(of_publication(healed.published) if healed.published else {}),
     }
+
+
+def passed_without(
+    wrong: pl.DataFrame,
+    what: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """Pass when there is no wrong row, else fail with the first of them as a table.
+
+    `what` names the rows in the plural: "symbols with missing minutes".
+    """
+    return dg.AssetCheckResult(
+        passed=not wrong.height,
+        severity=severity,
+        description=f"{wrong.height:,} {what}" if wrong.height else f"no {what}",
+        metadata={"rows": rows_table(wrong)} if wrong.height else {},
+    )
+
+
+def rows_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    """Return the first rows as a table of texts for the asset's page."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({name: str(value) for name, value in row.items()})
+            for row in rows.head(ROWS_SHOWN_MAX).iter_rows(named=True)
+        ]
+    )
+
+
+def sessions_of(context: dg.AssetCheckExecutionContext) -> Sequence[date]:
+    """Return the sessions of the run, rising: what is filled as a range is checked as one."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)

@@ -40,7 +40,6 @@ SHORT_FILES = {
     "stock_platform/simulator/__main__.py": _ENTRY,
     "stock_platform/stream/feed/options.py": "what a child process is started with",
     "stock_platform/stream/status.py": "imported by every process of the sidecar",
-    "stock_platform/components/check_results.py": "imported by the checks of four concepts",
     "stock_platform/components/settings_at_load.py": "imported by every definition",
     "stock_platform/definitions.py": "Dagster's entry point",
     "stock_platform/defs/indicators/checks.py": "a concept's checks",

@@ -6,8 +6,8 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from stock_platform.components.check_results import passed_without, sessions_of
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.metadata import passed_without, sessions_of
 from stock_platform.components.partitions import calendar, sessions
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.assets import session_bars

@@ -3,8 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from stock_platform.components.check_results import rows_table, sessions_of
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.metadata import rows_table, sessions_of
 from stock_platform.components.partitions import sessions
 from stock_platform.defs.indicators.assets import indicators_daily
 from stock_platform.defs.resources import LakeResource

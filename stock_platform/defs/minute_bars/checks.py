@@ -5,9 +5,9 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from stock_platform.components.check_results import passed_without
 from stock_platform.components.duckdb import LakeDuckDB
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.metadata import passed_without
 from stock_platform.components.partitions import calendar, sessions
 from stock_platform.defs.minute_bars.assets import coverage, session_bars
 from stock_platform.defs.resources import LakeResource

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from stock_platform.components.check_results import passed_without
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.metadata import passed_without
 from stock_platform.defs.reference.assets import dividends
 from stock_platform.defs.resources import LakeResource
 from stock_platform.healing.anomalies import repeated_dividends
