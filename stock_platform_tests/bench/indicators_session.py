@@ -37,7 +37,7 @@ def fill(folder: str) -> None:
 def extend(folder: str, session: date) -> UpdateResult:
     """Compute a session and what follows from it, as `indicators/minute` does."""
     chain = IndicatorUpdater(
-        store=MinuteIndicatorStore(FileStore.open(folder)),
+        store=MinuteIndicatorStore(store=FileStore.open(folder)),
         indicators=registry.choose(registry.builtin(), "minute"),
         splits=SPLITS.to_frame(),
         first=SESSIONS[0],

@@ -223,7 +223,7 @@ class _Overtaken(MinuteIndicatorStore):
 
 def test_runs_on_neighbouring_sessions_at_once_still_make_one_chain(tmp_path: Path) -> None:
     store, ordered = (_lake(tmp_path / name, MINUTES) for name in "ab")
-    shelf = _Overtaken(store)
+    shelf = _Overtaken(store=store)
     shelf.meanwhile = lambda: _extend(store, "minute", [MINUTE_DAYS[0]])
 
     IndicatorUpdater(

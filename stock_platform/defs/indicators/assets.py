@@ -1,12 +1,10 @@
 """`indicators/minute`, `indicators/daily`, `indicators/weekly_performance`."""
 
-from datetime import UTC, date, datetime
-from typing import Any
-
 import dagster as dg
 
 from stock_platform.components import metadata
 from stock_platform.components.failures import no_retry_unless_transient
+from stock_platform.components.indicator_set import columns_of, extended
 from stock_platform.components.partitions import OF_THE_WEEK, sessions, week_of, weeks
 from stock_platform.components.secrets import SecretsResource
 from stock_platform.components.settings_at_load import SETTINGS
@@ -16,10 +14,9 @@ from stock_platform.defs.reference.assets import splits
 from stock_platform.defs.resources import LakeResource
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.indicators.weekly import PERFORMANCE, best_and_worst
-from stock_platform.lake import read, write
+from stock_platform.lake import write
 from stock_platform.pipelines.indicators.selection import chosen, described
 from stock_platform.pipelines.indicators.stores import indicator_store
-from stock_platform.pipelines.indicators.updater import IndicatorUpdater, UpdateResult
 
 WEEKLY_KEY = ("symbol", "week")
 WEEKLY_COLUMNS = {
@@ -36,12 +33,6 @@ WEEKLY_COLUMNS = {
 }
 
 
-def _columns(timeframe: Timeframe) -> dict[str, Any]:
-    schema, descriptions = described(timeframe, SETTINGS)
-    key = ("symbol", "session" if timeframe == "daily" else "minute")
-    return metadata.columns(schema, key, descriptions)
-
-
 @dg.asset(
     key=["indicators", "daily"],
     partitions_def=sessions,
@@ -50,7 +41,7 @@ def _columns(timeframe: Timeframe) -> dict[str, Any]:
     group_name="indicators",
     kinds={"polars", "parquet"},
     owners=metadata.OWNERS,
-    metadata=_columns("daily"),
+    metadata=columns_of("daily", *described("daily", SETTINGS)),
 )
 @no_retry_unless_transient
 def indicators_daily(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
@@ -73,7 +64,7 @@ def indicators_daily(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     group_name="indicators",
     kinds={"polars", "parquet"},
     owners=metadata.OWNERS,
-    metadata=_columns("minute"),
+    metadata=columns_of("minute", *described("minute", SETTINGS)),
 )
 @no_retry_unless_transient
 def indicators_minute(
@@ -94,31 +85,8 @@ def _extended(
 ) -> dg.MaterializeResult:
     settings = SecretsResource().settings()
     lake_context = lake.context(settings)
-    store = lake_context.store
-    updater = IndicatorUpdater(
-        store=indicator_store(store, timeframe),
-        indicators=chosen(timeframe, settings),
-        splits=read.table(store, "splits", None),
-        first=lake_context.sessions(datetime.now(UTC))[0],
-    )
-    done = updater.extend(date.fromisoformat(key) for key in context.partition_keys)
-    if not done.sessions:
-        context.log.warning("there are no bars of these sessions yet: nothing was computed")
-        return dg.MaterializeResult(metadata=_of_update(done))
-    return dg.MaterializeResult(metadata=_of_update(done), data_version=dg.DataVersion(done.sha256))
-
-
-def _of_update(done: UpdateResult) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "sessions computed": len(done.sessions),
-        "later sessions followed": len(done.followed),
-        "symbols": done.symbols,
-        "rows added": done.added,
-        "rows changed": done.changed,
-    }
-    if done.uri:
-        shown |= {"dagster/row_count": done.rows, "dagster/uri": done.uri}
-    return shown
+    store = indicator_store(lake_context.store, timeframe)
+    return extended(context, lake_context, store, indicators=chosen(timeframe, settings))
 
 
 @dg.asset(

@@ -23,7 +23,8 @@ from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 
 VALUES: dict[Timeframe, str] = {"daily": "indicators_daily", "minute": "indicators_minute"}
-STATES: dict[Timeframe, str] = {name: f"{table}_state" for name, table in VALUES.items()}
+STATE_SUFFIX = "_state"
+STATES: dict[Timeframe, str] = {name: table + STATE_SUFFIX for name, table in VALUES.items()}
 
 YEARS_BACK_MAX = 4
 SESSIONS_BACK_MAX = 5
@@ -69,11 +70,12 @@ class IndicatorStore(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class MinuteIndicatorStore:
-    """Minute bars; one object of values per session."""
+    """Minute bars; one object of values per session in the table `name`."""
 
     store: ObjectStore
+    name: str = VALUES["minute"]
     key: Sequence[str] = ("symbol", "minute")
     _published: list[Published] = field(default_factory=list[Published])
 
@@ -86,14 +88,14 @@ class MinuteIndicatorStore:
         return (self.bars(day) for day in earlier[:SESSIONS_BACK_MAX])
 
     def computed(self) -> list[date]:
-        return sorted(read.sessions_present(self.store, STATES["minute"]))
+        return sorted(read.sessions_present(self.store, self.name + STATE_SUFFIX))
 
     def state(self, session: date) -> pl.DataFrame:
-        stored = read.table(self.store, STATES["minute"], session)
+        stored = read.table(self.store, self.name + STATE_SUFFIX, session)
         return with_session(stored.rename({"last": "minute"})).rename({"minute": "last"})
 
     def values(self, session: date) -> pl.DataFrame:
-        stored = read.table(self.store, VALUES["minute"], session)
+        stored = read.table(self.store, self.name, session)
         return (
             stored
             if stored.width
@@ -104,12 +106,11 @@ class MinuteIndicatorStore:
         self, session: date, values: pl.DataFrame, states: pl.DataFrame, *, whole: bool
     ) -> None:
         mode = "replace" if whole else "merge"
-        table = VALUES["minute"]
         if values.height:
             self._published.append(
-                write.publish_table(self.store, table, session, values, key=self.key, mode=mode)
+                write.publish_table(self.store, self.name, session, values, key=self.key, mode=mode)
             )
-        _keep_state(self.store, STATES["minute"], session, states)
+        _keep_state(self.store, self.name + STATE_SUFFIX, session, states)
 
     def flush(self) -> list[Published]:
         published, self._published = self._published, []
@@ -118,9 +119,10 @@ class MinuteIndicatorStore:
 
 @dataclass(slots=True, kw_only=True)
 class DailyIndicatorStore:
-    """Daily bars; one object of values per year, written when the work is done."""
+    """Daily bars; one object of values per year in `name`, written when the work is done."""
 
     store: ObjectStore
+    name: str = VALUES["daily"]
     key: Sequence[str] = ("symbol", "session")
     _bars: dict[int, pl.DataFrame] = field(default_factory=dict[int, pl.DataFrame])
     _values: dict[int, pl.DataFrame] = field(default_factory=dict[int, pl.DataFrame])
@@ -137,16 +139,16 @@ class DailyIndicatorStore:
         return (self._year(year).filter(earlier) for year in years[:YEARS_BACK_MAX])
 
     def computed(self) -> list[date]:
-        return sorted(read.sessions_present(self.store, STATES["daily"]))
+        return sorted(read.sessions_present(self.store, self.name + STATE_SUFFIX))
 
     def state(self, session: date) -> pl.DataFrame:
-        stored = read.table(self.store, STATES["daily"], session)
+        stored = read.table(self.store, self.name + STATE_SUFFIX, session)
         return stored.with_columns(pl.col("last").alias("session"))
 
     def values(self, session: date) -> pl.DataFrame:
         year = session.year
         if year not in self._values:
-            stored = read.table(self.store, VALUES["daily"], year)
+            stored = read.table(self.store, self.name, year)
             keys = {"symbol": pl.String, "session": pl.Date}
             self._values[year] = stored if stored.width else pl.DataFrame(schema=keys)
         return self._values[year].filter(pl.col("session") == session)
@@ -171,12 +173,10 @@ class DailyIndicatorStore:
                 by_year.setdefault(session.year, []).append(rows)
         for year, frames in by_year.items():
             self._published.append(
-                write.publish_table(
-                    self.store, VALUES["daily"], year, pl.concat(frames), key=self.key
-                )
+                write.publish_table(self.store, self.name, year, pl.concat(frames), key=self.key)
             )
         for session, _, states in self._held:
-            _keep_state(self.store, STATES["daily"], session, states)
+            _keep_state(self.store, self.name + STATE_SUFFIX, session, states)
         self._held.clear()
 
     def _year(self, year: int) -> pl.DataFrame:
@@ -186,9 +186,15 @@ class DailyIndicatorStore:
         return self._bars[year]
 
 
-def indicator_store(store: ObjectStore, timeframe: Timeframe) -> IndicatorStore:
-    """Return the store of a timeframe in a lake."""
-    return DailyIndicatorStore(store=store) if timeframe == "daily" else MinuteIndicatorStore(store)
+def indicator_store(store: ObjectStore, timeframe: Timeframe, name: str = "") -> IndicatorStore:
+    """Return the store of a timeframe in a lake, with its values in the table `name`.
+
+    Without a name the table is the platform's own: `indicators_daily`, `indicators_minute`.
+    """
+    name = name or VALUES[timeframe]
+    if timeframe == "daily":
+        return DailyIndicatorStore(store=store, name=name)
+    return MinuteIndicatorStore(store=store, name=name)
 
 
 def _keep_state(store: ObjectStore, table: str, session: date, states: pl.DataFrame) -> None:
