@@ -110,13 +110,14 @@ class LakeContext:
 def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:
     """Return the symbols expected on a session, sorted.
 
-    A watchlist is expected as it is: a snapshot of the listed symbols can lack one that is
-    listed, renamed or relisted since, and the provider's answer decides. The whole market is
+    A watchlist is expected as it is, but for symbols with a known delisting before the
+    session: a snapshot of the listed symbols can lack one that is listed, renamed or relisted
+    since, and the provider's answer decides. The whole market is
     what the newest snapshot on or before the session lists (else the oldest one after it);
     without a snapshot this raises `PermanentError` with the remedy.
     """
     if market.symbols is not None:
-        return sorted(market.symbols)
+        return sorted(set(market.symbols) - _delisted_symbols(store, session))
     listed = listed_symbols(store, session)
     if listed is None:
         raise PermanentError(
@@ -125,13 +126,27 @@ def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> li
     return sorted(listed)
 
 
-def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:
-    """Return the symbols listed on a session; None when no snapshot was ever taken."""
+def _snapshot_for(store: ObjectStore, session: date) -> pl.DataFrame | None:
+    """Return the newest snapshot of listed symbols up to a session, else the oldest after it."""
     taken = sorted(read.sessions_present(store, "reference_symbols"))
     if not taken:
         return None
-    snapshot = max((day for day in taken if day <= session), default=taken[0])
-    table = read.table(store, "reference_symbols", snapshot)
+    day = max((day for day in taken if day <= session), default=taken[0])
+    return read.table(store, "reference_symbols", day)
+
+
+def _delisted_symbols(store: ObjectStore, session: date) -> set[str]:
+    table = _snapshot_for(store, session)
+    if table is None:
+        return set()
+    return set(table.filter(pl.col("delisted_on") <= session)["symbol"])
+
+
+def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:
+    """Return the symbols listed on a session; None when no snapshot was ever taken."""
+    table = _snapshot_for(store, session)
+    if table is None:
+        return None
     alive = (pl.col("listed_on").is_null() | (pl.col("listed_on") <= session)) & (
         pl.col("delisted_on").is_null() | (pl.col("delisted_on") > session)
     )

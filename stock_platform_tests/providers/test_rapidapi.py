@@ -83,7 +83,7 @@ def test_many_symbols_in_one_call_are_told_apart(vendor: Vendor, connect: Connec
     assert response.quotes["symbol"].to_list() == ["A", "B"]
     assert response.absent == ("C",)
     assert response.rejected["reason"].to_list() == [
-        "a symbol nobody asked for",
+        "a symbol that was not requested",
         "an error instead of a quote: 404",
     ]
 
@@ -95,7 +95,7 @@ def test_a_quote_of_another_symbol_is_refused(vendor: Vendor, connect: Connect) 
     response = source(connect, fields=fields).quotes(["B"], MINUTE)
 
     assert response.quotes.is_empty()
-    assert response.rejected["reason"].to_list() == ["a symbol nobody asked for"]
+    assert response.rejected["reason"].to_list() == ["a symbol that was not requested"]
 
 
 QUOTA = "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC."

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator
+from contextlib import suppress
 
 import boto3
 import pytest
@@ -55,8 +56,10 @@ def settings(
     monkeypatch.setenv("STOCKS_SECRETS_FROM", "prod/stocks")
     monkeypatch.setenv("STOCKS_SECRETS_ENDPOINT", aws_url)
     client = boto3.client("secretsmanager", endpoint_url=aws_url, region_name="us-east-1")
-    if not client.list_secrets()["SecretList"]:
+    # Moto keeps one store for all tests of a process.
+    with suppress(client.exceptions.ResourceExistsException):
         client.create_secret(Name="prod/stocks", SecretString=json.dumps(STORED))
+    client.put_secret_value(SecretId="prod/stocks", SecretString=json.dumps(STORED))
     client.close()
     read: Callable[[], Settings] = request.param
     return read()
