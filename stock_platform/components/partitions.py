@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from stock_platform.components.loading import known_beta_features
 from stock_platform.components.settings_at_load import SETTINGS
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.indicators.weekly import Week
@@ -65,7 +66,8 @@ weeks = dg.WeeklyPartitionsDefinition(
 
 
 # A week's days include those ahead and those on which the exchange was closed.
-OF_THE_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+with known_beta_features():  # dg imports this module before it loads the definitions
+    OF_THE_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
 
 
 def week_of(context: dg.AssetExecutionContext) -> Week:
