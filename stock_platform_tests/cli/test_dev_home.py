@@ -131,8 +131,11 @@ def _nothing() -> None: ...
 
 def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
+        "from pathlib import Path\n"
         "from stock_platform.cli.dev.processes import child\n"
-        "with child('web', ['http.server', '0'], environment={}) as process:\n"
+        # Its output goes to a file: a closed pipe would end it too.
+        f"log = Path({str(tmp_path / 'log')!r})\n"
+        "with child('web', ['http.server', '0'], environment={}, log=log) as process:\n"
         "    print(process.pid, flush=True)\n"
         "    process.wait()\n"
     )
