@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 
 from stock_platform.errors import PlatformError
 
@@ -19,6 +19,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A provably complete lake of US stock data that heals itself.",
 )
+
+ENV_FILE = ".env"
+"""In the working folder; read by `stocks` as Dagster reads it."""
+
+
+@app.callback()
+def _before_every_command() -> None:
+    """Name the variables that are no settings, in one line on stderr."""
+    from stock_platform.settings.unknown import unknown_settings
+
+    try:
+        in_file = list(dotenv_values(Path.cwd() / ENV_FILE, encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        in_file = []
+    unknown = unknown_settings(in_file)
+    if unknown:
+        typer.echo(f"stocks: unknown settings have no effect: {', '.join(unknown)}", err=True)
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -181,7 +199,7 @@ def main() -> None:
     """
     try:
         # An editor on Windows may begin the file with a byte order mark: it belongs to no name.
-        load_dotenv(Path.cwd() / ".env", encoding="utf-8-sig")
+        load_dotenv(Path.cwd() / ENV_FILE, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         typer.echo(f"stocks: .env cannot be read: {error}", err=True)
         sys.exit(2)

@@ -4,6 +4,7 @@ Both functions derive from the same `SessionCoverage`, so that they agree, also 
 session that was never ingested: then every minute that has closed is missing.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -12,9 +13,10 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import TIMESTAMP_US
-from stock_platform.domain.coverage import COUNTS, SessionCoverage, runs
+from stock_platform.domain.coverage import COUNTS, COVERAGE, SessionCoverage, runs
 from stock_platform.errors import PermanentError
 from stock_platform.lake import read
+from stock_platform.lake.object_store import ObjectStore
 from stock_platform.pipelines.context import LakeContext
 
 SESSION_COVERAGE = pl.Schema(
@@ -34,6 +36,11 @@ MISSING_RANGES = pl.Schema(
 )
 """One row per run of missing minutes of a symbol: the starts of the first and the last one (UTC),
 and how many they are."""
+
+
+SESSIONS_COMPARED = 5
+"""Sessions in which a watched symbol needs a bar, where no reference data lists it."""
+_SEEN = pl.Schema({name: COVERAGE[name] for name in ("symbol", "observed", "verified_at")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +133,43 @@ def known_sessions(context: LakeContext, now: datetime) -> list[date]:
 
 
 def unlisted_symbols(lake_context: LakeContext) -> list[str]:
-    """Return a line for every symbol of the watchlist that no snapshot lists.
+    """Return a line for every symbol of the watchlist that nobody lists.
 
-    Each names the nearest listed spelling: `BRK-B` for `BRK.B`, lower case, a typo. Empty
-    for the whole market, and before the first snapshot.
+    Each names the nearest listed spelling: `BRK.B` for `BRK-B`, upper case, a typo. Without
+    reference data a symbol counts that has no bar in any of the newest verified sessions.
+    Empty for the whole market, and before there is anything to compare with.
     """
     watched = lake_context.market.symbols
-    days = read.sessions_present(lake_context.store, "reference_symbols")
-    if watched is None or not days:
+    if watched is None:
         return []
-    listed = {
-        symbol
-        for day in (min(days), max(days))
-        for symbol in read.table(lake_context.store, "reference_symbols", day)["symbol"]
-    }
-    return [_unlisted(symbol, listed) for symbol in sorted(set(watched) - listed)]
+    listed = _ever_listed(lake_context.store)
+    if listed:
+        return [_unlisted(symbol, listed) for symbol in sorted(set(watched) - listed)]
+    seen, verified = _seen_lately(lake_context.store)
+    return [_unseen(symbol, seen) for symbol in sorted(verified & set(watched) - seen)]
+
+
+def _ever_listed(store: ObjectStore) -> set[str]:
+    days = read.sessions_present(store, "reference_symbols")
+    tables = [read.table(store, "reference_symbols", day) for day in {*_ends(days)}]
+    return {symbol for table in tables for symbol in table["symbol"]}
+
+
+def _ends(days: set[date]) -> list[date]:
+    return [min(days), max(days)] if days else []
+
+
+def _seen_lately(store: ObjectStore) -> tuple[set[str], set[str]]:
+    """Return the symbols with a bar in one of the newest sessions, and those verified there."""
+    days = sorted(read.sessions_present(store, "coverage"))[-SESSIONS_COMPARED:]
+    rows = pl.concat(
+        [
+            pl.DataFrame(schema=_SEEN),
+            *(read.table(store, "coverage", day).select(list(_SEEN)) for day in days),
+        ]
+    )
+    seen = rows.filter(pl.col("observed") > 0)["symbol"]
+    return set(seen), set(rows.filter(pl.col("verified_at").is_not_null())["symbol"])
 
 
 def _unlisted(symbol: str, listed: set[str]) -> str:
@@ -148,6 +177,14 @@ def _unlisted(symbol: str, listed: set[str]) -> str:
     near = get_close_matches(_spelling(symbol), spelt, n=1, cutoff=0.5)
     hint = f"; did you mean {spelt[near[0]]}?" if near else ""
     return f"{symbol} (STOCKS_SYMBOLS) is not among the listed symbols{hint}"
+
+
+def _unseen(symbol: str, seen: set[str]) -> str:
+    near = get_close_matches(symbol, sorted(seen), n=1, cutoff=0.7)
+    usual = re.sub(r"[-/_]", ".", symbol.upper())
+    meant = near[0] if near else usual if usual != symbol else ""
+    hint = f"; did you mean {meant}?" if meant else ""
+    return f"{symbol} (STOCKS_SYMBOLS) has no bar in the sessions verified last{hint}"
 
 
 def _spelling(symbol: str) -> str:

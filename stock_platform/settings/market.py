@@ -1,5 +1,7 @@
 """Which symbols, sessions and minutes the lake should hold."""
 
+import csv
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +10,13 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from stock_platform.domain.sessions import Calendar, Overrides
-from stock_platform.domain.symbols import Symbol, parse_symbols
+from stock_platform.domain.symbols import Symbol, parse_symbol, parse_symbols
 from stock_platform.errors import InvalidDataError
 from stock_platform.settings.loader import StocksSettings
+
+_HEADERS = frozenset({"symbol", "symbols", "ticker", "tickers", "act symbol"})
+# A symbol may hold a # inside, so a comment begins a line or follows a blank.
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
 
 class MarketSettings(StocksSettings):
@@ -41,9 +47,7 @@ class MarketSettings(StocksSettings):
         if text == "*":
             return None
         try:
-            if text.startswith("@"):
-                text = ",".join(Path(text[1:]).read_text().split())
-            return parse_symbols(text)
+            return read_symbol_file(Path(text[1:])) if text[:1] == "@" else parse_symbols(text)
         except (InvalidDataError, OSError) as error:
             raise ValueError(str(error)) from error
 
@@ -59,6 +63,37 @@ class MarketSettings(StocksSettings):
         last = min(self.last_session or today, today)
         first = self.first_session or calendar.previous(today, self.history_sessions)
         return first, last
+
+
+def read_symbol_file(path: Path) -> tuple[Symbol, ...]:
+    """Return the symbols of a text file: one a line, or separated by commas.
+
+    Blank lines, quotes, comments (`# ...`) and a byte order mark are passed over. A first line
+    that names a column `symbol` or `ticker` makes it a table, of which that column counts.
+    Raise `InvalidDataError` for a file that names no symbol, and for a wrong one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidDataError(f"{path} is not a text in UTF-8") from None
+    lines = [_COMMENT.sub("", line).strip() for line in text.splitlines()]
+    rows = [_cells(line) for line in lines if line]
+    head = [cell.lower() for cell in rows[0]] if rows else []
+    column = next((n for n, cell in enumerate(head) if cell in _HEADERS), None)
+    if column is None:
+        names = [name for row in rows for cell in row for name in cell.split()]
+    else:
+        names = [row[column] for row in rows[1:] if len(row) > column]
+    symbols = tuple(dict.fromkeys(parse_symbol(name) for name in names if name))
+    if not symbols:
+        raise InvalidDataError(f"{path} names no symbol")
+    return symbols
+
+
+def _cells(line: str) -> list[str]:
+    separator = next((each for each in ("\t", ";") if each in line), ",")
+    cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    return [cell.strip().strip("'\"").strip() for cell in cells]
 
 
 class IndicatorSettings(StocksSettings):

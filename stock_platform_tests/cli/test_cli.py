@@ -82,6 +82,30 @@ def test_a_wrong_setting_is_named(lake: Path) -> None:
     assert "STOCKS_GRACE_MINUTES" in result.stderr
 
 
+def test_unknown_settings_are_named_once_in_one_line(lake: Path) -> None:
+    result = _run("coverage", "--json", STOCKS_SYMBOL="AAPL", STOCKS_FOO_BAR_BAZ="1")
+
+    [line] = [each for each in result.stderr.splitlines() if "unknown settings" in each]
+    assert "STOCKS_SYMBOL (did you mean STOCKS_SYMBOLS?)" in line
+    assert "STOCKS_FOO_BAR_BAZ" in line
+    assert json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("command", [("version",), ("sql", "select 1"), ("doctor", "calendar")])
+def test_every_command_names_an_unknown_name_of_the_env_file(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / ".env").write_text("MASSIVE_API_KEYS=abc\nAWS_PROFILE=me\n")
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(app, list(command))
+
+    assert result.stderr.count("unknown settings") == 1
+    assert "MASSIVE_API_KEYS (did you mean MASSIVE_API_KEY?)" in result.stderr
+    assert "AWS_PROFILE" not in result.stderr
+    assert "abc" not in result.output
+
+
 def test_a_symbol_that_is_a_path_is_refused(lake: Path) -> None:
     result = _run("coverage", "--symbol", "../../etc/passwd")
 

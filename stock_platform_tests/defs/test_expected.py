@@ -56,6 +56,48 @@ def test_a_file_holds_one_symbol_a_line(tmp_path: Path, monkeypatch: pytest.Monk
     assert universe_on(FileStore.open(tmp_path / "lake"), DAY, chosen) == ["AAPL", "RKLB"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfRKLB\r\nAAPL\r\n",
+        b"symbol\nRKLB\nAAPL\n",
+        b'\xef\xbb\xbf"Ticker"\n"AAPL"\n"RKLB"\n',
+        b'Name,Symbol,Weight\n"Apple, Inc.",AAPL,0.5\nRocket Lab,RKLB,0.5\n',
+        b"ticker;name\nAAPL;Apple Inc\nRKLB;Rocket Lab\n",
+        b"# my list\n\nAAPL   # Apple\n'RKLB'\n  # nothing\n",
+        b"AAPL, RKLB\nAAPL",
+        b"AAPL RKLB\tAAPL\n",
+    ],
+    ids=["bom", "header", "quoted", "table", "semicolons", "comments", "commas", "blanks"],
+)
+def test_a_file_of_symbols_is_read_as_people_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (tmp_path / "watchlist.csv").write_bytes(content)
+
+    chosen = market(monkeypatch, f"@{tmp_path}/watchlist.csv")
+
+    assert sorted(chosen.symbols or ()) == ["AAPL", "RKLB"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"symbol\n\n# none\n", "names no symbol"),
+        (b"", "names no symbol"),
+        (b"\xff\xfeA\x00A\x00", "is not a text in UTF-8"),
+        (b"AAPL\n../etc\n", "a symbol starts with"),
+    ],
+)
+def test_a_file_that_holds_no_list_of_symbols_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    (tmp_path / "watchlist.csv").write_bytes(content)
+
+    with pytest.raises(PermanentError, match=f"STOCKS_SYMBOLS: .*{message}"):
+        market(monkeypatch, f"@{tmp_path}/watchlist.csv")
+
+
 def test_the_whole_market_is_what_was_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

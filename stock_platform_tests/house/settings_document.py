@@ -36,6 +36,12 @@ Nothing else in the platform reads the environment.
 - `dagster dev` (and so `make dev`) reads a file `.env` in the folder it is started in.
   For the `stocks` command load it into the shell: `set -a; . ./.env; set +a`.
 - `stocks doctor` checks what is configured.
+- A variable that begins with STOCKS_ and is none of these has no effect: every command names
+  it in one line on stderr, with the nearest known name; likewise a misspelt name of the other
+  groups in `.env`. Names that other tools own (AWS_, DAGSTER_) are left alone.
+- A file of symbols (`STOCKS_SYMBOLS=@watchlist.csv`) holds one a line or separated by commas;
+  blank lines, quotes, comments (`# ...`) and a byte order mark are passed over, and of a table
+  whose first line names a column `symbol` or `ticker` that column counts.
 - An empty variable counts as not set. A renamed variable is read under its old name too,
   with one warning (see the end of this page).
 - Words: [glossary](glossary.md).

@@ -3,11 +3,14 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.reference import SYMBOLS
 from stock_platform.errors import InvalidDataError
+from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.pipelines import reference
 from stock_platform.pipelines.context import LakeContext
@@ -125,3 +128,20 @@ def test_a_name_nobody_lists_is_named_with_the_nearest_spelling(
     assert found == [
         f"{written} (STOCKS_SYMBOLS) is not among the listed symbols; did you mean {meant}?"
     ]
+
+
+def test_without_a_list_a_symbol_without_any_bar_is_named(tmp_path: Path) -> None:
+    market = MarketSettings(symbols=("AAPL", "BRK-B", "msft"), first_session=LAST)  # pyright: ignore[reportArgumentType]
+    lake = LakeContext(FileStore.open(tmp_path), market, HealingSettings())
+    grid = lake.calendar.grid(LAST)
+    known = SessionCoverage.blank(grid, lake.universe(LAST))
+    known.bits["observed"][0, :] = True
+    known.bits["empty"][1:, :] = True
+    known.verified_at[:] = np.datetime64("2026-11-21T12:00", "us")
+    coverage_table.update(lake.store, grid, lambda _: known, due=grid.end)
+
+    found = unlisted_symbols(lake)
+
+    assert [line.partition(" (")[0] for line in found] == ["BRK-B", "msft"]
+    assert found[0].endswith("did you mean BRK.B?")
+    assert found[1].endswith("did you mean MSFT?")

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from stock_platform.errors import PermanentError, PlatformError, TransientError
 from stock_platform.settings import (
@@ -12,10 +13,12 @@ from stock_platform.settings import (
     MassiveSettings,
     RequestSettings,
     Settings,
+    StocksSettings,
     load,
 )
 from stock_platform.settings.loader import RENAMED, is_secret, variables_of
 from stock_platform.settings.loader import _warn_of_rename as warn_of_rename
+from stock_platform.settings.unknown import unknown_variables
 
 CANARY = "canary-Key_0123456789abcdef"
 EVERY_SECRET = [
@@ -222,3 +225,60 @@ def test_a_secret_that_cannot_be_read_stops_those_that_lack_one(
     assert settings.finnhub.api_key.get_secret_value() == "mine"
     with pytest.raises(PlatformError, match="Secrets Manager"):
         _ = settings.massive
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("STOCKS_SYMBOL", "STOCKS_SYMBOLS"),
+        ("stocks_symbolz", "STOCKS_SYMBOLS"),
+        ("STOCKS_LAKE_", "STOCKS_LAKE"),
+        ("STOCKS_GRACE_MINUTE", "STOCKS_GRACE_MINUTES"),
+    ],
+)
+def test_an_unknown_variable_is_named_with_the_nearest_known_one(written: str, meant: str) -> None:
+    assert unknown_variables([written]) == [f"{written} (did you mean {meant}?)"]
+
+
+def test_a_name_like_no_other_is_named_alone() -> None:
+    assert unknown_variables(["STOCKS_XQJKVW"]) == ["STOCKS_XQJKVW"]
+
+
+@pytest.mark.parametrize("name", [*RENAMED, "STOCKS_SYMBOLS", "stocks_symbols", "POLYGON_API_KEY"])
+def test_a_known_or_renamed_variable_is_not_unknown(name: str) -> None:
+    assert unknown_variables([name], [name]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_PROFILE", "AWS_REGIONS", "DAGSTER_PG_HOST", "REDIS_HOST", "S3_ENDPOINT", "PATH",
+     "POSTGRES_PASSWORD", "QUEUE_NAME", "MASSIVE"],
+)  # fmt: skip
+def test_what_other_tools_own_is_never_named(name: str) -> None:
+    assert unknown_variables([name], [name]) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("MASSIVE_API_KEYS", "MASSIVE_API_KEY"),
+        ("FINNHUB_KEY", "FINNHUB_API_KEY"),
+        ("JOURNAL_DIRECTORY", "JOURNAL_DIR"),
+        ("REDIS_URLS", "REDIS_URL"),
+        ("S3_BUCKETT", "S3_BUCKET"),
+    ],
+)
+def test_a_misspelt_name_of_our_other_prefixes_is_named_in_an_env_file(
+    written: str, meant: str
+) -> None:
+    assert unknown_variables([written], []) == []
+    assert unknown_variables([written], [written]) == [f"{written} (did you mean {meant}?)"]
+
+
+def test_a_setting_of_an_extension_is_known() -> None:
+    class AcmeSettings(StocksSettings):
+        model_config = SettingsConfigDict(env_prefix="STOCKS_ACME_")
+        plan: str = ""
+
+    assert variables_of(AcmeSettings, "plan") == ("STOCKS_ACME_PLAN",)
+    assert unknown_variables(["STOCKS_ACME_PLAN"]) == []
