@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stock_platform.errors import PermanentError
 from stock_platform.stream.journal import checkpoints
-from stock_platform.stream.journal.format import Kind
+from stock_platform.stream.journal.consumer import JournalConsumer
+from stock_platform.stream.journal.format import Kind, Record
 from stock_platform.stream.journal.reader import JournalReader
 from stock_platform.stream.journal.segments import segments
 from stock_platform.stream.journal.writer import JournalWriter
@@ -224,3 +225,40 @@ def test_time_in_the_journal_never_runs_backwards(folder: Path) -> None:
 
     assert [record.received_at_us for record in records] == [0, 1, 1]
     assert records[-1].kind == Kind.EVENT
+
+
+class Quiet:
+    """A sink that has nothing to deliver."""
+
+    name, tick_s = "quiet", 0.01
+
+    def add(self, records: Sequence[Record]) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def checkpoint(self, offset: int) -> None:
+        return None
+
+    def drain(self) -> bool:
+        return True
+
+    def status(self) -> dict[str, object]:
+        return {}
+
+
+def test_a_stop_during_the_look_at_the_parent_is_kept(tmp_path: Path) -> None:
+    looks = 0
+    consumer = JournalConsumer(tmp_path, Quiet())
+
+    def keep_running() -> bool:
+        nonlocal looks
+        looks += 1
+        # The signal's handler runs while the caller waits for this answer.
+        consumer.stop()
+        return looks < 3
+
+    consumer.run(keep_running)
+
+    assert looks == 1

@@ -167,7 +167,9 @@ class JournalConsumer:
             if now >= report_at:
                 report_at = now + REPORT_S
                 self._report(stopped=False)
-                self._stopping = self._stopping or not keep_running()
+                # Not `stopping = stopping or ...`: a signal during the call would be undone.
+                if not keep_running():
+                    self._stopping = True
             if self._stopping:
                 deadline = deadline or now + STOP_S
                 if not records and self._finished(overdue=now > deadline):
