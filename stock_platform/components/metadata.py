@@ -95,6 +95,7 @@ def of_heal(healed: HealResult) -> dict[str, Any]:
         "answers refused": healed.refused,
         "answers failed": healed.failed,
         "symbols left for later": healed.left_out,
+        "bars of symbols not expected": healed.unexpected,
         "seconds": round(healed.seconds, 2),
         **(of_publication(healed.published) if healed.published else {}),
     }

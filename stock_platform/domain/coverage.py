@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -232,9 +233,23 @@ def universe_digest(symbols: Iterable[str], grid: MinuteGrid) -> str:
     A stored summary carries the digest it was made with. Where it differs from the present
     one, the watchlist, the listed symbols, the hours or the calendar have changed since.
     """
+    return digest_of(sum(map(symbol_hash, set(symbols))), grid)
+
+
+def digest_of(symbols_sum: int, grid: MinuteGrid) -> str:
+    """Return `universe_digest` of symbols whose `symbol_hash` add up to `symbols_sum`.
+
+    A sum is the same in any order, and that of the next session follows from who came and left.
+    """
     minutes = f"{grid.session} {grid.starts_at.isoformat()} {grid.width} {grid.first} {grid.end}"
-    text = "\n".join([minutes, *sorted(symbols)])
+    text = f"{minutes} {symbols_sum:x}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1 << 16)
+def symbol_hash(symbol: str) -> int:
+    """Return a number that stands for a symbol in the sum over a set of them."""
+    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:16])
 
 
 def to_instant(value: datetime) -> np.datetime64:

@@ -18,12 +18,86 @@ SYMBOLS = pl.Schema(
         "delisted_on": pl.Date(),
         "provider": pl.String(),
         "as_of": pl.Date(),
+        "figi": pl.String(),
+        "share_class_figi": pl.String(),
+        "cik": pl.String(),
     }
 )
 """One row per symbol and day of request. Nullable: everything but symbol, provider, as_of.
-`exchange` is the MIC; a symbol is listed on a session within [listed_on, delisted_on)."""
+`exchange` is the MIC; a symbol is listed on a session within [listed_on, delisted_on).
+`figi` is the composite FIGI. Objects of earlier releases end with `as_of`."""
 
 SYMBOLS_KEY = ("symbol", "as_of")
+SYMBOLS_ADDED = ("figi", "share_class_figi", "cik")
+"""Columns that objects of earlier releases lack."""
+
+UNEXPECTED_SYMBOLS = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "bars": pl.Int64(),
+        "provider": pl.String(),
+        "observed_at": TIMESTAMP_US,
+    }
+)
+"""One row per symbol that had bars on a session and was not expected there: from then on it is."""
+
+SECURITIES = pl.Schema(
+    {
+        "security": pl.String(),
+        "symbol": pl.String(),
+        "figi": pl.String(),
+        "share_class_figi": pl.String(),
+        "cik": pl.String(),
+        "name": pl.String(),
+        "type": pl.String(),
+        "listed_on": pl.Date(),
+        "delisted_on": pl.Date(),
+        "first_seen_on": pl.Date(),
+        "requested_on": pl.Date(),
+        "requested_symbol": pl.String(),
+        "provider": pl.String(),
+    }
+)
+"""One row per security that a snapshot ever listed, with its newest symbol.
+
+`security` is the composite FIGI, else that of the share class, else the symbol. `listed_on` and
+`delisted_on` are as the provider's details have them, right or wrong. `requested_on` and
+`requested_symbol` are when and under which symbol its details were requested last."""
+
+SECURITIES_KEY = ("security",)
+
+SYMBOL_CHANGES = pl.Schema(
+    {
+        "security": pl.String(),
+        "symbol": pl.String(),
+        "changed_on": pl.Date(),
+        "provider": pl.String(),
+        "observed_at": TIMESTAMP_US,
+    }
+)
+"""One row per change of a security's symbol, as a provider lists them: `symbol` since
+`changed_on`. Kept as it came; `symbol_spans` holds what the lists and bars make of it."""
+
+SYMBOL_CHANGES_KEY = ("security", "symbol", "changed_on")
+
+SYMBOL_SPANS = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "security": pl.String(),
+        "from_on": pl.Date(),
+        "to_on": pl.Date(),
+        "from_evidence": pl.String(),
+        "to_evidence": pl.String(),
+        "seen_on": pl.Date(),
+    }
+)
+"""One row per time in which a security had a symbol: on the days [from_on, to_on).
+
+`from_on` null: since before the first snapshot; `to_on` null: still. The evidence of each end
+is `list`, `events`, `details`, `delisting` or `bars`. `seen_on` is the newest snapshot that
+lists it (null: known from events alone)."""
+
+SYMBOL_SPANS_KEY = ("symbol", "security", "from_on")
 
 SPLITS = pl.Schema(
     {

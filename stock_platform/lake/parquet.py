@@ -10,7 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from stock_platform.errors import InvalidDataError, PermanentError
-from stock_platform.lake.tables import SCHEMA_VERSION
+from stock_platform.lake.tables import SCHEMA_VERSION, TABLES
 
 ROW_GROUP = 32_768
 _VERSION = "stocks.schema_version"
@@ -35,14 +35,22 @@ def decode(
 ) -> pl.DataFrame:
     """Read Parquet bytes; raise `PermanentError` for what this release cannot read.
 
-    With `schema` the columns must be exactly those, in any order; `path` is
-    only for the message.
+    With `schema` the columns must be exactly those, in any order, but for columns added to
+    the table of `path` since (`Table.added`): where they are absent they are null.
     """
     check_version(path, notes(data))
-    frame = pl.read_parquet(data, columns=list(columns) if columns is not None else None)
+    known = TABLES.get(path.partition("/")[0])
+    added = known.added if known else ()
+    names = list(columns) if columns is not None else None
+    if added and names:
+        present = pl.read_parquet_schema(data)
+        names = [name for name in names if name in present or name not in added]
+    frame = pl.read_parquet(data, columns=names)
     if schema is None:
         return frame
     wanted = {name: schema[name] for name in (columns if columns is not None else schema)}
+    absent = [name for name in added if name in wanted and name not in frame.columns]
+    frame = frame.with_columns(pl.lit(None, schema[name]).alias(name) for name in absent)
     require(path, frame, pl.Schema(wanted))
     return frame.select(list(wanted))
 

@@ -26,10 +26,18 @@ from stock_platform.domain.reference import (
     CORPORATE_ACTIONS_KEY,
     DIVIDENDS,
     DIVIDENDS_KEY,
+    SECURITIES,
+    SECURITIES_KEY,
     SPLITS,
     SPLITS_KEY,
+    SYMBOL_CHANGES,
+    SYMBOL_CHANGES_KEY,
+    SYMBOL_SPANS,
+    SYMBOL_SPANS_KEY,
     SYMBOLS,
+    SYMBOLS_ADDED,
     SYMBOLS_KEY,
+    UNEXPECTED_SYMBOLS,
 )
 from stock_platform.domain.rejections import REJECTED
 from stock_platform.domain.responses import PROVIDER_RESPONSES
@@ -55,6 +63,8 @@ class Table:
     split: Split
     parts: bool = False
     """Many immutable parts per partition instead of one `data.parquet`."""
+    added: tuple[str, ...] = ()
+    """Nullable columns that objects of earlier releases lack; they are read as null."""
 
 
 _BAR_KEY = ("symbol", "minute")
@@ -82,7 +92,22 @@ _TABLES = (
     Table(name="quarantine", schema=REJECTED, key=tuple(REJECTED), split="on", parts=True),
     Table(name="bar_differences", schema=DIFFERENCES, key=_BAR_KEY, split="session"),
     Table(name="bar_reconciliation", schema=RECONCILIATION, key=("symbol",), split="session"),
-    Table(name="reference_symbols", schema=SYMBOLS, key=SYMBOLS_KEY, split="session"),
+    Table(
+        name="reference_symbols",
+        schema=SYMBOLS,
+        key=SYMBOLS_KEY,
+        split="session",
+        added=SYMBOLS_ADDED,
+    ),
+    Table(
+        name="unexpected_symbols",
+        schema=UNEXPECTED_SYMBOLS,
+        key=("symbol",),
+        split="session",
+    ),
+    Table(name="securities", schema=SECURITIES, key=SECURITIES_KEY, split=""),
+    Table(name="symbol_changes", schema=SYMBOL_CHANGES, key=SYMBOL_CHANGES_KEY, split=""),
+    Table(name="symbol_spans", schema=SYMBOL_SPANS, key=SYMBOL_SPANS_KEY, split=""),
     Table(name="splits", schema=SPLITS, key=SPLITS_KEY, split=""),
     Table(name="dividends", schema=DIVIDENDS, key=DIVIDENDS_KEY, split=""),
     Table(

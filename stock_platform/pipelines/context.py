@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
 
-import polars as pl
-
 from stock_platform.domain.coverage import SessionCoverage, universe_digest
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
-from stock_platform.errors import PermanentError
 from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import carry_history, derive
 from stock_platform.healing.retry import RetrySchedule
@@ -17,6 +14,7 @@ from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read, stream_parts
 from stock_platform.lake.append_log import read_responses
 from stock_platform.lake.object_store import ObjectStore, open_store
+from stock_platform.pipelines.universe.expected import UniverseBySession
 from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import HealingSettings, MarketSettings, Settings
 
@@ -63,13 +61,17 @@ class LakeContext:
         first, last = self.market.span(now.astimezone(NEW_YORK).date())
         return self.calendar.sessions(first, last)
 
+    def universe_now(self) -> UniverseBySession:
+        """Return the universe of every session from the tables as they are now, read once."""
+        return UniverseBySession.load(self.store, self.market)
+
     def universe_digest(self, session: date) -> str:
         """Return the digest of what the session should hold now; see `universe_digest`."""
-        return universe_digest(self.universe(session), self.calendar.grid(session))
+        return self.universe_now().digest(self.calendar.grid(session))
 
     def universe(self, session: date) -> list[str]:
         """Return the symbols expected on a session, sorted; see `universe_on`."""
-        return universe_on(self.store, session, self.market)
+        return self.universe_now().on(session)
 
     def coverage(self, grid: MinuteGrid) -> SessionCoverage:
         """Return a session's coverage, derived from evidence where none is stored."""
@@ -81,14 +83,14 @@ class LakeContext:
         return carry_history(self.derive(grid, symbols), stored)
 
     def keep_for_universe(self, coverage: SessionCoverage) -> None:
-        """Store a session's coverage where the stored one was made for other symbols.
+        """Store a session's coverage where the stored one was made for something else.
 
-        Without it a session that needs nothing after a change of the watchlist would be
-        derived again at every look.
+        Without it a session that needs nothing after a change of the watchlist, the hours or
+        the calendar would be derived again at every look, and count what is not expected.
         """
         grid = coverage.grid
-        stored = coverage_table.load(self.store, grid)
-        if stored is not None and set(stored.symbols) != set(coverage.symbols):
+        stored = coverage_table.summaries(self.store, [grid.session])
+        if stored["universe"].to_list() != [universe_digest(coverage.symbols, grid)]:
             coverage_table.update(
                 self.store, grid, lambda now: carry_history(coverage, now), due=grid.end
             )
@@ -110,44 +112,10 @@ class LakeContext:
 def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:
     """Return the symbols expected on a session, sorted.
 
-    A watchlist is expected as it is, but for symbols with a known delisting before the
-    session: a snapshot of the listed symbols can lack one that is listed, renamed or relisted
-    since, and the provider's answer decides. The whole market is
-    what the newest snapshot on or before the session lists (else the oldest one after it);
-    without a snapshot this raises `PermanentError` with the remedy.
+    A watchlist is expected as it is, but for symbols whose delisting is dated before the
+    session, and with the other symbols that its securities had: a snapshot of the listed
+    symbols can lack one that trades, and the provider's answer decides. The whole market is
+    whoever was listed on the session or had bars there; without a snapshot this raises
+    `PermanentError` with the remedy. For many sessions load a `UniverseBySession` once.
     """
-    if market.symbols is not None:
-        return sorted(set(market.symbols) - _delisted_symbols(store, session))
-    listed = listed_symbols(store, session)
-    if listed is None:
-        raise PermanentError(
-            "STOCKS_SYMBOLS is * but reference/symbols is empty: materialize it first"
-        )
-    return sorted(listed)
-
-
-def _snapshot_for(store: ObjectStore, session: date) -> pl.DataFrame | None:
-    """Return the newest snapshot of listed symbols up to a session, else the oldest after it."""
-    taken = sorted(read.sessions_present(store, "reference_symbols"))
-    if not taken:
-        return None
-    day = max((day for day in taken if day <= session), default=taken[0])
-    return read.table(store, "reference_symbols", day)
-
-
-def _delisted_symbols(store: ObjectStore, session: date) -> set[str]:
-    table = _snapshot_for(store, session)
-    if table is None:
-        return set()
-    return set(table.filter(pl.col("delisted_on") <= session)["symbol"])
-
-
-def listed_symbols(store: ObjectStore, session: date) -> set[str] | None:
-    """Return the symbols listed on a session; None when no snapshot was ever taken."""
-    table = _snapshot_for(store, session)
-    if table is None:
-        return None
-    alive = (pl.col("listed_on").is_null() | (pl.col("listed_on") <= session)) & (
-        pl.col("delisted_on").is_null() | (pl.col("delisted_on") > session)
-    )
-    return set(table.filter(alive)["symbol"])
+    return UniverseBySession.load(store, market).on(session)

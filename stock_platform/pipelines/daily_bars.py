@@ -27,6 +27,7 @@ from stock_platform.lake import append_log, read, write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
 from stock_platform.pipelines.reference import judge_actions
+from stock_platform.pipelines.universe import arrivals
 from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
 from stock_platform.providers.transport.client import utc_now
 
@@ -48,6 +49,8 @@ class IngestResult:
     """Expected rows that no provider has given; some may be made from minutes."""
     calls: int = 0
     rejected: int = 0
+    unexpected: int = 0
+    """Bars of symbols nobody expected: kept for the whole market, left out of a watchlist."""
     outcomes: list[pl.DataFrame] = field(default_factory=list)
 
     def record_outcome(
@@ -100,7 +103,8 @@ class DailyBarIngest:
         return done
 
     def _expected(self, days: list[date]) -> pl.DataFrame:
-        pairs = [(symbol, day) for day in days for symbol in self.context.universe(day)]
+        universe = self.context.universe_now()
+        pairs = [(symbol, day) for day in days for symbol in universe.on(day)]
         schema = {"symbol": pl.String, "session": pl.Date}
         return pl.DataFrame(pairs, schema=schema, orient="row")
 
@@ -193,6 +197,9 @@ class DailyBarIngest:
     ) -> None:
         store = self.context.store
         wanted = response.bars.join(pairs, on=_KEY, how="semi")
+        if response.symbols is None:
+            days = pairs["session"].unique().sort().to_list()
+            wanted = pl.concat([wanted, self._admit_others(response.bars, days, done)])
         if wanted.height:
             write.publish_daily_bars(store, wanted)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
@@ -214,6 +221,24 @@ class DailyBarIngest:
             done.record_outcome(
                 source.name, nothing, "failed", "requested before the record was final"
             )
+
+    def _admit_others(
+        self, bars: pl.DataFrame, days: list[date], done: IngestResult
+    ) -> pl.DataFrame:
+        """Count the bars of symbols not expected; return those that widen the universe."""
+        universe, admitted = self.context.universe_now(), [bars.clear()]
+        for day in days:
+            of_day = bars.filter(pl.col("session") == day)
+            arrived = arrivals.admit(
+                self.context.store,
+                self.context.market,
+                day,
+                of_day,
+                expected=universe.on(day),
+            )
+            done.unexpected += arrived.unexpected
+            admitted.append(of_day.filter(pl.col("symbol").is_in(arrived.symbols)))
+        return pl.concat(admitted)
 
     def _keep(self, done: IngestResult) -> None:
         rows = pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *done.outcomes])

@@ -18,6 +18,7 @@ from stock_platform.healing.scheduling import (
 )
 from stock_platform.lake import coverage, read
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.universe.expected import UniverseBySession
 
 UPDATE_SESSIONS_BACK = 10
 """How far back a daily update looks for sessions it missed while the platform was down."""
@@ -30,22 +31,25 @@ def sessions_with_gaps(lake_context: LakeContext, sessions: list[date]) -> list[
     made for the symbols, hours and calendar that are expected now.
     """
     stored = coverage.summaries(lake_context.store, sessions)
+    universe = lake_context.universe_now()
     complete = {
         row["session"]
         for row in stored.iter_rows(named=True)
         if row["missing"] == 0
         and row["due"] >= lake_context.calendar.grid(row["session"]).end
-        and _as_expected_now(lake_context, row)
+        and _as_expected_now(lake_context, universe, row)
     }
     return [session for session in sessions if session not in complete]
 
 
-def _as_expected_now(lake_context: LakeContext, row: dict[str, Any]) -> bool:
+def _as_expected_now(
+    lake_context: LakeContext, universe: UniverseBySession, row: dict[str, Any]
+) -> bool:
     """Whether a summary was made for what is expected now: the same set, not the same number."""
     if row["universe"] is not None:
-        return row["universe"] == lake_context.universe_digest(row["session"])
+        return row["universe"] == universe.digest(lake_context.calendar.grid(row["session"]))
     # An object of an earlier release has no digest.
-    symbols = len(lake_context.universe(row["session"]))
+    symbols = len(universe.on(row["session"]))
     return (row["width"], row["symbols"]) == (lake_context.calendar.width, symbols)
 
 

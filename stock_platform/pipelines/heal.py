@@ -18,6 +18,7 @@ from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import PlatformError
 from stock_platform.healing.apply_response import apply_response
+from stock_platform.healing.derive import carry_history
 from stock_platform.healing.plan import Costs, HealPlan, PlannedCall, plan_calls
 from stock_platform.healing.reconciliation import against_responses
 from stock_platform.healing.scheduling import retryable, unverified
@@ -27,6 +28,7 @@ from stock_platform.lake.append_log import record_responses
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.universe import arrivals
 from stock_platform.providers.fallback import first_success
 from stock_platform.providers.registry import Providers
 from stock_platform.providers.sources import MinuteBarSource, SessionSource, failed_response
@@ -47,6 +49,8 @@ class HealResult:
     rejected: int = 0
     left_out: int = 0
     """Symbols left for a later run by the bound on calls."""
+    unexpected: int = 0
+    """Bars of symbols nobody expected: kept for the whole market, left out of a watchlist."""
     seconds: float = 0.0
     responses: list[ProviderResponse] = field(default_factory=list)
 
@@ -109,6 +113,9 @@ class Healer:
         Only symbols that were not verified since `since` are requested; where the provider
         has a file of the session, one file covers all of them.
         """
+        arrivals.record_held(
+            self.store, self.context.market, grid.session, self.context.universe(grid.session)
+        )
         coverage = self.context.coverage(grid)
         session = np.ones((1, grid.width), dtype=bool)
         session[0, : grid.first] = session[0, grid.end :] = False
@@ -208,11 +215,18 @@ class Healer:
         # Before the bars that are compared get replaced.
         self._reconcile(coverage, responses)
         bars = [response.bars for response in responses if response.bars.height]
-        expected = pl.Series("symbol", coverage.symbols.tolist(), dtype=pl.String)
-        published = None
+        published, unexpected = None, 0
         if bars:
-            frame = pl.concat(bars).filter(pl.col("symbol").is_in(expected.implode()))
-            published = write.publish_minute_bars(store, grid.session, frame)
+            arrived = arrivals.admit(
+                store,
+                self.context.market,
+                grid.session,
+                pl.concat(bars),
+                expected=coverage.symbols.tolist(),
+            )
+            unexpected = arrived.unexpected
+            published = write.publish_minute_bars(store, grid.session, arrived.kept)
+            coverage = self._widened(coverage, arrived.symbols)
         rejected = sum(
             append_log.record_rejected(store, response.rejected) for response in responses
         )
@@ -229,9 +243,17 @@ class Healer:
             found=updated.totals()["observed"] - before,
             rejected=rejected,
             left_out=fetched.left_out,
+            unexpected=unexpected,
             seconds=time.monotonic() - started,
             responses=responses,
         )
+
+    def _widened(self, coverage: SessionCoverage, symbols: list[str]) -> SessionCoverage:
+        """Return the coverage with rows of `symbols` too, derived from the evidence so far."""
+        if not symbols:
+            return coverage
+        everybody = {*coverage.symbols.tolist(), *symbols}
+        return carry_history(self.context.derive(coverage.grid, sorted(everybody)), coverage)
 
     def _reconcile(self, coverage: SessionCoverage, responses: list[ProviderResponse]) -> None:
         """Record how the streamed bars differ from what the providers responded."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 import polars as pl
@@ -13,6 +14,8 @@ from stock_platform.domain.reference import (
     DIVIDENDS_KEY,
     SPLITS,
     SPLITS_KEY,
+    SYMBOLS,
+    SYMBOLS_ADDED,
     SYMBOLS_KEY,
 )
 from stock_platform.domain.sessions import NEW_YORK
@@ -28,6 +31,7 @@ from stock_platform.lake import read, write
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.universe.securities import update_securities
 from stock_platform.providers.registry import Providers
 from stock_platform.providers.sources import ReferenceSource
 
@@ -62,7 +66,8 @@ def take_snapshots(
 
     For the whole market, sessions between two snapshots that differ are taken too, halving
     until neighbours agree, at most `SNAPSHOTS_MAX` in one call: a symbol that was listed,
-    renamed or delisted in between is expected from its own session on. Raises
+    renamed or delisted in between is expected from its own session on. `securities` and
+    `symbol_spans` follow; see `update_securities`. Raises
     `InvalidDataError` for a list that lacks half of the symbols of its neighbour.
     """
     known = read.sessions_present(lake_context.store, "reference_symbols")
@@ -71,40 +76,45 @@ def take_snapshots(
     if lake_context.market.symbols is None:
         sessions = lake_context.calendar.sessions(days[0], days[-1])
         taken += _snapshots_between(lake_context.store, source, sessions)
+    update_securities(lake_context.store, lake_context.market, source, days[-1])
     return taken
 
 
 def _snapshots_between(
     store: ObjectStore, source: ReferenceSource, sessions: list[date]
 ) -> list[Published]:
-    known = {
-        day: _symbols_of(store, day)
-        for day in read.sessions_present(store, "reference_symbols")
-        if day in set(sessions)
-    }
+    place = {day: number for number, day in enumerate(sessions)}
+    present = sorted(read.sessions_present(store, "reference_symbols") & place.keys())
+    known = {day: _listed_on(store, day) for day in present}
+    # Widest first; a span that is halved leaves two to look at, and no other changes.
+    spans = [
+        (place[one] - place[other], place[one], place[other]) for one, other in pairwise(present)
+    ]
+    heapify(spans)
     taken: list[Published] = []
-    while len(taken) < SNAPSHOTS_MAX:
-        days = [day for day in sessions if day in known]
-        spans = [
-            (sessions.index(one), sessions.index(other))
-            for one, other in pairwise(days)
-            if known[one] != known[other]
-        ]
-        first, last = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
-        if last - first < 2:
-            break
-        middle = sessions[(first + last) // 2]
-        taken.append(_snapshot(store, source, middle))
-        known[middle] = _symbols_of(store, middle)
+    while spans and len(taken) < SNAPSHOTS_MAX:
+        _, first, last = heappop(spans)
+        if last - first < 2 or known[sessions[first]] == known[sessions[last]]:
+            continue
+        middle = (first + last) // 2
+        taken.append(_snapshot(store, source, sessions[middle]))
+        known[sessions[middle]] = _listed_on(store, sessions[middle])
+        heappush(spans, (first - middle, first, middle))
+        heappush(spans, (middle - last, middle, last))
     return taken
 
 
-def _symbols_of(store: ObjectStore, day: date) -> frozenset[str]:
-    return frozenset(read.table(store, "reference_symbols", day)["symbol"])
+def _listed_on(store: ObjectStore, day: date) -> int:
+    """Return a digest of who is listed in a snapshot, under which symbol."""
+    rows = read.table(store, "reference_symbols", day).select("symbol", "figi")
+    return hash(frozenset(rows.iter_rows()))
 
 
 def _snapshot(store: ObjectStore, source: ReferenceSource, day: date) -> Published:
     rows = source.symbols(day).with_columns(pl.lit(day).alias("as_of"))
+    # A provider of another package may not know the columns that came later.
+    absent = [name for name in SYMBOLS_ADDED if name not in rows.columns]
+    rows = rows.with_columns(pl.lit(None, SYMBOLS[name]).alias(name) for name in absent)
     before = max(
         (taken for taken in read.sessions_present(store, "reference_symbols") if taken <= day),
         default=None,

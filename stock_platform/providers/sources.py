@@ -172,6 +172,40 @@ class ReferenceSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityDetails:
+    """A provider's details of the security that has a symbol; right or wrong, as they came."""
+
+    provider: str
+    symbol: str
+    listed_on: date | None = None
+    delisted_on: date | None = None
+    figi: str | None = None
+    """Of the composite."""
+    share_class_figi: str | None = None
+    cik: str | None = None
+    name: str | None = None
+
+
+@runtime_checkable
+class SecuritySource(Protocol):
+    """Answers about securities beyond their symbols: an optional part of a `ReferenceSource`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def security(self, symbol: str, on: date) -> SecurityDetails | None:
+        """Return the details of the security that has a symbol on a day; None: unknown."""
+        ...
+
+    def symbol_changes(self, identifier: str) -> pl.DataFrame:
+        """Return the symbols a security (by FIGI or symbol) has had, each with its first day.
+
+        Columns: symbol, changed_on; rising, without a row where the provider lists none.
+        """
+        ...
+
+
 def failed_response(
     provider: str,
     session: date,

@@ -13,7 +13,13 @@ from stock_platform.lake.tables import TABLES
 from stock_platform_tests.golden.facts import FACTS, GOLDEN, digest, materialize
 
 WEEK = "2026-11-16"
-ADDED = {"corporate_actions"}
+ADDED = {
+    "corporate_actions",
+    "securities",
+    "symbol_changes",
+    "symbol_spans",
+    "unexpected_symbols",
+}
 """Tables that came later."""
 OBJECTS = [
     (path, facts)

@@ -46,5 +46,6 @@ def daily_bars(
             "rows without a provider": filled.absent,
             "provider calls": filled.calls,
             "rows rejected": filled.rejected,
+            "bars of symbols not expected": filled.unexpected,
         }
     )

@@ -40,8 +40,9 @@ def symbols(lake: LakeResource, providers: ProvidersResource) -> dg.MaterializeR
 
     Not partitioned: the lake keeps one snapshot per day (column `as_of`). Materializing
     takes a snapshot of the newest session, and once one of the first session of the
-    history, so that delisted symbols are expected where they traded. Repeating it
-    replaces the newest snapshot.
+    history, so that delisted symbols are expected where they traded; for the whole
+    market also between two that differ. The tables `securities` and `symbol_spans` are
+    derived from all of them. Repeating it replaces the newest snapshot.
     """
     lake_context = lake.context()
     sessions = lake_context.sessions(datetime.now(UTC))

@@ -6,7 +6,7 @@ are. Sessions are pruned by folder: `where session = '2026-11-19'` opens
 one object.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -24,8 +24,9 @@ FIXED = (
     "dividend_factors",
     "minute_bars_adjusted",
     "daily_bars_adjusted",
+    "security_bars",
 )
-"""Views kept as .sql files beside this one, each after those it reads."""
+"""Views and macros kept as .sql files beside this one, each after those it reads."""
 
 _TYPES = {
     "String": "VARCHAR",
@@ -93,9 +94,35 @@ def _table(root: str, table: tables.Table, *, held: bool) -> str:
         return f"SELECT {empty} WHERE false"
     pattern = "*/*.parquet" if table.parts else "*/data.parquet" if table.split else "data.parquet"
     hive = f"hive_partitioning = true, hive_types = {{'{table.split}': DATE}}" if extra else ""
+    if table.added:
+        return _grown_table(root, table, pattern, extra)
     names = ", ".join(f'"{name}"' for name in columns)
     source = _quoted(f"{root}/{table.name}/{pattern}")
     return f"SELECT {names}\nFROM read_parquet({source}, {hive or 'hive_partitioning = false'})"
+
+
+def _grown_table(
+    root: str, table: tables.Table, pattern: str, extra: Mapping[str, pl.DataType]
+) -> str:
+    """Read objects of which older ones lack columns, without opening any of them yet.
+
+    `union_by_name` would open the end of every object when the view is created. With a schema
+    the folder's day comes from the file's name, and is still used to leave out files.
+    """
+    columns = ", ".join(
+        f"'{name}': {{name: '{name}', type: '{_type(dtype)}', default_value: NULL}}"
+        for name, dtype in table.schema.items()
+    )
+    names = [f'"{name}"' for name in table.schema]
+    names += [
+        f"regexp_extract(filename, '{table.split}=([0-9-]+)', 1)::DATE AS \"{name}\""
+        for name in extra
+    ]
+    source = _quoted(f"{root}/{table.name}/{pattern}")
+    return (
+        f"SELECT {', '.join(names)}\nFROM read_parquet({source}, "
+        f"filename = true, schema = MAP {{{columns}}})"
+    )
 
 
 def _external_table(root: str, name: str, held: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from urllib.parse import quote
 
 import polars as pl
 import structlog
@@ -11,13 +12,14 @@ from stock_platform.domain.symbols import is_symbol_expr
 from stock_platform.errors import InvalidDataError
 from stock_platform.providers.massive.bars import NAME
 from stock_platform.providers.massive.paging import pages, results
-from stock_platform.providers.sources import Closure, MarketStatus
+from stock_platform.providers.sources import Closure, MarketStatus, SecurityDetails
 from stock_platform.providers.transport import json_values
 from stock_platform.providers.transport.client import HttpClient, NotFoundError, Params, utc_now
 
 LIMIT_TICKERS = 1_000
 LIMIT_ACTIONS = 5_000
 LIMIT_ACTIONS_OLD = 1_000
+_CHANGES = pl.Schema({"symbol": pl.String(), "changed_on": pl.Date()})
 _log = structlog.get_logger(__name__)
 
 
@@ -49,9 +51,49 @@ class MassiveReference:
                 "exchange": json_values.texts(rows, "primary_exchange"),
                 "listed_on": _dates(rows, "list_date"),
                 "delisted_on": _dates(rows, "delisted_utc"),
+                "figi": json_values.texts(rows, "composite_figi"),
+                "share_class_figi": json_values.texts(rows, "share_class_figi"),
+                "cik": json_values.texts(rows, "cik"),
             }
         ).with_columns(provider=pl.lit(NAME), as_of=pl.lit(on))
         return _keyed(frame, reference.SYMBOLS, ("symbol",))
+
+    def security(self, symbol: str, on: date) -> SecurityDetails | None:
+        """Return the details of the security that has `symbol` on a day; None: not known."""
+        path = f"/v3/reference/tickers/{quote(symbol, safe='')}"
+        try:
+            answer = self._http.get_json(path, {"date": str(on)})
+        except NotFoundError:
+            return None
+        found = json_values.record(json_values.record(answer, "an answer").get("results"), symbol)
+        return SecurityDetails(
+            provider=NAME,
+            symbol=symbol,
+            listed_on=_date(found.get("list_date")),
+            delisted_on=_date(found.get("delisted_utc")),
+            figi=json_values.text(found.get("composite_figi")) or None,
+            share_class_figi=json_values.text(found.get("share_class_figi")) or None,
+            cik=json_values.text(found.get("cik")) or None,
+            name=json_values.text(found.get("name")) or None,
+        )
+
+    def symbol_changes(self, identifier: str) -> pl.DataFrame:
+        """Return the symbols of a security with their first days; the endpoint is experimental."""
+        path = f"/vX/reference/tickers/{quote(identifier, safe='')}/events"
+        try:
+            answer = self._http.get_json(path, {"types": "ticker_change"})
+        except NotFoundError:
+            return pl.DataFrame(schema=_CHANGES)
+        results = json_values.record(json_values.record(answer, "an answer").get("results"), path)
+        rows = json_values.records(results.get("events") or [], "the events")
+        changes = [row.get("ticker_change") for row in rows]
+        tickers = [change if isinstance(change, dict) else {} for change in changes]
+        frame = pl.DataFrame(
+            {"symbol": json_values.texts(tickers, "ticker"), "changed_on": _dates(rows, "date")},
+            schema=_CHANGES,
+        )
+        usable = is_symbol_expr(pl.col("symbol")) & pl.col("changed_on").is_not_null()
+        return frame.filter(usable).unique().sort("changed_on", "symbol")
 
     def splits(self, first: date, last: date) -> pl.DataFrame:
         """Return the splits executed on `first` to `last`."""

@@ -1,0 +1,194 @@
+"""Which security had which symbol on which days: lists first, then what else is dated.
+
+The lists of a provider say when a symbol came and went, to within two snapshots. Where in
+between is dated by the dates of changes, listings and delistings, and by bars. A date outside
+of what the lists allow is the date of somebody else, or wrong, and is passed over.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+
+from stock_platform.domain.reference import SYMBOL_SPANS
+from stock_platform.pipelines.universe.expected import DELISTING
+from stock_platform.pipelines.universe.listings import Listing
+
+LATE = timedelta(days=14)
+"""A list may show a symbol so many days late: its bars in this time are its own."""
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known beside the lists; dates as they were dated, right or wrong."""
+
+    snapshots: Sequence[date]
+    """Days with a snapshot, rising."""
+    changes: Mapping[str, Sequence[tuple[date, str]]]
+    """Security -> its changes of symbol, rising."""
+    listed_on: Mapping[str, date]
+    delisted_on: Mapping[str, date]
+    traded: Mapping[str, Sequence[date]]
+    """Symbol -> sessions with a bar, rising; of symbols whose ends are in question."""
+
+
+def spans_of(listings: Sequence[Listing], evidence: Evidence) -> pl.DataFrame:
+    """Return a frame of `SYMBOL_SPANS`, by symbol and time; spans of a symbol never overlap."""
+    owned = _joined_by_changes(listings, evidence)
+    others: dict[str, list[Listing]] = {}
+    for listing in owned:
+        others.setdefault(listing.symbol, []).append(listing)
+    rows = [_span(each, evidence, others[each.symbol]) for each in owned]
+    rows += _from_changes_alone(owned, evidence)
+    rows = _without_overlap(rows)
+    return pl.DataFrame(rows, schema=SYMBOL_SPANS).sort("symbol", "from_on", nulls_last=False)
+
+
+def _without_overlap(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let a span begin no earlier than another security gave the symbol up."""
+    by_end = sorted(rows, key=lambda row: (row["symbol"], row["to_on"] or date.max))
+    for before, row in pairwise(by_end):
+        given_up = before["to_on"]
+        if before["symbol"] == row["symbol"] and given_up is not None:
+            begin = row["from_on"] or date.min
+            if begin < given_up and before["security"] != row["security"]:
+                row |= {"from_on": given_up, "from_evidence": before["to_evidence"]}
+    return by_end
+
+
+def symbols_in_question(listings: Sequence[Listing]) -> set[str]:
+    """Return the symbols whose listing begins or ends between snapshots: bars may tell where."""
+    return {each.symbol for each in listings if each.absent_before or each.absent_after is not None}
+
+
+def _span(listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]) -> dict[str, Any]:
+    from_on, from_evidence = _begin(listing, evidence, same_symbol)
+    to_on, to_evidence = _end(listing, evidence, same_symbol)
+    return {
+        "symbol": listing.symbol,
+        "security": listing.security,
+        "from_on": from_on,
+        "to_on": to_on,
+        "from_evidence": from_evidence,
+        "to_evidence": to_evidence,
+        "seen_on": listing.last_seen,
+    }
+
+
+def _begin(
+    listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]
+) -> tuple[date | None, str | None]:
+    seen, absent = listing.first_seen, listing.absent_before
+    dated = _dated_begins(listing, evidence)
+    if absent is None:
+        # Nothing refutes a date before the first snapshot but a later one.
+        earlier = [(day, kind) for day, kind in dated if day <= seen]
+        changed = [each for each in earlier if each[1] == "events"]
+        return max(changed or earlier, default=(None, None))
+    within = [(day, kind) for day, kind in dated if absent < day <= seen]
+    begin, kind = min(within, default=(seen, "list"))
+    free = max((each.last_seen for each in same_symbol if each.last_seen < seen), default=date.min)
+    sessions = evidence.traded.get(listing.symbol, ())
+    since = max(min(absent + _DAY, seen - LATE), free + _DAY)
+    at = bisect_left(sessions, since)
+    if at < len(sessions) and sessions[at] < begin:
+        return sessions[at], "bars"
+    return begin, kind
+
+
+def _dated_begins(listing: Listing, evidence: Evidence) -> list[tuple[date, str]]:
+    changes = evidence.changes.get(listing.security, ())
+    dated = [(day, "events") for day, symbol in changes if symbol == listing.symbol]
+    dates = [listing.attributes.get("listed_on"), evidence.listed_on.get(listing.security)]
+    return dated + [(day, "details") for day in dates if isinstance(day, date)]
+
+
+def _end(
+    listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]
+) -> tuple[date | None, str | None]:
+    seen, absent = listing.last_seen, listing.absent_after
+    dates = [listing.attributes.get("delisted_on"), evidence.delisted_on.get(listing.security)]
+    dated = [(day, DELISTING) for day in dates if isinstance(day, date) and day > seen]
+    if absent is None:
+        return min(dated, default=(None, None))
+    changes = evidence.changes.get(listing.security, ())
+    dated += [
+        (later, "events")
+        for (_, symbol), (later, _) in pairwise(changes)
+        if symbol == listing.symbol and later > seen
+    ]
+    end, kind = min(((day, kind) for day, kind in dated if day <= absent), default=(absent, "list"))
+    taken = min(
+        (each.first_seen for each in same_symbol if each.first_seen > seen), default=date.max
+    )
+    sessions = evidence.traded.get(listing.symbol, ())
+    before = min(absent + LATE, taken)
+    at = bisect_left(sessions, before) - 1
+    if at >= 0 and sessions[at] >= end:
+        return sessions[at] + _DAY, "bars"
+    return end, kind
+
+
+def _joined_by_changes(listings: Sequence[Listing], evidence: Evidence) -> list[Listing]:
+    """Join a listing without a FIGI to the security whose changes name its symbol then."""
+    holders: dict[str, list[tuple[date, date, str]]] = {}
+    for security, changes in evidence.changes.items():
+        for symbol, begin, end in _changed_spans(changes):
+            holders.setdefault(symbol, []).append((begin, end, security))
+    return [
+        replace(listing, security=holder) if holder else listing
+        for listing in listings
+        for holder in [_holder(listing, holders.get(listing.symbol, ()))]
+    ]
+
+
+def _holder(listing: Listing, holders: Sequence[tuple[date, date, str]]) -> str | None:
+    if listing.identity.figi or listing.identity.share_class:
+        return None
+    for begin, end, security in holders:
+        if begin <= listing.last_seen and listing.first_seen < end:
+            return security
+    return None
+
+
+def _from_changes_alone(listings: Sequence[Listing], evidence: Evidence) -> list[dict[str, Any]]:
+    """Return spans of symbols that no snapshot lists for the security, before it could have."""
+    listed = {(each.security, each.symbol) for each in listings}
+    known = {each.security for each in listings}
+    rows: list[dict[str, Any]] = []
+    for security in sorted(known & evidence.changes.keys()):
+        for symbol, begin, end in _changed_spans(evidence.changes[security]):
+            # A snapshot of that time would list it: from its day on the list contradicts.
+            at = bisect_left(evidence.snapshots, begin)
+            refuted = evidence.snapshots[at] if at < len(evidence.snapshots) else date.max
+            until = min(end, refuted)
+            if (security, symbol) in listed or until <= begin:
+                continue
+            rows.append(
+                {
+                    "symbol": symbol,
+                    "security": security,
+                    "from_on": begin,
+                    "to_on": None if until == date.max else until,
+                    "from_evidence": "events",
+                    "to_evidence": None
+                    if until == date.max
+                    else "events"
+                    if until == end
+                    else "list",
+                    "seen_on": None,
+                }
+            )
+    return rows
+
+
+def _changed_spans(changes: Sequence[tuple[date, str]]) -> list[tuple[str, date, date]]:
+    """Return symbol, begin and end (`date.max`: still) of every change."""
+    ends = [day for day, _ in changes[1:]] + [date.max]
+    return [(symbol, day, end) for (day, symbol), end in zip(changes, ends, strict=True)]
