@@ -30,7 +30,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "volume": "shares, fractional since 2026-02",
     "transactions": "trades; null where the provider has none",
     "provider": "who said it",
-    "revision": "live < rest < final < correction",
+    "revision": "fill < live < rest < final < correction",
     "observed_at": "when we learned it, UTC",
 }
 

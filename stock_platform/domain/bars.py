@@ -83,8 +83,8 @@ def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Vali
 def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     """Unite frames of bars, keeping the best row of each key, sorted by key.
 
-    Precedence is a total order - revision, then observed_at, then the values -
-    so the result is the same for any order and any repetition of `frames`.
+    Precedence is a total order - authority of the provider, revision, observed_at, then
+    the values - so the result is the same for any order and any repetition of `frames`.
     """
     names = list(schema)
     rows = pl.concat([frame.select(names).cast(schema) for frame in frames])
@@ -114,8 +114,9 @@ def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> p
 def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
     """Return the position of the best row of each key; `at` are positions in `rows`."""
     ranked = (
-        rows.select(pl.col("revision").to_physical().cast(pl.Int64), "observed_at")
+        rows.select("provider", "revision", "observed_at")
         .rechunk()[at]
+        .select(revision.rank_of_rows().alias("revision"), "observed_at")
         .with_columns(keys.alias("key"), at.alias("at"))
         .sort("key", "revision", "observed_at", descending=[False, True, True], nulls_last=True)
         .with_columns(pl.col("key").ne_missing(pl.col("key").shift(1)).alias("leads"))

@@ -4,14 +4,14 @@ Responses are kept (see lake/), so that "this minute is empty" can be re-derived
 at any time from which provider responded, when, and for which minutes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
 
 from stock_platform.domain import bars as bar
 from stock_platform.domain.rejections import REJECTED
-from stock_platform.domain.revision import Revision
+from stock_platform.domain.revision import Revision, as_fill, of_record
 from stock_platform.domain.sessions import MinuteGrid
 
 EVERY_SYMBOL = "*"
@@ -42,7 +42,8 @@ class ProviderResponse:
     """A provider's response for the minutes `first` to `last` (starts, inclusive, UTC).
 
     `symbols` None covers every symbol the provider lists. `outcome` ok with
-    revision above live proves every covered minute without a bar empty.
+    revision above live proves every covered minute without a bar empty; a response of
+    revision fill is that of a second source, which proves nothing.
     """
 
     provider: str
@@ -56,6 +57,10 @@ class ProviderResponse:
     detail: str = ""
     bars: pl.DataFrame = field(default_factory=_NO_BARS.clone)
     rejected: pl.DataFrame = field(default_factory=_NOTHING_REJECTED.clone)
+
+    def from_second_source(self) -> "ProviderResponse":
+        """Return the response as one of a source that is not of record: it only fills."""
+        return replace(self, revision=Revision.FILL, bars=as_fill(self.bars))
 
     def slots(self, grid: MinuteGrid) -> tuple[int, int]:
         """Return the slots of `grid` that the response covers; last < first when none."""
@@ -106,3 +111,14 @@ class ProviderResponse:
             "detail": detail,
             "asked_at": self.asked_at,
         }
+
+
+def with_authority(responses: pl.DataFrame) -> pl.DataFrame:
+    """Take what a second source responded for no evidence, though recorded as if it were.
+
+    Earlier releases recorded it with the revision of a record.
+    """
+    record = of_record(responses["provider"].unique().to_list())
+    second = ~pl.col("provider").is_in(sorted(record))
+    fill = pl.when(second).then(pl.lit(Revision.FILL.value)).otherwise("revision")
+    return responses.with_columns(fill.alias("revision"))

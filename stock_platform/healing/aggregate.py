@@ -13,11 +13,8 @@ import polars as pl
 
 from stock_platform.domain.bars import DAILY_BARS, TIMESTAMP_US
 from stock_platform.domain.quotes import RAW_QUOTES
-from stock_platform.domain.revision import Revision
+from stock_platform.domain.revision import FROM_MINUTES, Revision, of_record
 from stock_platform.domain.sessions import MinuteGrid
-
-FROM_MINUTES = "minute_bars"
-"""The provider of a daily bar or a quote made from minute bars: never taken for a vendor's own."""
 
 DAILY_RESPONSES = pl.Schema(
     {
@@ -81,33 +78,40 @@ def absent(
     *,
     now: datetime,
     retry_after_s: float,
+    record: Collection[str] | None = None,
 ) -> pl.DataFrame:
-    """Return the (symbol, session) of `expected` that lack a provider's bar and may be requested.
+    """Return the (symbol, session) of `expected` that lack the record's bar and may be requested.
 
     Left out is what every one of `providers` has responded for: `absent` for good,
     anything else until `retry_after_s` later. A bar requested on the evening of its
-    session has not the whole volume yet: until a final one came, it counts as long.
+    session has not the whole volume yet: until a final one came, it counts as long, and so
+    does a bar of a provider that is not of `record` until every one of record had none.
     """
     key = ["symbol", "session"]
+    record = sorted(of_record(providers) if record is None else record)
     age_s = (pl.lit(now) - pl.col("observed_at")).dt.total_seconds()
+    answered = responses.filter((pl.col("outcome") == "absent") | (age_s < retry_after_s))
+    without_record = _of_all(answered, record)
     final = pl.col("revision").cast(pl.String).is_in(["final", "correction"])
-    held = (pl.col("provider") != FROM_MINUTES) & (final | (age_s < retry_after_s))
-    known = bars.filter(held).select(key)
-    done = (
-        responses.filter(
-            pl.col("provider").is_in(sorted(providers))
-            & ((pl.col("outcome") == "absent") | (age_s < retry_after_s))
-        )
-        .group_by(key)
-        .agg(pl.col("provider").n_unique().alias("responded"))
-        .filter(pl.col("responded") >= len(providers))
-        .select(key)
-    )
+    of_vendor = bars.filter(pl.col("provider") != FROM_MINUTES)
+    held = of_vendor.filter((age_s < retry_after_s) | (final & pl.col("provider").is_in(record)))
+    filled = of_vendor.join(without_record, on=key, how="semi")
     return (
         expected.select(key)
-        .join(known, on=key, how="anti")
-        .join(done, on=key, how="anti")
+        .join(pl.concat([held.select(key), filled.select(key)]), on=key, how="anti")
+        .join(_of_all(answered, providers), on=key, how="anti")
         .sort("session", "symbol")
+    )
+
+
+def _of_all(answered: pl.DataFrame, providers: Collection[str]) -> pl.DataFrame:
+    """Return the (symbol, session) that every one of `providers` is among the answers for."""
+    return (
+        answered.filter(pl.col("provider").is_in(sorted(providers)))
+        .group_by("symbol", "session")
+        .agg(pl.col("provider").n_unique().alias("responded"))
+        .filter(pl.col("responded") >= len(providers))
+        .select("symbol", "session")
     )
 
 

@@ -4,7 +4,8 @@ A minute without a bar is `empty` only when a source of record responded for it
 and did so after the minute had settled (late trades re-send bars for about a
 quarter of an hour). A refusal is kept and raises an alert; it is never
 "empty", and neither is a minute whose bar was rejected. A failure makes the
-symbol wait before it is requested again.
+symbol wait before it is requested again. A second source fills holes and is evidence
+of nothing else.
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +39,12 @@ def apply_response(
     rows = _rows(coverage, response)
     first, last = response.slots(coverage.grid)
     if not len(rows) or last < first:
+        return
+    if response.revision is Revision.FILL:
+        # A second source fills: its silence proves nothing, its refusal and its failure
+        # concern nobody, and the record is requested again as if it had not responded.
+        if response.bars.height:
+            coverage.set_observed(response.bars, healed=True)
         return
     if response.outcome == "failed":
         _record_failure(coverage, rows, response, policy)
@@ -118,7 +125,7 @@ def _record_success(
     policy: SettlementPolicy,
 ) -> None:
     """Record the revision that responded, and whether it covered the whole settled session."""
-    weaker = ["none", *list(Revision)[: response.revision.rank]]
+    weaker = ["none", *(each for each in Revision if each.rank < response.revision.rank)]
     coverage.authority[rows[np.isin(coverage.authority[rows], weaker)]] = response.revision.value
     coverage.attempts[rows] = 0
     coverage.last_error[rows] = ""

@@ -7,6 +7,7 @@ import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS, PRICE, TIMESTAMP_US
 from stock_platform.domain.responses import ProviderResponse
+from stock_platform.domain.revision import Revision
 
 DIFFERENCES = pl.Schema(
     {
@@ -63,10 +64,14 @@ def against_responses(
 
     Only minutes and symbols that a response covers are compared. A streamed bar that
     a response lacks counts as removed once its minute had settled, `settle` after it,
-    and never when the record's own bar was rejected. A session of which nothing was
-    streamed differs in nothing. Return a frame of `DIFFERENCES`.
+    and never when the record's own bar was rejected; a second source is no record. A
+    session of which nothing was streamed differs in nothing. Return a frame of `DIFFERENCES`.
     """
-    answered = [response for response in responses if response.outcome == "ok"]
+    answered = [
+        response
+        for response in responses
+        if response.outcome == "ok" and response.revision is not Revision.FILL
+    ]
     if not answered or not before.filter(_IS_LIVE).height:
         return pl.DataFrame(schema=DIFFERENCES)
     wanted = pl.Series("symbol", sorted(expected), dtype=pl.String)

@@ -48,10 +48,11 @@ def decode(
     frame = pl.read_parquet(data, columns=names)
     if schema is None:
         return frame
-    wanted = {name: schema[name] for name in (columns if columns is not None else schema)}
+    wanted = pl.Schema({name: schema[name] for name in (schema if columns is None else columns)})
     absent = [name for name in added if name in wanted and name not in frame.columns]
     frame = frame.with_columns(pl.lit(None, schema[name]).alias(name) for name in absent)
-    require(path, frame, pl.Schema(wanted))
+    frame = _with_later_words(frame, wanted)
+    require(path, frame, wanted)
     return frame.select(list(wanted))
 
 
@@ -62,12 +63,25 @@ def decode_all(parts: Sequence[tuple[str, bytes]], schema: pl.Schema) -> pl.Data
     if not parts:
         return pl.DataFrame(schema=schema)
     try:
-        rows = pl.read_parquet([data for _, data in parts])
-    except pl.exceptions.SchemaError as error:
-        names = f"{parts[0][0]} and {len(parts) - 1} others"
-        raise PermanentError(f"{names} differ in their columns: {str(error)[:200]}") from None
+        rows = _with_later_words(pl.read_parquet([data for _, data in parts]), schema)
+    except pl.exceptions.SchemaError:
+        # Parts of an earlier release beside those of this one.
+        return pl.concat([decode(path, data, schema) for path, data in parts])
     require(parts[0][0], rows, schema)
     return rows.select(list(schema))
+
+
+def _with_later_words(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return the frame with enumerated columns of an earlier release cast to today's words."""
+    stored = frame.schema
+    return frame.with_columns(
+        pl.col(name).cast(dtype)
+        for name, dtype in schema.items()
+        if isinstance(dtype, pl.Enum)
+        and isinstance(before := stored.get(name), pl.Enum)
+        and before != dtype
+        and set(before.categories) <= set(dtype.categories)
+    )
 
 
 def notes(data: bytes) -> dict[str, str]:

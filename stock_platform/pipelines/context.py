@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Self
 
 from stock_platform.domain.coverage import SessionCoverage, universe_digest
+from stock_platform.domain.responses import with_authority
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
 from stock_platform.healing.apply_response import SettlementPolicy
 from stock_platform.healing.derive import carry_history, derive
@@ -104,7 +105,7 @@ class LakeContext:
             symbols,
             bars=read.minute_bars(self.store, grid.session, ["symbol", "minute"]),
             connections=stream_parts.read_connections(self.store, grid.session),
-            responses=read_responses(self.store, grid.session),
+            responses=with_authority(read_responses(self.store, grid.session)),
             policy=self.policy,
         )
 

@@ -12,13 +12,12 @@ from functools import partial
 
 import polars as pl
 
-from stock_platform.domain.revision import Revision
+from stock_platform.domain.revision import FROM_MINUTES, Revision, as_fill
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import NotEntitledError, PlatformError
 from stock_platform.healing.aggregate import (
     DAILY_RESPONSES,
     DAILY_RESPONSES_KEY,
-    FROM_MINUTES,
     absent,
     from_minutes,
     spans,
@@ -28,6 +27,7 @@ from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Log
 from stock_platform.pipelines.reference import judge_actions
 from stock_platform.pipelines.universe import arrivals
+from stock_platform.providers.factory import Providers
 from stock_platform.providers.sources import DailyResponse, DailySource, SessionSource
 from stock_platform.providers.transport.client import utc_now
 
@@ -84,6 +84,11 @@ class DailyBarIngest:
     log: Log = lambda line: None
     clock: Callable[[], datetime] = utc_now
 
+    @property
+    def record(self) -> frozenset[str]:
+        """The names of the sources of record; the others only fill what those lack."""
+        return Providers(daily=self.sources).sources_of_record("daily")
+
     def fill(self, days: list[date]) -> IngestResult:
         """Bring the daily bars of `days` to what minutes and providers know; safe to repeat."""
         done = IngestResult(asked_at=self.clock())
@@ -115,6 +120,7 @@ class DailyBarIngest:
             self._held(days),
             self._responses(days),
             [source.name for source in self.sources],
+            record=self.record,
             now=now,
             retry_after_s=RETRY_AFTER_S,
         )
@@ -200,6 +206,8 @@ class DailyBarIngest:
         if response.symbols is None:
             days = pairs["session"].unique().sort().to_list()
             wanted = pl.concat([wanted, self._admit_others(response.bars, days, done)])
+        if source.name not in self.record:
+            wanted = as_fill(wanted)
         if wanted.height:
             write.publish_daily_bars(store, wanted)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))

@@ -179,32 +179,41 @@ class Healer:
         """Make one call, of the first provider that responds; return every response."""
         first, last = grid.minute(call.first), grid.minute(call.last)
         failed: list[ProviderResponse] = []
+        record = self.providers.sources_of_record("minute")
+
+        def with_authority(
+            source: MinuteBarSource | SessionSource, response: ProviderResponse
+        ) -> ProviderResponse:
+            return response if source.name in record else response.from_second_source()
 
         def note_failure(source: MinuteBarSource | SessionSource, error: PlatformError) -> None:
             self.log(f"{grid.session} {call.symbol or 'all symbols'}: {error}")
-            failed.append(
-                failed_response(
-                    source.name,
-                    grid.session,
-                    (call.symbol,) if call.symbol else None,
-                    first=first,
-                    last=last,
-                    asked_at=max(now, self.clock()),
-                    problem=error,
-                )
+            response = failed_response(
+                source.name,
+                grid.session,
+                (call.symbol,) if call.symbol else None,
+                first=first,
+                last=last,
+                asked_at=max(now, self.clock()),
+                problem=error,
             )
+            failed.append(with_authority(source, response))
 
         symbol = call.symbol
         if symbol is None:
             attempted = first_success(
                 self.providers.session,
-                lambda source: source.session_minute_bars(grid.session, grid),
+                lambda source: with_authority(
+                    source, source.session_minute_bars(grid.session, grid)
+                ),
                 on_failure=note_failure,
             )
         else:
             attempted = first_success(
                 self.providers.minute,
-                lambda source: source.minute_bars(symbol, grid.session, first, last),
+                lambda source: with_authority(
+                    source, source.minute_bars(symbol, grid.session, first, last)
+                ),
                 on_failure=note_failure,
             )
         return failed + attempted.responses

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
 
+from stock_platform.domain.revision import of_record, vendor
 from stock_platform.providers.rate_limit import budget_location, open_store
 from stock_platform.providers.rate_limit.limiter import RateLimitStore, SharedRateLimiter, to_rates
 from stock_platform.providers.sources import (
@@ -26,6 +27,12 @@ from stock_platform.providers.transport.revision_policy import RevisionPolicy
 from stock_platform.settings import Settings
 
 Capability = Literal["minute", "session", "daily", "quotes", "reference"]
+Record = Literal["minute", "daily"]
+"""What there is a record of: minute bars, by call or by file of a session, and daily bars."""
+_RECORDS: dict[Record, tuple[Capability, ...]] = {
+    "minute": ("minute", "session"),
+    "daily": ("daily",),
+}
 CAPABILITIES: tuple[Capability, ...] = ("minute", "session", "daily", "quotes", "reference")
 
 
@@ -40,15 +47,38 @@ class Providers:
     reference: list[ReferenceSource] = field(default_factory=list)
     requests_per_minute: int = 0
     """Of the preferred source of minute bars; 0 is no limit."""
+    record: dict[Record, frozenset[str]] = field(default_factory=dict)
+    """The names of the sources of record, as far as it is known how they were opened."""
 
     def capabilities(self) -> set[Capability]:
         """Return the kinds for which there is a source."""
         return {kind for kind in CAPABILITIES if getattr(self, kind)}
 
+    def sources_of_record(self, kind: Record) -> frozenset[str]:
+        """Return the names of the sources whose response is the record of `kind` of bars.
+
+        It is the vendor that comes first in the configured order and has such bars, with
+        every source it has. Every other source only fills what that one does not give.
+        """
+        return self.record.get(kind) or self._preferred(kind)
+
+    def _names(self, kind: Record) -> frozenset[str]:
+        lists = [getattr(self, capability) for capability in _RECORDS[kind]]
+        return frozenset(source.name for sources in lists for source in sources)
+
+    def _preferred(self, kind: Record) -> frozenset[str]:
+        lists = [getattr(self, capability) for capability in _RECORDS[kind]]
+        leading = of_record({vendor(sources[0].name) for sources in lists if sources})
+        return frozenset(name for name in self._names(kind) if vendor(name) in leading)
+
     def extend(self, other: "Providers") -> None:
-        """Put the sources of `other` behind those that are here."""
+        """Put the sources of `other`, which one factory opened, behind those that are here."""
         if not self.minute:
             self.requests_per_minute = other.requests_per_minute
+        for record in _RECORDS:
+            known, names = self.record.get(record, frozenset[str]()), other._names(record)
+            if not known or {*map(vendor, names)} & {*map(vendor, known)}:
+                self.record[record] = known | names
         for kind in CAPABILITIES:
             getattr(self, kind).extend(getattr(other, kind))
 

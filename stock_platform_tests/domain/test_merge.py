@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ ROWS = st.fixed_dictionaries(
         "vwap": st.none() | FEW_PRICES,
         "volume": FEW_PRICES,
         "transactions": st.none() | st.integers(0, 2),
-        "provider": st.sampled_from(["massive", "massive_flatfiles"]),
+        "provider": st.sampled_from(["massive", "massive_flatfiles", "finnhub"]),
         "revision": st.sampled_from([revision.value for revision in Revision]),
         "observed_at": st.integers(0, 1).map(lambda n: at("15:00") + timedelta(hours=n)),
     }
@@ -35,7 +36,9 @@ RANK = ["revision", "observed_at", *bars.VALUE_COLUMNS, "provider"]
 
 def rank(row: dict[str, object]) -> tuple[tuple[bool, object], ...]:
     """Order rows of one key as the contract does: a null is the weakest claim."""
-    claims = [Revision(str(row["revision"])).rank, *(row[name] for name in RANK[1:])]
+    second = row["provider"] == "finnhub" or row["revision"] == "fill"
+    revision = Revision(str(row["revision"])).rank
+    claims = [not second, revision, *(row[name] for name in RANK[1:])]
     return tuple((claim is not None, claim or 0) for claim in claims)
 
 
@@ -91,6 +94,21 @@ def test_a_better_revision_wins_however_old_it_is() -> None:
     [row] = bars.merge(SCHEMA, live.cast(SCHEMA), final.cast(SCHEMA)).rows(named=True)
 
     assert (row["revision"], row["close"]) == ("final", Decimal(11))
+
+
+@pytest.mark.parametrize("record", list(Revision)[1:])
+@pytest.mark.parametrize("other", [("finnhub", "correction"), ("acme", "fill")])
+def test_a_second_source_never_overrules_the_record(
+    record: Revision, other: tuple[str, str]
+) -> None:
+    ours = bars_of([("A", 0)]).with_columns(revision=pl.lit(record.value)).cast(SCHEMA)
+    theirs = ours.with_columns(
+        provider=pl.lit(other[0]),
+        revision=pl.lit(other[1]),
+        observed_at=pl.lit(at("23:00"), bars.TIMESTAMP_US),
+    ).cast(SCHEMA)
+
+    assert bars.merge(SCHEMA, theirs, ours)["provider"].to_list() == ["massive"]
 
 
 def test_a_resent_live_bar_replaces_the_earlier_one() -> None:

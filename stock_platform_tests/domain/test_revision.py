@@ -7,12 +7,18 @@ from stock_platform.domain.revision import DTYPE, Revision
 
 
 def test_revisions_rise_from_live_to_correction() -> None:
-    assert [revision.value for revision in Revision] == ["live", "rest", "final", "correction"]
-    assert [revision.rank for revision in Revision] == [0, 1, 2, 3]
+    assert [revision.value for revision in Revision] == [
+        "fill",
+        "live",
+        "rest",
+        "final",
+        "correction",
+    ]
+    assert [revision.rank for revision in Revision] == [-1, 0, 1, 2, 3]
 
 
 def test_the_column_sorts_as_the_ranks_do() -> None:
-    column = pl.Series(["final", "live", "correction", "rest"], dtype=DTYPE)
+    column = pl.Series(["final", "live", "correction", "fill", "rest"], dtype=DTYPE)
 
     assert column.sort().to_list() == [revision.value for revision in Revision]
 

@@ -96,15 +96,18 @@ def answers_in_order(draw: st.DrawFn) -> list[ProviderResponse]:
 def answers_at(draw: st.DrawFn, asked_at: datetime) -> ProviderResponse:
     first, last = draw(SPANS)
     cells = [(symbol, slot) for symbol, slot in draw(CELLS) if first <= slot <= last]
+    revision = draw(st.sampled_from(Revision))
+    # Whether a rejected bar of the record was filled later shows in the bars, not in the order.
+    brings = [] if revision is Revision.FILL else cells
     return response(
         draw(st.none() | st.sets(st.sampled_from(SYMBOLS), min_size=1).map(sorted)),
         slots=(first, last),
         asked_at=asked_at,
-        bars=[(symbol, slot) for symbol, slot in cells if slot % 2],
-        broken=[(symbol, slot) for symbol, slot in cells if not slot % 2],
+        bars=[(symbol, slot) for symbol, slot in brings if slot % 2],
+        broken=[(symbol, slot) for symbol, slot in brings if not slot % 2],
         outcome=draw(st.sampled_from(["ok", "ok", "refused", "failed"])),
         detail=draw(st.sampled_from(["", "HTTP 503"])),
-        revision=draw(st.sampled_from(Revision)),
+        revision=revision,
         provider=draw(st.sampled_from(["massive", "finnhub"])),
     )
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from stock_platform.domain import bars as bar
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
-from stock_platform.healing.aggregate import FROM_MINUTES, rebuild, slots_without
+from stock_platform.domain.revision import FROM_MINUTES
+from stock_platform.healing.aggregate import rebuild, slots_without
 from stock_platform_tests.domain.examples import GRID, at, bars_of
 
 OBSERVED = at("22:00")

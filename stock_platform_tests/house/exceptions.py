@@ -17,7 +17,6 @@ SHORT_FILES = {
     "stock_platform/components/duckdb.py": "a resource of its own",
     "stock_platform/domain/columns.py": "the types of columns, imported by every table",
     "stock_platform/domain/quotes.py": _TABLE,
-    "stock_platform/domain/revision.py": _TABLE,
     "stock_platform/errors.py": "the error hierarchy",
     "stock_platform/healing/liveness.py": "imported by pipelines and stream",
     "stock_platform/healing/retry.py": "imported by all that repeats",

@@ -9,12 +9,12 @@ import pytest
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.errors import InvalidDataError, PermanentError
-from stock_platform.lake import read, stream_parts
+from stock_platform.lake import parquet, read, stream_parts, tables
 from stock_platform.lake import write as publish
 from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import ObjectStore, Version
 from stock_platform.lake.object_store.filesystem import FileStore
-from stock_platform_tests.domain.examples import DAY, at
+from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.lake.workers import bars
 
 
@@ -157,3 +157,14 @@ def test_a_part_that_changed_hands_while_it_was_merged_is_left(tmp_path: Path) -
 
     assert len(stream_parts.live_parts(store, DAY)) == 1
     assert read.minute_bars(store, DAY).height == 6
+
+
+def test_a_part_of_an_earlier_release_is_read_beside_one_of_this(store: ObjectStore) -> None:
+    names = pl.Enum(["live", "rest", "final", "correction"])
+    old = bars_of([("A", 0)]).with_columns(pl.col("revision").cast(pl.String).cast(names))
+    store.put_if_absent(
+        tables.live_part(DAY, "0930", "old"), parquet.encode("minute_bars_live", old)
+    )
+    stream_parts.write_live_minute(store, DAY, "0931", "new", bars_of([("A", 1)]))
+
+    assert read.minute_bars(store, DAY).equals(bars_of([("A", 0), ("A", 1)]))

@@ -13,7 +13,7 @@ from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.minute_bars.assets import session_bars
 from stock_platform.defs.resources import LakeResource
 from stock_platform.domain.bars import DAILY_BARS
-from stock_platform.healing.aggregate import FROM_MINUTES
+from stock_platform.domain.revision import FROM_MINUTES
 from stock_platform.healing.anomalies import (
     invalid_ohlc,
     minute_volume_above_daily,

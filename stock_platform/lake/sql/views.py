@@ -14,7 +14,7 @@ from importlib.resources import files
 import polars as pl
 
 from stock_platform.domain.bars import VALUE_COLUMNS
-from stock_platform.domain.revision import Revision
+from stock_platform.domain.revision import FROM_MINUTES, SECOND_SOURCES, Revision
 from stock_platform.lake import tables
 
 FIXED = (
@@ -143,7 +143,13 @@ def _best_minute_bars(live: set[date]) -> str:
         return "SELECT * FROM minute_bars_base"
     days = ", ".join(f"DATE '{day}'" for day in sorted(live))
     ranks = ", ".join(f"'{revision.value}'" for revision in Revision)
-    order = [f"list_position([{ranks}], revision)", "observed_at", *VALUE_COLUMNS, "provider"]
+    second = ", ".join(f"'{name}'" for name in SECOND_SOURCES)
+    authority = (
+        f"CASE WHEN provider = '{FROM_MINUTES}' THEN 0 "
+        f"WHEN provider IN ({second}) OR revision = '{Revision.FILL.value}' THEN 1 ELSE 2 END"
+    )
+    rank = [authority, f"list_position([{ranks}], revision)", "observed_at"]
+    order = [*rank, *VALUE_COLUMNS, "provider"]
     # The same total order as domain.bar.merge; only sessions with live parts are ranked.
     return (
         f"SELECT * FROM minute_bars_base WHERE session NOT IN ({days})\n"  # noqa: S608 - dates
