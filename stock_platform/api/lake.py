@@ -13,6 +13,7 @@ from typing import Literal, overload
 import duckdb
 import polars as pl
 
+from stock_platform.api.follow import TRADED_AS, FollowedSymbols, shown_minute_bars
 from stock_platform.api.frames import (
     Day,
     adjusted_schema,
@@ -30,7 +31,7 @@ from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, open_store
-from stock_platform.lake.sql.adjust import adjust_daily_bars, adjust_minute_bars
+from stock_platform.lake.sql.adjust import adjust_daily_bars
 from stock_platform.lake.sql.query import open_snapshot, query
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import coverage_at, missing_ranges, session_coverage
@@ -110,6 +111,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: Literal[False] = False,
     ) -> pl.DataFrame: ...
     @overload
@@ -120,6 +122,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: Literal[True],
     ) -> pl.LazyFrame: ...
     def minute_bars(
@@ -129,6 +132,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: bool = False,
     ) -> pl.DataFrame | pl.LazyFrame:
         """Return one-minute bars of the sessions `first` to `last`, both included.
@@ -141,6 +145,8 @@ class Lake:
         `adjusted` expresses prices and volume in the shares of today, as Float64, and adds
         split_factor: the rows of the SQL view `minute_bars_adjusted`. `lazy` returns a
         LazyFrame that opens one session at a time and reads only the columns it needs.
+        `follow` returns the bars of the securities that have `symbols` (or FIGIs) now, under
+        every symbol they had: column symbol is the one asked for, traded_as that of the day.
         Without `last` it is the one session `first`; without `symbols` all of them.
         Raises `InvalidDataError` when `first` is after `last` or no date.
 
@@ -149,16 +155,21 @@ class Lake:
         """
         sessions = self.calendar.sessions(*to_span(first, last))
         wanted = to_symbols(symbols)
+        followed = FollowedSymbols(self._store, wanted) if follow else None
+        wanted = followed.symbols if followed else wanted
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
             splits = self._reference("splits", SPLITS, wanted) if adjusted else None
+            if followed and splits is not None:
+                splits = followed.actions(splits, "executed_on")
             for session in sessions:
                 rows = of_symbols(
                     self._session_bars(session, None if adjusted else columns), wanted
                 )
-                yield rows if splits is None else adjust_minute_bars(rows, splits)
+                yield shown_minute_bars(rows, followed, splits)
 
-        return collect(adjusted_schema(_MINUTE) if adjusted else _MINUTE, load, lazy=lazy)
+        schema = adjusted_schema(_MINUTE) if adjusted else _MINUTE
+        return collect(pl.Schema({**schema, **(TRADED_AS if follow else {})}), load, lazy=lazy)
 
     @overload
     def daily_bars(
@@ -168,6 +179,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: Literal[False] = False,
     ) -> pl.DataFrame: ...
     @overload
@@ -178,6 +190,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: Literal[True],
     ) -> pl.LazyFrame: ...
     def daily_bars(
@@ -187,6 +200,7 @@ class Lake:
         symbols: Sequence[str] | None = None,
         *,
         adjusted: bool = False,
+        follow: bool = False,
         lazy: bool = False,
     ) -> pl.DataFrame | pl.LazyFrame:
         """Return daily bars of the sessions `first` to `last`, both included.
@@ -201,21 +215,27 @@ class Lake:
 
             bars = lake.daily_bars("2026-01-02", "2026-11-20", symbols=["AAPL"], adjusted=True)
             bars.select("session", "adj_close")
+            lake.daily_bars("2022-01-03", "2022-12-30", symbols=["META"], follow=True)
         """
         begin, end = to_span(first, last)
         wanted = to_symbols(symbols)
+        followed = FollowedSymbols(self._store, wanted) if follow else None
+        wanted = followed.symbols if followed else wanted
         within = pl.col("session").is_between(begin, end)
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
             if adjusted:
-                yield self._adjusted_daily(begin, end, wanted)
+                yield self._adjusted_daily(begin, end, wanted, followed)
                 return
             rows = of_symbols(read.daily_bars(self._store, begin.year, end.year), wanted)
-            yield rows.filter(within)
+            rows = rows.filter(within)
+            yield followed.bars(rows).sort("symbol", "session") if followed else rows
 
-        schema = adjusted_schema(DAILY_BARS)
-        extra = {"dividend_factor": pl.Float64(), "adj_close": pl.Float64()}
-        return collect(pl.Schema({**schema, **extra}) if adjusted else DAILY_BARS, load, lazy=lazy)
+        schema = DAILY_BARS
+        if adjusted:
+            extra = {"dividend_factor": pl.Float64(), "adj_close": pl.Float64()}
+            schema = {**adjusted_schema(DAILY_BARS), **extra}
+        return collect(pl.Schema({**schema, **(TRADED_AS if follow else {})}), load, lazy=lazy)
 
     def coverage(self, session: Day) -> pl.DataFrame:
         """Return what is known of each expected symbol of one session, a row per symbol.
@@ -326,14 +346,27 @@ class Lake:
         rows = read.minute_bars(self._store, session, names)
         return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
 
-    def _adjusted_daily(self, first: date, last: date, symbols: list[str] | None) -> pl.DataFrame:
+    def _adjusted_daily(
+        self,
+        first: date,
+        last: date,
+        symbols: list[str] | None,
+        followed: FollowedSymbols | None,
+    ) -> pl.DataFrame:
         # A dividend is compared with the close before it, which may be of another year.
         years = read.years_present(self._store, "daily_bars") or [first.year]
         bars = of_symbols(read.daily_bars(self._store, years[0], years[-1]), symbols)
         splits = self._reference("splits", SPLITS, symbols)
         dividends = self._reference("dividends", DIVIDENDS, symbols)
-        rows = adjust_daily_bars(bars, splits, dividends)
-        return rows.filter(pl.col("session").is_between(first, last))
+        within = pl.col("session").is_between(first, last)
+        if followed is None:
+            return adjust_daily_bars(bars, splits, dividends).filter(within)
+        bars = followed.bars(bars)
+        splits = followed.actions(splits, "executed_on")
+        dividends = followed.actions(dividends, "ex_on")
+        rows = adjust_daily_bars(bars.drop("traded_as"), splits, dividends)
+        names = bars.select("symbol", "session", "traded_as")
+        return rows.join(names, on=["symbol", "session"], how="left").filter(within)
 
     def _reference(self, table: str, schema: pl.Schema, symbols: list[str] | None) -> pl.DataFrame:
         return of_symbols(read.table(self._store, table, None), symbols).select(list(schema))

@@ -34,6 +34,32 @@ class SplitEvent(_Part, frozen=True, kw_only=True):
     split_to: float = 10.0
 
 
+class SymbolLife(_Part, frozen=True, kw_only=True):
+    """One time in which a security of the synthetic market has a symbol.
+
+    Two lives of one security are a rename, two of one symbol a recycled ticker. What the vendor
+    has wrong about it is set beside it; by default it is right.
+    """
+
+    symbol: str
+    security: str = ""
+    """Lives of the same name are one security, with one FIGI; empty: the symbol's own."""
+    first: date | None = None
+    """The first day on which it trades; none: always."""
+    last: date | None = None
+    """The first day on which it no longer trades; none: still."""
+    figi: bool = True
+    """False: the list and the details have no FIGI of it."""
+    listed_from: date | None = None
+    """The first day on which the list has it, where that is not `first`."""
+    absent_on: tuple[date, ...] = ()
+    """Days on which the list lacks it, though it trades."""
+    list_date: date | None = None
+    """What details give as its listing date, where that is not the security's first day."""
+    changed_on: date | None = None
+    """The day that events give for the change to this symbol, where that is not `first`."""
+
+
 class SyntheticScenario(_Part, frozen=True, kw_only=True):
     """The seeded market. The same values give the same bytes, in any process."""
 
@@ -48,6 +74,8 @@ class SyntheticScenario(_Part, frozen=True, kw_only=True):
     """by_date: fractional from 2026-02-23 on, as the real tape."""
     splits: tuple[SplitEvent, ...] | None = None
     """None: one 10-for-1 split on the middle session."""
+    lives: tuple[SymbolLife, ...] = ()
+    """Symbols that do not exist all the time: listings, renames, delistings, recycled tickers."""
     halts: float = 0.004
     """Part of the symbols halted for a while, per session."""
     late: float = 0.01

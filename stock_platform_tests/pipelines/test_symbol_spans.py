@@ -188,24 +188,33 @@ def test_details_of_another_security_are_not_believed(tmp_path: Path) -> None:
     assert spans(context, "NEWCO") == [("BBG0000NEWCO", LAST, None)]
 
 
-def test_a_rename_that_the_list_shows_days_late_begins_with_its_bars(tmp_path: Path) -> None:
+def test_a_listing_that_the_list_shows_days_late_begins_with_its_bars(tmp_path: Path) -> None:
     late = date(2026, 6, 15)
-    old, new = FACEBOOK
-    lives = [
-        Life(symbol=old.symbol, figi=old.figi, last=RENAMED),
-        Life(symbol=new.symbol, figi=new.figi, first=RENAMED, listed_first=late),
-    ]
-    vendor = Exchange([OLD, *lives], NOW)
+    newco = Life(symbol="NEWCO", figi="BBG0000NEWCO", first=RENAMED, listed_first=late)
+    vendor = Exchange([OLD, newco], NOW)
     context = lake(tmp_path)
     take_snapshots(context, vendor, [FIRST, LAST])
     days = context.calendar.sessions(FIRST, LAST)
-    assert "META" not in context.universe(RENAMED)
+    assert "NEWCO" not in context.universe(RENAMED)
 
     DailyBarIngest(context=context, sources=[vendor], clock=lambda: NOW).fill(days)
     take_snapshots(context, vendor, [FIRST, LAST])
 
+    assert spans(context, "NEWCO") == [("BBG0000NEWCO", RENAMED, None)]
+    assert "NEWCO" in context.universe(RENAMED)
+
+
+def test_a_rename_that_the_list_shows_days_late_begins_where_the_old_symbol_left(
+    tmp_path: Path,
+) -> None:
+    old, new = FACEBOOK
+    late = Life(symbol=new.symbol, figi=new.figi, first=RENAMED, listed_first=date(2026, 6, 15))
+    context = lake(tmp_path)
+
+    take_snapshots(context, Exchange([OLD, old, late], NOW), [FIRST, LAST])
+
     assert spans(context, "META") == [("BBG000MM2P62", RENAMED, None)]
-    assert "META" in context.universe(RENAMED)
+    assert context.universe(RENAMED) == ["META", "OLD"]
 
 
 def test_a_change_told_with_a_wrong_day_is_where_the_lists_show_it(tmp_path: Path) -> None:

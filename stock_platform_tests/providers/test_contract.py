@@ -1,16 +1,18 @@
 """The built-in providers keep the contract that is shipped for everybody's."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 import pytest
 
 from stock_platform.providers.finnhub import Finnhub
+from stock_platform.providers.massive.paging import error_text
 from stock_platform.providers.massive.provider import Massive, MassiveFlatFiles
+from stock_platform.providers.massive.reference import MassiveReference
 from stock_platform.providers.rapidapi import RapidApi
-from stock_platform.providers.sources import QuoteSource
-from stock_platform.testing.loopback import Vendor
+from stock_platform.providers.sources import QuoteSource, SecurityDetails
+from stock_platform.testing.loopback import CannedResponse, ReceivedRequest, Vendor, as_json
 from stock_platform.testing.providers import (
     DailyBarContract,
     MinuteBarContract,
@@ -18,6 +20,7 @@ from stock_platform.testing.providers import (
     QuoteContract,
     SampleBar,
 )
+from stock_platform.testing.security_details import SecurityContract
 from stock_platform_tests.providers import stages
 from stock_platform_tests.providers.stages import Connect, FinnhubStage, MassiveStage, Source
 from stock_platform_tests.providers.test_quote_sources import STAGES
@@ -80,6 +83,43 @@ class TestMassiveBars(BarsOnLoopback):
 
 class TestFinnhubCandles(BarsOnLoopback):
     stage = FinnhubStage()
+
+
+class TestMassiveSecurities(SecurityContract):
+    """Details and ticker events, in the vendor's words; nobody has left the list."""
+
+    @pytest.fixture(autouse=True)
+    def _vendor(self, vendor: Vendor, connect: Connect) -> None:
+        self.vendor, self.connect = vendor, connect
+        self.bodies: dict[str, dict[str, object]] = {}
+        vendor.response = self._response
+
+    def _response(self, request: ReceivedRequest) -> CannedResponse:
+        if request.path == "/v3/reference/tickers":
+            return as_json({"status": "OK", "results": []})
+        if request.path in self.bodies:
+            return as_json({"status": "OK", "results": self.bodies[request.path]})
+        return as_json({"status": "NOT_FOUND", "message": "Ticker not found."}, status=404)
+
+    def security_source(self) -> MassiveReference:
+        return MassiveReference(self.connect(complaint=error_text))
+
+    def serve_security(self, details: SecurityDetails) -> None:
+        self.bodies[f"/v3/reference/tickers/{details.symbol}"] = {
+            "ticker": details.symbol,
+            "name": details.name,
+            "cik": details.cik,
+            "composite_figi": details.figi,
+            "share_class_figi": details.share_class_figi,
+            "list_date": str(details.listed_on),
+        }
+
+    def serve_changes(self, identifier: str, changes: Sequence[tuple[str, date]]) -> None:
+        events = [
+            {"type": "ticker_change", "date": str(day), "ticker_change": {"ticker": symbol}}
+            for symbol, day in reversed(changes)
+        ]
+        self.bodies[f"/vX/reference/tickers/{identifier}/events"] = {"events": events}
 
 
 class QuotesOnLoopback(QuoteContract):

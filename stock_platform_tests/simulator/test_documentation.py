@@ -14,6 +14,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "simulator.md"
 PARTS = [
     scenario.SyntheticScenario,
     scenario.SplitEvent,
+    scenario.SymbolLife,
     scenario.ReplayScenario,
     scenario.MarketScenario,
     scenario.Keys,

@@ -60,9 +60,12 @@ def update_securities(
 
     if isinstance(source, SecuritySource):
         wanted = {each.security for each in listings if each.absent_before is not None}
+        left: dict[str, date] = {}
         if market.symbols is not None:
             wanted = set(of_securities(derived(), frozenset(market.symbols))["security"])
-        facts = _request(source, _due(securities, wanted, today), today)
+            # The lists of a watchlist are sparse: when somebody left them is dated by details.
+            left = {each.security: each.absent_after for each in listings if each.absent_after}
+        facts = _request(source, _due(securities, wanted, left, today), today)
         securities = securities.update(facts.securities(), on="security", include_nulls=True)
         changes = facts.symbol_changes()
         write.publish_table(store, "symbol_changes", None, changes, key=SYMBOL_CHANGES_KEY)
@@ -106,14 +109,17 @@ def _securities(listings: Sequence[Listing], before: pl.DataFrame) -> pl.DataFra
     return frame.select(list(SECURITIES)).sort("security")
 
 
-def _due(securities: pl.DataFrame, wanted: set[str], today: date) -> list[dict[str, Any]]:
-    """Return the `wanted` securities that are new, changed or to be asked about once more."""
+def _due(
+    securities: pl.DataFrame, wanted: set[str], left: Mapping[str, date], today: date
+) -> list[dict[str, Any]]:
+    """Return the `wanted` securities that are new, changed, gone or due once more."""
     again = pl.col("first_seen_on") + AGAIN_AFTER
     asked = pl.col("requested_on")
     due = (
         asked.is_null()
         | (pl.col("requested_symbol") != pl.col("symbol"))
         | ((asked < again) & (again <= today))
+        | (asked < pl.col("security").replace_strict(left, default=None, return_dtype=pl.Date))
     )
     rows = securities.filter(pl.col("security").is_in(sorted(wanted)) & due)
     ordered = rows.sort("first_seen_on", "security", descending=[True, False])

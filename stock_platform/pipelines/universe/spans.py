@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -22,6 +22,7 @@ LATE = timedelta(days=14)
 """A list may show a symbol so many days late: its bars in this time are its own."""
 
 _DAY = timedelta(days=1)
+_Each = TypeVar("_Each")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +40,47 @@ class Evidence:
 
 
 def spans_of(listings: Sequence[Listing], evidence: Evidence) -> pl.DataFrame:
-    """Return a frame of `SYMBOL_SPANS`, by symbol and time; spans of a symbol never overlap."""
+    """Return a frame of `SYMBOL_SPANS`, by symbol and time.
+
+    Spans of one symbol do not overlap: two securities never have it at once.
+    """
     owned = _joined_by_changes(listings, evidence)
-    others: dict[str, list[Listing]] = {}
-    for listing in owned:
-        others.setdefault(listing.symbol, []).append(listing)
-    rows = [_span(each, evidence, others[each.symbol]) for each in owned]
+    by_symbol, by_security = _grouped(owned, "symbol"), _grouped(owned, "security")
+    begun = [
+        _Begun(each, *_begin(each, evidence, by_symbol[each.symbol], by_security[each.security]))
+        for each in owned
+    ]
+    symbols, securities = _grouped(begun, "symbol"), _grouped(begun, "security")
+    rows = [
+        _span(each, evidence, symbols[each.symbol], securities[each.security]) for each in begun
+    ]
     rows += _from_changes_alone(owned, evidence)
     rows = _without_overlap(rows)
     return pl.DataFrame(rows, schema=SYMBOL_SPANS).sort("symbol", "from_on", nulls_last=False)
+
+
+def _grouped(items: Sequence[_Each], name: str) -> dict[str, list[_Each]]:
+    groups: dict[str, list[_Each]] = {}
+    for item in items:
+        groups.setdefault(getattr(item, name), []).append(item)
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A listing whose first day is decided."""
+
+    listing: Listing
+    on: date | None
+    evidence: str | None
+
+    @property
+    def symbol(self) -> str:
+        return self.listing.symbol
+
+    @property
+    def security(self) -> str:
+        return self.listing.security
 
 
 def _without_overlap(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -67,22 +100,33 @@ def symbols_in_question(listings: Sequence[Listing]) -> set[str]:
     return {each.symbol for each in listings if each.absent_before or each.absent_after is not None}
 
 
-def _span(listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]) -> dict[str, Any]:
-    from_on, from_evidence = _begin(listing, evidence, same_symbol)
-    to_on, to_evidence = _end(listing, evidence, same_symbol)
+def _span(
+    begun: _Begun,
+    evidence: Evidence,
+    same_symbol: Sequence[_Begun],
+    same_security: Sequence[_Begun],
+) -> dict[str, Any]:
+    listing = begun.listing
+    # The symbol went to another security, or the security to another symbol.
+    taken = [each.on for each in same_symbol if each.on and each.on > listing.last_seen]
+    left = [each.on for each in same_security if each.on and each.on > listing.last_seen]
+    to_on, to_evidence = _end(listing, evidence, taken, left)
     return {
         "symbol": listing.symbol,
         "security": listing.security,
-        "from_on": from_on,
+        "from_on": begun.on,
         "to_on": to_on,
-        "from_evidence": from_evidence,
+        "from_evidence": begun.evidence,
         "to_evidence": to_evidence,
         "seen_on": listing.last_seen,
     }
 
 
 def _begin(
-    listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]
+    listing: Listing,
+    evidence: Evidence,
+    same_symbol: Sequence[Listing],
+    same_security: Sequence[Listing],
 ) -> tuple[date | None, str | None]:
     seen, absent = listing.first_seen, listing.absent_before
     dated = _dated_begins(listing, evidence)
@@ -91,11 +135,22 @@ def _begin(
         earlier = [(day, kind) for day, kind in dated if day <= seen]
         changed = [each for each in earlier if each[1] == "events"]
         return max(changed or earlier, default=(None, None))
-    within = [(day, kind) for day, kind in dated if absent < day <= seen]
-    begin, kind = min(within, default=(seen, "list"))
+    # A list may be late, but not while it has another security under the symbol.
     free = max((each.last_seen for each in same_symbol if each.last_seen < seen), default=date.min)
-    sessions = evidence.traded.get(listing.symbol, ())
     since = max(min(absent + _DAY, seen - LATE), free + _DAY)
+    # A security that left under one symbol came under the next: the list is late.
+    dated += [
+        (each.absent_after, "list")
+        for each in same_security
+        if each.absent_after and seen - LATE <= each.absent_after
+    ]
+    begin, kind = min(
+        ((day, kind) for day, kind in dated if since <= day <= seen), default=(seen, "list")
+    )
+    # While it is open when another security gave the symbol up, bars may be of that one.
+    before = (each.absent_after for each in same_symbol if each.last_seen < seen)
+    shared = any(given_up and given_up > since for given_up in before)
+    sessions = () if shared else evidence.traded.get(listing.symbol, ())
     at = bisect_left(sessions, since)
     if at < len(sessions) and sessions[at] < begin:
         return sessions[at], "bars"
@@ -110,11 +165,13 @@ def _dated_begins(listing: Listing, evidence: Evidence) -> list[tuple[date, str]
 
 
 def _end(
-    listing: Listing, evidence: Evidence, same_symbol: Sequence[Listing]
+    listing: Listing, evidence: Evidence, taken: Sequence[date], left: Sequence[date]
 ) -> tuple[date | None, str | None]:
     seen, absent = listing.last_seen, listing.absent_after
     dates = [listing.attributes.get("delisted_on"), evidence.delisted_on.get(listing.security)]
-    dated = [(day, DELISTING) for day in dates if isinstance(day, date) and day > seen]
+    dated: list[tuple[date, str]] = [
+        (day, DELISTING) for day in dates if isinstance(day, date) and day > seen
+    ]
     if absent is None:
         return min(dated, default=(None, None))
     changes = evidence.changes.get(listing.security, ())
@@ -123,13 +180,10 @@ def _end(
         for (_, symbol), (later, _) in pairwise(changes)
         if symbol == listing.symbol and later > seen
     ]
+    dated += [(day, "list") for day in (*taken, *left)]
     end, kind = min(((day, kind) for day, kind in dated if day <= absent), default=(absent, "list"))
-    taken = min(
-        (each.first_seen for each in same_symbol if each.first_seen > seen), default=date.max
-    )
     sessions = evidence.traded.get(listing.symbol, ())
-    before = min(absent + LATE, taken)
-    at = bisect_left(sessions, before) - 1
+    at = bisect_left(sessions, min([absent + LATE, *taken])) - 1
     if at >= 0 and sessions[at] >= end:
         return sessions[at] + _DAY, "bars"
     return end, kind

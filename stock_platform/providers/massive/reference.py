@@ -59,23 +59,28 @@ class MassiveReference:
         return _keyed(frame, reference.SYMBOLS, ("symbol",))
 
     def security(self, symbol: str, on: date) -> SecurityDetails | None:
-        """Return the details of the security that has `symbol` on a day; None: not known."""
+        """Return the details of who has `symbol` on a day, else who had it last; None: nobody."""
         path = f"/v3/reference/tickers/{quote(symbol, safe='')}"
         try:
             answer = self._http.get_json(path, {"date": str(on)})
         except NotFoundError:
-            return None
+            return self._delisted(symbol, on)
         found = json_values.record(json_values.record(answer, "an answer").get("results"), symbol)
-        return SecurityDetails(
-            provider=NAME,
-            symbol=symbol,
-            listed_on=_date(found.get("list_date")),
-            delisted_on=_date(found.get("delisted_utc")),
-            figi=json_values.text(found.get("composite_figi")) or None,
-            share_class_figi=json_values.text(found.get("share_class_figi")) or None,
-            cik=json_values.text(found.get("cik")) or None,
-            name=json_values.text(found.get("name")) or None,
-        )
+        return _details(symbol, found)
+
+    def _delisted(self, symbol: str, on: date) -> SecurityDetails | None:
+        """Return who had a symbol last, from the list of those no longer active."""
+        params: Params = {
+            "ticker": symbol,
+            "market": "stocks",
+            "active": "false",
+            "date": str(on),
+            "limit": LIMIT_TICKERS,
+        }
+        rows = self._rows("/v3/reference/tickers", params)
+        found = [_details(symbol, row) for row in rows if row.get("ticker") == symbol]
+        ended = [each for each in found if each.delisted_on and each.delisted_on <= on]
+        return max(ended, key=lambda each: each.delisted_on or date.min, default=None)
 
     def symbol_changes(self, identifier: str) -> pl.DataFrame:
         """Return the symbols of a security with their first days; the endpoint is experimental."""
@@ -160,6 +165,19 @@ class MassiveReference:
 
     def _observed(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.with_columns(provider=pl.lit(NAME), observed_at=pl.lit(self._clock()))
+
+
+def _details(symbol: str, row: dict[str, object]) -> SecurityDetails:
+    return SecurityDetails(
+        provider=NAME,
+        symbol=symbol,
+        listed_on=_date(row.get("list_date")),
+        delisted_on=_date(row.get("delisted_utc")),
+        figi=json_values.text(row.get("composite_figi")) or None,
+        share_class_figi=json_values.text(row.get("share_class_figi")) or None,
+        cik=json_values.text(row.get("cik")) or None,
+        name=json_values.text(row.get("name")) or None,
+    )
 
 
 def _kind(text: str) -> str:

@@ -1,5 +1,6 @@
 """What a simulated market is: the truth of every session, and how vendors derive a day from it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Protocol
@@ -42,8 +43,18 @@ LISTINGS = pl.Schema(
         "exchange": pl.String(),
         "listed_on": pl.Date(),
         "delisted_on": pl.Date(),
+        "security": pl.String(),
+        "figi": pl.String(),
+        "listed_from": pl.Date(),
+        "absent_on": pl.List(pl.Date()),
+        "list_date": pl.Date(),
+        "changed_on": pl.Date(),
     }
 )
+"""One row per time in which a security had a symbol and traded, [listed_on, delisted_on).
+
+The list has it from `listed_from` on but for the days `absent_on`; details give `list_date`, and
+events say that the symbol is its own since `changed_on`. `figi` null: the vendor has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +90,7 @@ class Market(Protocol):
     def sessions(self) -> tuple[date, ...]: ...
 
     def listings(self) -> pl.DataFrame:
-        """Return every security that ever was, as `LISTINGS`, by symbol."""
+        """Return every time a security had a symbol, as `LISTINGS`, by symbol and time."""
         ...
 
     def minute_bars(self, session: date) -> pl.DataFrame:
@@ -101,6 +112,27 @@ class Market(Protocol):
     def splits(self) -> tuple[Split, ...]: ...
 
     def dividends(self) -> tuple[Dividend, ...]: ...
+
+
+def with_identity(listings: pl.DataFrame) -> pl.DataFrame:
+    """Fill what rows of `LISTINGS` leave open: each symbol is a security of its own, all right."""
+    security = pl.coalesce("security", "symbol") if "security" in listings else pl.col("symbol")
+    rows = listings.with_columns(security=security)
+    figis = pl.Series("figi", [figi_of(name) for name in rows["security"]], dtype=pl.String)
+    absent = [name for name in LISTINGS if name not in rows.columns and name != "figi"]
+    rows = rows.with_columns(pl.lit(None, LISTINGS[name]).alias(name) for name in absent)
+    return rows.with_columns(
+        figis if "figi" not in rows.columns else pl.col("figi"),
+        pl.col("list_date").fill_null(pl.col("listed_on").min().over("security")),
+        pl.col("changed_on").fill_null(pl.col("listed_on")),
+    ).select(list(LISTINGS))
+
+
+def figi_of(security: str, kind: str = "composite") -> str:
+    """Return a made-up FIGI of a security: BBG and nine letters or digits."""
+    digest = hashlib.sha256(f"{kind} {security}".encode()).digest()
+    letters = "0123456789BCDFGHJKLMNPQRSTVWXYZ"
+    return "BBG00" + "".join(letters[byte % len(letters)] for byte in digest[:7])
 
 
 def listed(market: Market, on: date) -> list[str]:

@@ -18,6 +18,7 @@ from stock_platform.simulator.market.market import (
     Dividend,
     Split,
     daily_of,
+    with_identity,
 )
 from stock_platform.simulator.scenario import ReplayScenario
 
@@ -96,7 +97,8 @@ class ReplayedMarket:
         rows = [
             {"symbol": s, "name": s, "type": "CS", "exchange": "XNAS", **blank} for s in symbols
         ]
-        return pl.DataFrame(rows, schema=LISTINGS)
+        first = pl.Schema((name, LISTINGS[name]) for name in list(LISTINGS)[:6])
+        return with_identity(pl.DataFrame(rows, schema=first))
 
     def listings(self) -> pl.DataFrame:
         return self._listings

@@ -19,12 +19,16 @@ from stock_platform.simulator.market.market import (
     Dividend,
     Split,
     daily_of,
+    figi_of,
     regular_hours,
+    with_identity,
 )
 from stock_platform.simulator.market.universe import Universe, make_universe
-from stock_platform.simulator.scenario import SyntheticScenario
+from stock_platform.simulator.scenario import SymbolLife, SyntheticScenario
 
 FRACTIONAL_SINCE = date(2026, 2, 23)
+BEGAN = date(2003, 9, 10)
+"""Since when the symbols are listed that always exist."""
 _EXCHANGES = ("XNAS", "XNYS", "ARCX")
 # Activity outside regular hours, as a part of the regular average.
 _QUIET = 0.02
@@ -37,7 +41,13 @@ class SyntheticMarket:
         self._scenario = scenario
         self._calendar = Calendar(extended=scenario.extended)
         self._sessions = tuple(self._calendar.sessions(scenario.first, scenario.last))
+        self._lives: dict[str, list[SymbolLife]] = {life.symbol: [] for life in scenario.lives}
+        for life in scenario.lives:
+            self._lives[life.symbol].append(life)
         self._universe = make_universe(scenario.seed, scenario.symbols)
+        if self._lives:
+            everybody = {*self._universe.symbols.tolist(), *self._lives}
+            self._universe = make_universe(scenario.seed, tuple(sorted(everybody)))
         self._truth = SessionCache(self._generate, rows_max=rows_max)
         self._sent = SessionCache(self._send, rows_max=rows_max // 2)
         self._daily = SessionCache(self._day, rows_max=rows_max)
@@ -119,17 +129,29 @@ class SyntheticMarket:
     @cached_property
     def _listings(self) -> pl.DataFrame:
         names = self._universe.symbols.tolist()
-        return pl.DataFrame(
-            {
-                "symbol": names,
-                "name": [f"{name} Simulated Inc." for name in names],
-                "type": ["ETF" if name in {"SPY", "QQQ"} else "CS" for name in names],
-                "exchange": [_EXCHANGES[n % 3] for n in range(len(names))],
-                "listed_on": [date(2003, 9, 10)] * len(names),
-                "delisted_on": [None] * len(names),
-            },
-            schema=LISTINGS,
+        exchange = {name: _EXCHANGES[n % 3] for n, name in enumerate(names)}
+        always = [SymbolLife(symbol=name) for name in names if name not in self._lives]
+        lives = sorted(
+            [*always, *self._scenario.lives], key=lambda life: (life.symbol, life.first or BEGAN)
         )
+        rows = [
+            {
+                "symbol": life.symbol,
+                "name": f"{life.security or life.symbol} Simulated Inc.",
+                "type": "ETF" if life.symbol in {"SPY", "QQQ"} else "CS",
+                "exchange": exchange[life.symbol],
+                "listed_on": life.first or BEGAN,
+                "delisted_on": life.last,
+                "security": life.security or life.symbol,
+                "figi": figi_of(life.security or life.symbol) if life.figi else None,
+                "listed_from": life.listed_from,
+                "absent_on": list(life.absent_on),
+                "list_date": life.list_date,
+                "changed_on": life.changed_on,
+            }
+            for life in lives
+        ]
+        return with_identity(pl.DataFrame(rows, schema=LISTINGS))
 
     def listings(self) -> pl.DataFrame:
         return self._listings
@@ -141,7 +163,7 @@ class SyntheticMarket:
         fractional = scenario.volume == "fractional" or (
             scenario.volume == "by_date" and session >= FRACTIONAL_SINCE
         )
-        return generate(
+        bars = generate(
             self._universe,
             self._calendar,
             session,
@@ -149,6 +171,14 @@ class SyntheticMarket:
             fractional=fractional,
             halts=scenario.halts,
             shares=self._shares(session),
+        )
+        absent = [name for name in self._lives if not self._trades(name, session)]
+        return bars.filter(~pl.col("symbol").is_in(absent)) if absent else bars
+
+    def _trades(self, symbol: str, session: date) -> bool:
+        return any(
+            (life.first or BEGAN) <= session and (life.last is None or session < life.last)
+            for life in self._lives[symbol]
         )
 
     def _shares(self, session: date) -> np.ndarray:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import polars as pl
 
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
 from stock_platform.simulator.http import Request, Response, from_cursor, to_cursor, to_json
 from stock_platform.simulator.market.as_of import PointInTimeMarket
-from stock_platform.simulator.market.market import Dividend, Split, at_new_york
+from stock_platform.simulator.market.market import Dividend, Split, at_new_york, figi_of
 from stock_platform.simulator.vendors.massive.responses import (
     bad_request,
     dated,
@@ -58,7 +59,10 @@ class Reference:
         active = request.flag("active", default=True)
         gone = pl.col("delisted_on").is_not_null() & (pl.col("delisted_on") <= on)
         begun = pl.col("listed_on").is_null() | (pl.col("listed_on") <= on)
-        rows = self.as_of.market.listings().filter(begun & (~gone if active else gone))
+        # The list may be late, or lack a day; its securities trade all the same.
+        shown = pl.col("listed_from").is_null() | (pl.col("listed_from") <= on)
+        shown &= ~pl.col("absent_on").list.contains(on).fill_null(value=False)
+        rows = self.as_of.market.listings().filter(begun & ((~gone & shown) if active else gone))
         items = [
             _ticker(row, on, active=active)
             for row in rows.iter_rows(named=True)
@@ -68,12 +72,12 @@ class Reference:
 
     def details(self, request: Request, symbol: str) -> Response:
         on = dated(request.query.get("date", "")) or self.as_of.clock.today()
-        rows = self.as_of.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
-        if not rows:
+        row = self._listing(symbol, on)
+        if row is None or not _is_listed(row, on):
             return not_found()
-        listed_on = rows[0]["listed_on"]
-        details = _ticker(rows[0], on, active=True) | {
-            "list_date": str(listed_on) if listed_on else None,
+        list_date = row["list_date"]
+        details = _ticker(row, on, active=True) | {
+            "list_date": str(list_date) if list_date else None,
             "round_lot": 100,
             "share_class_shares_outstanding": 1_000_000_000,
             "weighted_shares_outstanding": 1_000_000_000,
@@ -82,13 +86,21 @@ class Reference:
         return to_json(answer)
 
     def events(self, request: Request, symbol: str) -> Response:
-        """Answer the changes of name; the simulated ones never change theirs."""
-        rows = self.as_of.market.listings().filter(pl.col("symbol") == symbol).to_dicts()
-        if not rows:
+        """Answer the symbols of a security, by its symbol or FIGI, the newest first."""
+        row = self._listing(symbol, self.as_of.clock.today())
+        if row is None:
             return not_found()
-        first = {"type": "ticker_change", "date": str(rows[0]["listed_on"])}
-        events = [{**first, "ticker_change": {"ticker": symbol}}]
-        results = {"name": rows[0]["name"], "events": events}
+        listings = self.as_of.market.listings()
+        lives = listings.filter(pl.col("security") == row["security"]).to_dicts()
+        events = [
+            {
+                "type": "ticker_change",
+                "date": str(life["changed_on"]),
+                "ticker_change": {"ticker": life["symbol"]},
+            }
+            for life in sorted(lives, key=lambda life: str(life["changed_on"]), reverse=True)
+        ]
+        results = {"name": row["name"], **_identity(row), "events": events}
         return to_json(
             {"results": results, "status": self.status, "request_id": request_id(symbol)}
         )
@@ -179,6 +191,14 @@ class Reference:
             rows += [{"exchange": exchange, **row} for exchange in ("NYSE", "NASDAQ")]
         return to_json(rows)
 
+    def _listing(self, identifier: str, on: date) -> dict[str, Any] | None:
+        """Return who has a symbol or FIGI on a day, else who had it last before."""
+        named = (pl.col("symbol") == identifier) | (pl.col("figi") == identifier)
+        begun = pl.col("listed_on").is_null() | (pl.col("listed_on") <= on)
+        rows = self.as_of.market.listings().filter(named & begun)
+        rows = rows.sort("listed_on", nulls_last=False)
+        return rows.row(-1, named=True) if rows.height else None
+
     def _wanted(self, request: Request, row: dict[str, object]) -> bool:
         symbol = str(row["symbol"])
         search = request.query.get("search", "").lower()
@@ -233,7 +253,7 @@ def _matches(request: Request, item: dict[str, object], fields: tuple[str, ...])
     )
 
 
-def _ticker(row: dict[str, object], on: date, *, active: bool) -> dict[str, object]:
+def _ticker(row: dict[str, Any], on: date, *, active: bool) -> dict[str, object]:
     delisted = row["delisted_on"]
     item: dict[str, object] = {
         "ticker": row["symbol"],
@@ -244,11 +264,27 @@ def _ticker(row: dict[str, object], on: date, *, active: bool) -> dict[str, obje
         "type": row["type"],
         "active": active,
         "currency_name": "usd",
+        **_identity(row),
         "last_updated_utc": f"{on}T00:00:00Z",
     }
     if isinstance(delisted, date) and delisted <= on:
         item["delisted_utc"] = _iso(at_new_york(delisted, time(0)))
     return item
+
+
+def _is_listed(row: dict[str, Any], on: date) -> bool:
+    return row["delisted_on"] is None or on < row["delisted_on"]
+
+
+def _identity(row: dict[str, Any]) -> dict[str, object]:
+    """Return the numbers of a security; the vendor leaves out the keys it has no value for."""
+    security = str(row["security"])
+    digits = int.from_bytes(security.encode()[:8], "big") % 10**7
+    identity: dict[str, object] = {"cik": f"{digits:010d}"}
+    if row["figi"]:
+        identity["composite_figi"] = row["figi"]
+        identity["share_class_figi"] = figi_of(security, "share class")
+    return identity
 
 
 def _split(split: Split, *, modern: bool) -> dict[str, object]:
