@@ -16,7 +16,7 @@ from stock_platform.healing.scheduling import (
     latest_verification,
     unverified,
 )
-from stock_platform.lake import coverage, read
+from stock_platform.lake import coverage, read, tables
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.universe.expected import UniverseBySession
 
@@ -24,14 +24,19 @@ UPDATE_SESSIONS_BACK = 10
 """How far back a daily update looks for sessions it missed while the platform was down."""
 
 
-def sessions_with_gaps(lake_context: LakeContext, sessions: list[date]) -> list[date]:
+def sessions_with_gaps(
+    lake_context: LakeContext,
+    sessions: list[date],
+    universe: UniverseBySession | None = None,
+) -> list[date]:
     """Return the closed sessions that are not proven complete, from one scan of counts.
 
     Complete is a session without a missing minute whose counts reach its close and were
-    made for the symbols, hours and calendar that are expected now.
+    made for the symbols, hours and calendar that are expected now, by `universe` where it
+    was read already.
     """
     stored = coverage.summaries(lake_context.store, sessions)
-    universe = lake_context.universe_now()
+    universe = universe or lake_context.universe_now()
     complete = {
         row["session"]
         for row in stored.iter_rows(named=True)
@@ -53,10 +58,35 @@ def _as_expected_now(
     return (row["width"], row["symbols"]) == (lake_context.calendar.width, symbols)
 
 
-def minutes_due(lake_context: LakeContext, session: date, now: datetime) -> HealRange | None:
-    """Return the span of a session's missing minutes that are worth a run now, if any."""
+def drop_closed_days(lake_context: LakeContext) -> list[date]:
+    """Delete the coverage of days that turned out to be closed; return them.
+
+    Nothing is expected there any more, and coverage can be derived again. Bars stay.
+    """
+    store, kept = lake_context.store, read.sessions_present(lake_context.store, "coverage")
+    closed = sorted(day for day in kept if not lake_context.calendar.is_session(day))
+    # A folder may stay when its only object is gone.
+    held = [day for day in closed if store.list(tables.folder("coverage", day))]
+    store.delete([tables.data("coverage", day) for day in held])
+    return held
+
+
+def minutes_due(
+    lake_context: LakeContext,
+    session: date,
+    now: datetime,
+    universe: UniverseBySession | None = None,
+) -> HealRange | None:
+    """Return the span of a session's missing minutes that are worth a run now, if any.
+
+    A closed session whose counts are complete is not looked at further. `universe` saves
+    reading it for each of several sessions.
+    """
     grid = lake_context.calendar.grid(session)
     if grid.closed_slots(now, lake_context.grace_s) <= grid.first:
+        return None
+    closed = grid.closed_slots(now, 0) >= grid.end
+    if closed and not sessions_with_gaps(lake_context, [session], universe):
         return None
     coverage_now = lake_context.coverage(grid)
     found = heal_range_of(
@@ -66,8 +96,7 @@ def minutes_due(lake_context: LakeContext, session: date, now: datetime) -> Heal
         backoff=lake_context.policy.retry,
         settle=lake_context.policy.settle,
     )
-    complete = grid.closed_slots(now, 0) >= grid.end and not coverage_now.missing().any()
-    if found is None and complete:
+    if found is None and closed and not coverage_now.missing().any():
         lake_context.keep_for_universe(coverage_now)
     return found
 

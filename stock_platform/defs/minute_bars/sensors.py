@@ -9,6 +9,7 @@ symbol-minute would be impossible, so symbols live in coverage and the event cou
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from functools import cache
 
 import dagster as dg
 
@@ -36,6 +37,7 @@ from stock_platform.lake import read, stream_parts
 from stock_platform.lake.object_store import ObjectMeta
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.due_sessions import (
+    drop_closed_days,
     minutes_due,
     sessions_with_gaps,
     settlement_due,
@@ -80,6 +82,8 @@ def session_gaps(
 ) -> dg.SensorResult | dg.SkipReason:
     """Older sessions that were never ingested or still miss minutes: one run per session."""
     lake_context, now = lake.context(), datetime.now(UTC)
+    for day in drop_closed_days(lake_context):
+        context.log.info(f"{day} was closed: nothing is expected there")
     older = lake_context.sessions(now)[: -lake_context.healing.live_sessions]
     incomplete = sessions_with_gaps(lake_context, older)
     return _heal(context, lake_context, incomplete, now)
@@ -93,7 +97,10 @@ def _heal(
 ) -> dg.SensorResult | dg.SkipReason:
     if not is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
-    needs, errors = needs_and_errors(lambda day: minutes_due(lake_context, day, now), sessions)
+    universe = cache(lake_context.universe_now)
+    needs, errors = needs_and_errors(
+        lambda day: minutes_due(lake_context, day, now, universe()), sessions
+    )
     for error in errors:
         context.log.error(error)
     asking = plan_tick(context, needs, now, lake_context.healing)
