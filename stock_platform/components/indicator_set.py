@@ -41,7 +41,7 @@ RESERVED = frozenset(
         *FIXED,
         *VALUES.values(),
         *STATES.values(),
-        *("minute_bars_base", "answers_parts", "quarantine_parts", "weekly_performance"),
+        *("minute_bars_best", "answers_parts", "quarantine_parts", "weekly_performance"),
         *("daily", "minute"),  # the keys of the platform's own assets
     }
 )

@@ -15,7 +15,7 @@ def adjust_minute_bars(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame
     `bars` have the columns of `MINUTE_BARS` and session. Prices and volume become Float64;
     split_factor is added. Sorted by symbol and minute.
     """
-    tables = {"minute_bars": bars, "splits": splits}
+    tables = {"minute_bars_best": bars, "splits": splits}
     rows = _select(tables, ["split_factors", "minute_bars_adjusted"])
     return rows.sort("symbol", "minute")
 
@@ -29,7 +29,7 @@ def adjust_daily_bars(
     compared with. Adds split_factor, dividend_factor and adj_close. Sorted by symbol and
     session.
     """
-    tables = {"daily_bars": bars, "splits": splits, "dividends": dividends}
+    tables = {"daily_bars_stored": bars, "splits": splits, "dividends": dividends}
     rows = _select(tables, ["split_factors", "dividend_factors", "daily_bars_adjusted"])
     return rows.sort("symbol", "session")
 

@@ -13,7 +13,7 @@ FROM (
            b.transactions, b.provider, b.revision, b.observed_at, factor AS split_factor
     FROM (
         SELECT t.*, coalesce(f.split_factor, 1.0) AS factor
-        FROM daily_bars t
+        FROM daily_bars_stored t
         LEFT JOIN split_factors f
           ON t.symbol = f.symbol AND t.session < f.before_on
          AND (f.from_on IS NULL OR t.session >= f.from_on)

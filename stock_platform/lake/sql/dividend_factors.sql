@@ -8,7 +8,7 @@ WITH paid AS (
     GROUP BY ALL
 ), priced AS (
     SELECT p.symbol, p.ex_on, p.amount, d.session, d.close::DOUBLE AS close
-    FROM paid p ASOF JOIN daily_bars d ON p.symbol = d.symbol AND p.ex_on > d.session
+    FROM paid p ASOF JOIN daily_bars_stored d ON p.symbol = d.symbol AND p.ex_on > d.session
 ), rescaled AS (
     SELECT p.symbol, p.ex_on, any_value(p.amount) AS amount,
            any_value(p.close) * coalesce(product(s.split_from / s.split_to), 1) AS close

@@ -10,7 +10,7 @@ SELECT b.symbol, b.minute, b.session,
        b.transactions, b.provider, b.revision, b.observed_at, factor AS split_factor
 FROM (
     SELECT t.*, coalesce(f.split_factor, 1.0) AS factor
-    FROM minute_bars t
+    FROM minute_bars_best t
     LEFT JOIN split_factors f
       ON t.symbol = f.symbol AND t.session < f.before_on
      AND (f.from_on IS NULL OR t.session >= f.from_on)

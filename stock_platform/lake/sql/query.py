@@ -1,28 +1,25 @@
 """SQL over the lake: DuckDB in memory over generated views, read-only and bounded.
 
-There is no database file, so no process locks another out. DuckDB reopens files
-by path while a query runs and can mix two versions of one silently (seen in
-measurements), so `query` lists the objects before and after: when one of them was
-replaced or deleted meanwhile, the result is dropped and the query is run again.
+There is no database file, so no process locks another out. DuckDB reopens files by path
+while a query runs and can mix two versions of one silently (seen in measurements), so a
+query reads a snapshot of the tables it names: see `snapshot`.
 """
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import duckdb
 import polars as pl
 
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake.object_store import ObjectMeta, ObjectStore, VersionConflictError
-from stock_platform.lake.object_store.filesystem import FileStore
+from stock_platform.lake.object_store import ObjectStore, VersionConflictError
+from stock_platform.lake.sql.snapshot import Snapshot, snapshot
 from stock_platform.lake.sql.snapshot_fs import SnapshotFileSystem
 from stock_platform.lake.sql.views import views
 
 SWAPS_MAX = 8
 """Times a query is run because an object it may have read was replaced."""
-
-Listing = dict[str, ObjectMeta]
 
 
 def query(
@@ -36,33 +33,33 @@ def query(
 
         query(store, "select symbol, close from daily_bars where session = '2026-11-20'")
     """
+    keep: set[str] = set()
     for _ in range(SWAPS_MAX):
-        held = _listed(store)
-        try:
-            rows = _run(store, held, sql, timeout_s=timeout_s, memory=memory)
-        except (duckdb.Error, VersionConflictError) as error:
-            if _unchanged(store, held):
-                raise PermanentError(f"SQL failed: {_first_lines(error)}") from None
-            continue
-        if _unchanged(store, held):
+        with snapshot(store, sql, keep=keep) as objects:
+            failure: PermanentError | None = None
+            rows = pl.DataFrame()
+            try:
+                rows = _run(objects, sql, timeout_s=timeout_s, memory=memory)
+            except (duckdb.Error, VersionConflictError) as error:
+                failure = PermanentError(f"SQL failed: {_first_lines(error)}")
+            changed = objects.changed(store)
+        if not changed:
+            if failure is not None:
+                raise failure
             return rows
+        keep |= changed
     raise TransientError(f"the lake changed under the query {SWAPS_MAX} times in a row")
 
 
 @contextmanager
-def connect(
-    store: ObjectStore, *, memory: str = "2GB", held: Listing | None = None
-) -> Generator[duckdb.DuckDBPyConnection]:
+def connect(store: ObjectStore, *, memory: str = "2GB") -> Generator[duckdb.DuckDBPyConnection]:
     """Yield a connection with the views of the lake as it is now; close it at the end.
 
     It can read the lake and nothing else; its settings are locked. On a folder it may
     reopen objects that were replaced meanwhile: `query` gives a consistent result.
     """
-    connection = _open(store, memory, held, pinned=not isinstance(store, FileStore))
-    try:
+    with snapshot(store) as objects, closing(_open(objects, memory)) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def open_snapshot(store: ObjectStore, *, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
@@ -74,26 +71,22 @@ def open_snapshot(store: ObjectStore, *, memory: str = "2GB") -> duckdb.DuckDBPy
         with open_snapshot(store) as connection:
             connection.sql("select count(*) from minute_bars").fetchall()
     """
-    return _open(store, memory, None, pinned=True)
+    files = SnapshotFileSystem(store, {entry.path: entry for entry in store.list("")})
+    return _open(Snapshot(root=files.root, held=files.held, files=files), memory)
 
 
-def _open(
-    store: ObjectStore, memory: str, held: Listing | None, *, pinned: bool
-) -> duckdb.DuckDBPyConnection:
-    held = _listed(store) if held is None else held
+def _open(objects: Snapshot, memory: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
-    files = SnapshotFileSystem(store, held) if pinned else None
-    root = files.root if files else store.root
     try:
-        if files:
-            connection.register_filesystem(files)
-        connection.execute(views(root, held))
+        if objects.files:
+            connection.register_filesystem(objects.files)
+        connection.execute(views(objects.locations))
         for setting, value in {
             "TimeZone": "'UTC'",
             "memory_limit": _text(memory),
             # No spilling: a query never writes to disk, it fails when it needs too much.
             "temp_directory": "''",
-            "allowed_directories": f"[{_text(root)}]",
+            "allowed_directories": f"[{_text(objects.root)}]",
             "enable_external_access": "false",
             "lock_configuration": "true",
         }.items():
@@ -104,10 +97,8 @@ def _open(
     return connection
 
 
-def _run(
-    store: ObjectStore, held: Listing, sql: str, *, timeout_s: float, memory: str
-) -> pl.DataFrame:
-    with connect(store, memory=memory, held=held) as connection:
+def _run(objects: Snapshot, sql: str, *, timeout_s: float, memory: str) -> pl.DataFrame:
+    with closing(_open(objects, memory)) as connection:
         _require_reading(connection, sql)
         late = threading.Event()
 
@@ -145,15 +136,6 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         connection.execute(f"EXPLAIN SELECT * FROM (\n{inner}\n)")  # noqa: S608 - what is checked
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise PermanentError(f"SQL is wrong: {_first_lines(error)}") from None
-
-
-def _listed(store: ObjectStore) -> Listing:
-    return {entry.path: entry for entry in store.list("")}
-
-
-def _unchanged(store: ObjectStore, held: Listing) -> bool:
-    now = _listed(store)
-    return all(path in now and now[path].version == was.version for path, was in held.items())
 
 
 def _first_lines(error: Exception) -> str:

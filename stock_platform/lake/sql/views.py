@@ -6,6 +6,7 @@ are. Sessions are pruned by folder: `where session = '2026-11-19'` opens
 one object.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
@@ -28,6 +29,17 @@ FIXED = (
 )
 """Views and macros kept as .sql files beside this one, each after those it reads."""
 
+DIGITS = 38
+"""Digits of a number in the views: products of two columns and their sums stay exact."""
+
+_STORED = {
+    name: f"{name}_stored"
+    for name, table in tables.TABLES.items()
+    if any(isinstance(dtype, pl.Decimal) for dtype in table.schema.values())
+} | {"answers": "answers_parts", "quarantine": "quarantine_parts"}
+"""The names of the objects' own rows where the table's name is that of a view over them."""
+_CREATED = re.compile(r'CREATE\s+(?:VIEW|MACRO|FUNCTION)\s+"?(\w+)', re.IGNORECASE)
+
 _TYPES = {
     "String": "VARCHAR",
     "Enum": "VARCHAR",
@@ -47,31 +59,45 @@ COVERAGE_EXAMPLE = """
 """
 
 
-def views(root: str, paths: Iterable[str]) -> str:
-    """Return the text that creates every view over the objects `paths` below `root`.
+def views(locations: Mapping[str, str]) -> str:
+    """Return the text that creates every view over objects, given by path and address.
 
-    The text holds for the lake as it is: a session whose first live part
-    arrives later needs a new one, so it is made anew for every question.
+    The text holds for these objects: a session whose first live part arrives later needs
+    a new one, so it is made anew for every query.
     """
-    held = sorted(path for path in paths if path.endswith(".parquet") and "/" in path)
-    present = {path.split("/", 1)[0] for path in held}
+    held = sorted(path for path in locations if path.endswith(".parquet") and "/" in path)
+    by_table: dict[str, list[str]] = {}
+    for path in held:
+        by_table.setdefault(path.split("/", 1)[0], []).append(path)
     live = {
         day
-        for path in held
-        if path.startswith("minute_bars_live/")
-        and isinstance(day := tables.partition_of(path.split("/")[1]), date)
+        for path in by_table.get("minute_bars_live", [])
+        if isinstance(day := tables.partition_of(path.split("/")[1]), date)
     }
-    own = {"minute_bars": "minute_bars_base", "answers": "answers_parts"}
-    own |= {"quarantine": "quarantine_parts"}
     text = [
-        _create(own.get(name, name), _table(root, table, held=name in present))
+        _create(_STORED.get(name, name), _table(table, by_table.get(name, []), locations))
         for name, table in tables.TABLES.items()
     ]
-    strangers = sorted(present - set(tables.TABLES))
-    text += [_create(name, _external_table(root, name, held)) for name in strangers]
-    text += [_create("minute_bars", _best_minute_bars(live))]
+    strangers = sorted(set(by_table) - set(tables.TABLES))
+    text += [_create(name, _external_table(by_table[name], locations)) for name in strangers]
+    text += [_create("minute_bars_best", _best_minute_bars(live))]
+    text += [
+        _create(name, _widened(table, "minute_bars_best" if name == "minute_bars" else stored))
+        for name, table in tables.TABLES.items()
+        if (stored := _STORED.get(name, "")).endswith("_stored")
+    ]
     text += [fixed_view(name) for name in FIXED]
     return "\n".join([*text, COVERAGE_EXAMPLE])
+
+
+@cache
+def definitions() -> dict[str, str]:
+    """Return what each view and macro that is no plain table reads: its name and a text."""
+    found = {"minute_bars": "minute_bars_live"}
+    for file in FIXED:
+        text = fixed_view(file)
+        found |= {name.lower(): text for name in _CREATED.findall(text)}
+    return found
 
 
 @cache
@@ -84,26 +110,24 @@ def _create(name: str, select: str) -> str:
     return f'CREATE VIEW "{name}" AS\n{select};\n'
 
 
-def _table(root: str, table: tables.Table, *, held: bool) -> str:
+def _table(table: tables.Table, held: list[str], locations: Mapping[str, str]) -> str:
     folder = {table.split: pl.Date()} if table.split in {"session", "on"} else {}
     # A daily bar's own session is a column of the file; of a session's folder it is the name.
     extra = {name: dtype for name, dtype in folder.items() if name not in table.schema}
     columns = {**table.schema, **extra}
+    held = [path for path in held if table.parts or path.endswith("/data.parquet")]
     if not held:
         empty = ", ".join(f'NULL::{_type(dtype)} AS "{name}"' for name, dtype in columns.items())
         return f"SELECT {empty} WHERE false"
-    pattern = "*/*.parquet" if table.parts else "*/data.parquet" if table.split else "data.parquet"
     hive = f"hive_partitioning = true, hive_types = {{'{table.split}': DATE}}" if extra else ""
+    source = _list(locations[path] for path in held)
     if table.added:
-        return _grown_table(root, table, pattern, extra)
+        return _grown_table(source, table, extra)
     names = ", ".join(f'"{name}"' for name in columns)
-    source = _quoted(f"{root}/{table.name}/{pattern}")
     return f"SELECT {names}\nFROM read_parquet({source}, {hive or 'hive_partitioning = false'})"
 
 
-def _grown_table(
-    root: str, table: tables.Table, pattern: str, extra: Mapping[str, pl.DataType]
-) -> str:
+def _grown_table(source: str, table: tables.Table, extra: Mapping[str, pl.DataType]) -> str:
     """Read objects of which older ones lack columns, without opening any of them yet.
 
     `union_by_name` would open the end of every object when the view is created. With a schema
@@ -118,20 +142,19 @@ def _grown_table(
         f"regexp_extract(filename, '{table.split}=([0-9-]+)', 1)::DATE AS \"{name}\""
         for name in extra
     ]
-    source = _quoted(f"{root}/{table.name}/{pattern}")
     return (
         f"SELECT {', '.join(names)}\nFROM read_parquet({source}, "
         f"filename = true, schema = MAP {{{columns}}})"
     )
 
 
-def _external_table(root: str, name: str, held: list[str]) -> str:
-    split = next(path for path in held if path.startswith(f"{name}/")).split("/")[1:-1]
-    pattern = "/".join(["*"] * len(split) + ["data.parquet"])
+def _external_table(held: list[str], locations: Mapping[str, str]) -> str:
+    split = held[0].split("/")[1:-1]
+    same = [path for path in held if path.count("/") == len(split) + 1]
+    source = _list(locations[path] for path in same if path.endswith("/data.parquet"))
     kind = split[0].partition("=")[0] if split else ""
     # A year's object may have its own session column; then the folder's name adds nothing.
     hive = f"hive_partitioning = true, hive_types = {{'{kind}': DATE}}" if kind == "session" else ""
-    source = _quoted(f"{root}/{name}/{pattern}")
     return (
         f"SELECT * FROM read_parquet({source}, union_by_name = true, "  # noqa: S608 - our names
         f"{hive or 'hive_partitioning = false'})"
@@ -140,7 +163,7 @@ def _external_table(root: str, name: str, held: list[str]) -> str:
 
 def _best_minute_bars(live: set[date]) -> str:
     if not live:
-        return "SELECT * FROM minute_bars_base"
+        return "SELECT * FROM minute_bars_stored"
     days = ", ".join(f"DATE '{day}'" for day in sorted(live))
     ranks = ", ".join(f"'{revision.value}'" for revision in Revision)
     second = ", ".join(f"'{name}'" for name in SECOND_SOURCES)
@@ -152,11 +175,11 @@ def _best_minute_bars(live: set[date]) -> str:
     order = [*rank, *VALUE_COLUMNS, "provider"]
     # The same total order as domain.bar.merge; only sessions with live parts are ranked.
     return (
-        f"SELECT * FROM minute_bars_base WHERE session NOT IN ({days})\n"  # noqa: S608 - dates
+        f"SELECT * FROM minute_bars_stored WHERE session NOT IN ({days})\n"  # noqa: S608 - dates
         "UNION ALL\n"
         "SELECT * FROM (\n"
-        f"    SELECT * FROM minute_bars_base WHERE session IN ({days})\n"
-        "    UNION ALL SELECT * FROM minute_bars_live\n"
+        f"    SELECT * FROM minute_bars_stored WHERE session IN ({days})\n"
+        "    UNION ALL SELECT * FROM minute_bars_live_stored\n"
         ") QUALIFY row_number() OVER (\n"
         "    PARTITION BY session, symbol, minute\n"
         f"    ORDER BY {', '.join(f'{column} DESC NULLS LAST' for column in order)}\n"
@@ -164,10 +187,27 @@ def _best_minute_bars(live: set[date]) -> str:
     )
 
 
+def _widened(table: tables.Table, stored: str) -> str:
+    """Select the rows of `stored` with numbers whose products fit.
+
+    DuckDB keeps 18 digits in a product of two columns of 18: one million dollars is too much.
+    """
+    replaced = ", ".join(
+        f'"{name}"::DECIMAL({DIGITS},{dtype.scale}) AS "{name}"'
+        for name, dtype in table.schema.items()
+        if isinstance(dtype, pl.Decimal)
+    )
+    return f"SELECT * REPLACE ({replaced}) FROM {stored}"  # noqa: S608 - our names
+
+
 def _type(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Decimal):
         return f"DECIMAL({dtype.precision},{dtype.scale})"
     return _TYPES[type(dtype).__name__]
+
+
+def _list(addresses: Iterable[str]) -> str:
+    return "[" + ", ".join(map(_quoted, addresses)) + "]"
 
 
 def _quoted(text: str) -> str:
