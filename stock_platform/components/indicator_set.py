@@ -41,6 +41,7 @@ RESERVED = frozenset(
         *FIXED,
         *VALUES.values(),
         *STATES.values(),
+        *(f"{name}_stored" for name in tables.TABLES),
         *("minute_bars_best", "answers_parts", "quarantine_parts", "weekly_performance"),
         *("daily", "minute"),  # the keys of the platform's own assets
     }
