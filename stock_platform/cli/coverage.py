@@ -15,7 +15,12 @@ from stock_platform.domain.symbols import parse_symbol
 from stock_platform.errors import PermanentError
 from stock_platform.lake.object_store import open_store
 from stock_platform.pipelines.context import LakeContext
-from stock_platform.pipelines.coverage import CoverageAt, coverage_at, unlisted_symbols
+from stock_platform.pipelines.coverage import (
+    CoverageAt,
+    coverage_at,
+    nearest_symbol,
+    unlisted_symbols,
+)
 from stock_platform.settings import Settings
 
 
@@ -35,6 +40,10 @@ def show_coverage(session: date | None, symbol: str | None, *, as_json: bool) ->
         open_store(settings.lake, create=False), settings.market, settings.healing
     )
     rows = coverage_rows(lake_context, session, symbol, datetime.now(UTC))
+    if symbol and not any(row.counts["expected"] for row in rows):
+        near = nearest_symbol(symbol, lake_context.universe(rows[-1].session)) if rows else None
+        hint = f"; did you mean {near}?" if near else ""
+        typer.echo(f"stocks: {symbol} is expected on none of these sessions{hint}", err=True)
     for line in unlisted_symbols(lake_context):
         typer.echo(f"stocks: {line}", err=True)
     if as_json:

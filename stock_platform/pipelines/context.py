@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
 
+import numpy as np
+
 from stock_platform.domain.coverage import SessionCoverage, universe_digest
 from stock_platform.domain.responses import with_authority
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
@@ -100,7 +102,7 @@ class LakeContext:
         """Derive a session's coverage from bars, connection log and provider responses."""
         if symbols is None:
             symbols = self.universe(grid.session)
-        return derive(
+        coverage = derive(
             grid,
             symbols,
             bars=read.minute_bars(self.store, grid.session, ["symbol", "minute"]),
@@ -108,6 +110,11 @@ class LakeContext:
             responses=with_authority(read_responses(self.store, grid.session)),
             policy=self.policy,
         )
+        watched = self.market.symbols
+        if watched is not None:
+            # The stream subscribes to the watchlist: it says nothing of their other symbols.
+            coverage.bits["silent"] &= np.isin(coverage.symbols, watched)[:, None]
+        return coverage
 
 
 def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:

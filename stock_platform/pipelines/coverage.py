@@ -5,6 +5,7 @@ session that was never ingested: then every minute that has closed is missing.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -149,9 +150,18 @@ def unlisted_symbols(lake_context: LakeContext) -> list[str]:
     return [_unseen(symbol, seen) for symbol in sorted(verified & set(watched) - seen)]
 
 
+def nearest_symbol(symbol: str, known: Iterable[str]) -> str | None:
+    """Return the symbol of `known` that is spelt most like `symbol`: `AAPL` for `aapl`."""
+    spelt = {_spelling(name): name for name in sorted(known)}
+    near = get_close_matches(_spelling(symbol), spelt, n=1, cutoff=0.5)
+    return spelt[near[0]] if near else None
+
+
 def _ever_listed(store: ObjectStore) -> set[str]:
     days = read.sessions_present(store, "reference_symbols")
     tables = [read.table(store, "reference_symbols", day) for day in {*_ends(days)}]
+    # Who was listed in between alone is in the spans.
+    tables.append(read.table(store, "symbol_spans", None))
     return {symbol for table in tables for symbol in table["symbol"]}
 
 
@@ -173,9 +183,8 @@ def _seen_lately(store: ObjectStore) -> tuple[set[str], set[str]]:
 
 
 def _unlisted(symbol: str, listed: set[str]) -> str:
-    spelt = {_spelling(name): name for name in sorted(listed)}
-    near = get_close_matches(_spelling(symbol), spelt, n=1, cutoff=0.5)
-    hint = f"; did you mean {spelt[near[0]]}?" if near else ""
+    near = nearest_symbol(symbol, listed)
+    hint = f"; did you mean {near}?" if near else ""
     return f"{symbol} (STOCKS_SYMBOLS) is not among the listed symbols{hint}"
 
 

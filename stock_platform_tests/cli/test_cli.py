@@ -61,6 +61,13 @@ def test_coverage_of_one_symbol_names_its_gaps(lake: Path) -> None:
     assert row["gaps"] == ["09:30-12:59"]
 
 
+def test_coverage_of_a_symbol_spelt_otherwise_names_the_nearest(lake: Path) -> None:
+    result = CliRunner().invoke(app, ["coverage", "--symbol", "msft", "--json"])
+
+    assert "msft is expected on none of these sessions; did you mean MSFT?" in result.stderr
+    assert {row["expected"] for row in json.loads(result.stdout)} == {0}
+
+
 def test_sql_answers_in_json(lake: Path) -> None:
     result = CliRunner().invoke(app, ["sql", "select count(*) as bars from minute_bars", "--json"])
 

@@ -1,12 +1,14 @@
 """A security survives its symbol, whatever a vendor gets wrong about it."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.reference import SYMBOLS_ADDED
-from stock_platform.lake import parquet, read, tables
+from stock_platform.lake import parquet, read, stream_parts, tables
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
 from stock_platform.pipelines.context import LakeContext
@@ -270,6 +272,20 @@ def test_a_watched_symbol_brings_the_symbols_its_security_had(tmp_path: Path) ->
 
     assert "FB" in context.universe(date(2026, 6, 8))
     assert context.universe(RENAMED) == ["META"]
+
+
+def test_the_silence_of_the_stream_speaks_of_the_watchlist_alone(tmp_path: Path) -> None:
+    context = lake(tmp_path, "META")
+    take_snapshots(context, Exchange([OLD, *FACEBOOK], NOW), [FIRST, LAST])
+    grid = context.calendar.grid(FIRST)
+    row = ("writer", "1", "AM", grid.opens_at, grid.closes_at + timedelta(minutes=1), None)
+    alive = pl.DataFrame([row], schema=CONNECTIONS, orient="row")
+    stream_parts.write_connections(context.store, FIRST, "writer", alive)
+
+    coverage = context.derive(grid)
+
+    assert coverage.symbols.tolist() == ["FB", "META"]
+    assert coverage.bits["silent"].any(axis=1).tolist() == [False, True]
 
 
 def test_a_symbol_of_two_securities_names_the_newest(tmp_path: Path) -> None:

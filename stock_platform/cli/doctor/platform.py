@@ -8,7 +8,7 @@ from stock_platform.cli.doctor.check import Check
 from stock_platform.components.instance import describe_instance, is_there_a_home
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError, TransientError
-from stock_platform.lake import tables
+from stock_platform.lake import read, tables
 from stock_platform.lake.object_store import ObjectStore, Version, VersionConflictError, open_store
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import unlisted_symbols
@@ -73,7 +73,11 @@ def _check_symbols(settings: Settings) -> str:
     if unlisted:
         raise PermanentError("; ".join(unlisted))
     watched = settings.market.symbols
-    return "the whole market" if watched is None else f"{len(watched)} symbols, none unlisted"
+    if watched is None:
+        return "the whole market"
+    if not read.sessions_present(lake_context.store, "reference_symbols"):
+        return f"{len(watched)} symbols, no list of symbols to compare them with yet"
+    return f"{len(watched)} symbols, none unlisted"
 
 
 def _check_rate_limit(settings: Settings) -> str:
