@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from stock_platform.indicators.by_name import compute_indicators
     from stock_platform.indicators.declare import indicator
+    from stock_platform.lake.inspection import Defect
+    from stock_platform.pipelines.verify.certificate import Certificate
     from stock_platform.providers.sources import (
         DailySource,
         MinuteBarSource,
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Calendar",
+    "Certificate",
     "DailySource",
+    "Defect",
     "HealOutcome",
     "InvalidDataError",
     "Lake",
@@ -68,6 +72,8 @@ _HOMES = {
     ),
     "stock_platform.indicators.by_name": ("compute_indicators",),
     "stock_platform.indicators.declare": ("indicator",),
+    "stock_platform.lake.inspection": ("Defect",),
+    "stock_platform.pipelines.verify.certificate": ("Certificate",),
     "stock_platform.providers.sources": (
         "DailySource",
         "MinuteBarSource",

@@ -5,10 +5,12 @@ from typing import Literal
 
 import polars as pl
 
+from stock_platform.api.frames import of_symbols
+from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform.errors import InvalidDataError
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore
-from stock_platform.lake.sql.adjust import adjust_minute_bars
+from stock_platform.lake.sql.adjust import adjust_daily_bars, adjust_minute_bars
 from stock_platform.pipelines.universe.expected import of_securities
 
 TRADED_AS = pl.Schema({"traded_as": pl.String()})
@@ -90,3 +92,33 @@ def shown_minute_bars(
     names = rows.select("symbol", "minute", "traded_as")
     adjusted = adjust_minute_bars(rows.drop("traded_as"), splits)
     return adjusted.join(names, on=["symbol", "minute"], how="left", maintain_order="left")
+
+
+def adjusted_daily_bars(
+    store: ObjectStore,
+    span: tuple[date, date],
+    symbols: list[str] | None,
+    followed: FollowedSymbols | None,
+) -> pl.DataFrame:
+    """Return adjusted daily bars, those of a security under one symbol where it is followed."""
+    # A dividend is compared with the close before it, which may be of another year.
+    years = read.years_present(store, "daily_bars") or [span[0].year]
+    bars = of_symbols(read.daily_bars(store, years[0], years[-1]), symbols)
+    splits = reference_rows(store, "splits", SPLITS, symbols)
+    dividends = reference_rows(store, "dividends", DIVIDENDS, symbols)
+    within = pl.col("session").is_between(*span)
+    if followed is None:
+        return adjust_daily_bars(bars, splits, dividends).filter(within)
+    bars = followed.bars(bars)
+    splits = followed.actions(splits, "executed_on")
+    dividends = followed.actions(dividends, "ex_on")
+    rows = adjust_daily_bars(bars.drop("traded_as"), splits, dividends)
+    names = bars.select("symbol", "session", "traded_as")
+    return rows.join(names, on=["symbol", "session"], how="left").filter(within)
+
+
+def reference_rows(
+    store: ObjectStore, table: str, schema: pl.Schema, symbols: list[str] | None
+) -> pl.DataFrame:
+    """Return the rows of some symbols of a reference table."""
+    return of_symbols(read.table(store, table, None), symbols).select(list(schema))

@@ -13,7 +13,13 @@ from typing import Literal, overload
 import duckdb
 import polars as pl
 
-from stock_platform.api.follow import TRADED_AS, FollowedSymbols, shown_minute_bars
+from stock_platform.api.follow import (
+    TRADED_AS,
+    FollowedSymbols,
+    adjusted_daily_bars,
+    reference_rows,
+    shown_minute_bars,
+)
 from stock_platform.api.frames import (
     Day,
     adjusted_schema,
@@ -25,17 +31,19 @@ from stock_platform.api.frames import (
 )
 from stock_platform.api.indicators import stored_indicators, with_outputs
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
-from stock_platform.domain.reference import DIVIDENDS, SPLITS
+from stock_platform.domain.reference import SPLITS
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Timeframe
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore, open_store
-from stock_platform.lake.sql.adjust import adjust_daily_bars
 from stock_platform.lake.sql.query import open_snapshot, query
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import coverage_at, missing_ranges, session_coverage
 from stock_platform.pipelines.heal import Healer
+from stock_platform.pipelines.verify.certificate import Certificate
+from stock_platform.pipelines.verify.provider_record import open_record
+from stock_platform.pipelines.verify.verifier import verify_session
 from stock_platform.providers.registry import open_providers
 from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import Settings
@@ -159,7 +167,7 @@ class Lake:
         wanted = followed.symbols if followed else wanted
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
-            splits = self._reference("splits", SPLITS, wanted) if adjusted else None
+            splits = reference_rows(self._store, "splits", SPLITS, wanted) if adjusted else None
             if followed and splits is not None:
                 splits = followed.actions(splits, "executed_on")
             for session in sessions:
@@ -225,7 +233,7 @@ class Lake:
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
             if adjusted:
-                yield self._adjusted_daily(begin, end, wanted, followed)
+                yield adjusted_daily_bars(self._store, (begin, end), wanted, followed)
                 return
             rows = of_symbols(read.daily_bars(self._store, begin.year, end.year), wanted)
             rows = rows.filter(within)
@@ -337,6 +345,24 @@ class Lake:
             failed=result.failed,
         )
 
+    def verify(self, session: Day, *, against_provider: bool = False) -> Certificate:
+        """Return the certificate of one closed session; only reads.
+
+        Every object is checked (checksum, columns, keys, values), coverage is recomputed from
+        evidence and compared with the stored one, and what differs is in `defects`. A copy of
+        the lake has the same certificate. With `against_provider` the bars are compared with
+        the record, which takes a file or a request for each symbol. Raises `PermanentError`
+        for a session the lake should hold nothing of or that is not over, `TransientError`
+        when it kept changing meanwhile; damage is not raised.
+
+            certificate = lake.verify("2026-11-20")
+            print(certificate.ok, certificate.digest, *certificate.defects, sep="\\n")
+        """
+        if not against_provider:
+            return verify_session(self._context(), to_day(session))
+        with open_record(self._settings) as record:
+            return verify_session(self._context(), to_day(session), record=record)
+
     def _context(self) -> LakeContext:
         return LakeContext.from_settings(self._settings, store=self._store)
 
@@ -345,31 +371,6 @@ class Lake:
         names = [name for name in MINUTE_BARS if name in wanted]
         rows = read.minute_bars(self._store, session, names)
         return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
-
-    def _adjusted_daily(
-        self,
-        first: date,
-        last: date,
-        symbols: list[str] | None,
-        followed: FollowedSymbols | None,
-    ) -> pl.DataFrame:
-        # A dividend is compared with the close before it, which may be of another year.
-        years = read.years_present(self._store, "daily_bars") or [first.year]
-        bars = of_symbols(read.daily_bars(self._store, years[0], years[-1]), symbols)
-        splits = self._reference("splits", SPLITS, symbols)
-        dividends = self._reference("dividends", DIVIDENDS, symbols)
-        within = pl.col("session").is_between(first, last)
-        if followed is None:
-            return adjust_daily_bars(bars, splits, dividends).filter(within)
-        bars = followed.bars(bars)
-        splits = followed.actions(splits, "executed_on")
-        dividends = followed.actions(dividends, "ex_on")
-        rows = adjust_daily_bars(bars.drop("traded_as"), splits, dividends)
-        names = bars.select("symbol", "session", "traded_as")
-        return rows.join(names, on=["symbol", "session"], how="left").filter(within)
-
-    def _reference(self, table: str, schema: pl.Schema, symbols: list[str] | None) -> pl.DataFrame:
-        return of_symbols(read.table(self._store, table, None), symbols).select(list(schema))
 
 
 def open_lake(location: str | PathLike[str] | None = None) -> Lake:

@@ -109,6 +109,36 @@ def coverage(
 
 
 @app.command()
+def verify(
+    session: Annotated[
+        str | None,
+        typer.Option(help="One session, or a range: 2026-11-16..2026-11-20. Default: all."),
+    ] = None,
+    against_provider: Annotated[
+        bool,
+        typer.Option("--against-provider", help="Compare the bars with the provider's record."),
+    ] = False,
+    json_file: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write the certificates to FILE, or - for stdout."
+        ),
+    ] = None,
+    symbols: Annotated[
+        bool,
+        typer.Option("--symbols", help="Put the counts of every symbol into the certificates."),
+    ] = False,
+) -> None:
+    """Check every object and recompute coverage from evidence; exit code 1 if any is wrong."""
+    from stock_platform.cli.verify import verify_lake
+
+    code = verify_lake(
+        session, against_provider=against_provider, json_file=json_file, by_symbol=symbols
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help='For example "select * from minute_bars limit 5".')],
     as_json: AsJson = False,

@@ -143,12 +143,21 @@ class SessionCoverage:
 
     def counts(self, closed: int | None = None) -> dict[str, np.ndarray]:
         """Count each state per symbol over the minutes before slot `closed`; keys are `COUNTS`."""
+        states = self.states(closed)
+        return {name: state.sum(axis=1).astype(np.int32) for name, state in states.items()}
+
+    def states(self, closed: int | None = None) -> dict[str, np.ndarray]:
+        """Return bool[symbols, width] of each state before slot `closed`; keys are `COUNTS`.
+
+        Every expected minute is in one state; `refused` are some of missing, `healed` some
+        of observed.
+        """
         expected = self._expected(closed)
         observed = self.bits["observed"] & expected
         empty = self.bits["empty"] & expected & ~observed
         silent = self.bits["silent"] & expected & ~observed & ~empty
         missing = expected & ~observed & ~empty & ~silent
-        states = {
+        return {
             "expected": np.broadcast_to(expected, observed.shape),
             "observed": observed,
             "empty": empty,
@@ -157,7 +166,6 @@ class SessionCoverage:
             "refused": missing & self.bits["refused"],
             "healed": observed & self.bits["healed"],
         }
-        return {name: state.sum(axis=1).astype(np.int32) for name, state in states.items()}
 
     def totals(self, closed: int | None = None) -> dict[str, int]:
         """Add `counts` up over all symbols."""

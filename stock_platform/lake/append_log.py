@@ -34,14 +34,18 @@ def append(store: ObjectStore, table: str, partition: date, rows: pl.DataFrame) 
     text = rows.with_columns(pl.col(pl.Datetime).dt.epoch("us")).write_csv()
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     path = tables.part(table, partition, digest)
-    store.put_if_absent(path, parquet.encode(table, rows))
+    folder = tables.folder(table, partition)
+    store.put_if_absent(path, parquet.encode(table, rows, folder=folder))
     return path
 
 
-def read_parts(store: ObjectStore, table: str, partition: date) -> tuple[pl.DataFrame, list[str]]:
+def read_parts(
+    store: ObjectStore, table: str, partition: date, *, whole: bool = False
+) -> tuple[pl.DataFrame, list[str]]:
     """Return the rows of a partition, compacted or not, and the paths of their parts.
 
-    Raises `TransientError` when parts were deleted during each of `LISTINGS_MAX` readings.
+    Raises `TransientError` when parts were deleted during each of `LISTINGS_MAX` readings,
+    and with `whole` `PermanentError` for a part whose checksum is wrong.
     """
     schema = tables.TABLES[table].schema
     for _ in range(LISTINGS_MAX):
@@ -49,13 +53,15 @@ def read_parts(store: ObjectStore, table: str, partition: date) -> tuple[pl.Data
         found = [(path, got[0]) for path in paths if (got := store.get(path))]
         # A part that a compaction deleted meanwhile is in the part the next listing shows.
         if len(found) == len(paths):
+            for path, data in found if whole else ():
+                parquet.require_whole(path, data)
             return parquet.decode_all(found, schema), paths
     raise TransientError(f"parts of {table} of {partition} kept vanishing while they were read")
 
 
 def compact(store: ObjectStore, table: str, partition: date, *, same: Sequence[str]) -> int:
     """Merge a partition's parts into one; return how many were deleted. See `deduplicate`."""
-    rows, paths = read_parts(store, table, partition)
+    rows, paths = read_parts(store, table, partition, whole=True)
     if len(paths) < 2:
         return 0
     merged = append(store, table, partition, deduplicate(rows, same=same))

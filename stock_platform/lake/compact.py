@@ -19,6 +19,8 @@ def compact(store: ObjectStore, session: date) -> Published:
         entry.path: got for entry in live_parts(store, session) if (got := store.get(entry.path))
     }
     parts = [(path, data) for path, (data, _) in merged.items()]
+    for path, data in parts:
+        parquet.require_whole(path, data)
     published = publish_minute_bars(store, session, parquet.decode_all(parts, MINUTE_BARS))
     # A part's name can be free again after another compaction, and then hold other bars.
     now = {entry.path: entry.version for entry in live_parts(store, session)}

@@ -116,7 +116,8 @@ def _encode(grid: MinuteGrid, frame: pl.DataFrame, due: int) -> bytes:
         **instants,
     }
     notes = {_WIDTH: str(grid.width), _SUMMARY: json.dumps(summary)}
-    return parquet.encode("coverage", frame, **notes)
+    folder = tables.folder("coverage", grid.session)
+    return parquet.encode("coverage", frame, folder=folder, **notes)
 
 
 def _summary(store: ObjectStore, session: date) -> dict[str, int | None] | None:

@@ -10,23 +10,42 @@ from io import BytesIO
 import polars as pl
 
 from stock_platform.errors import InvalidDataError, PermanentError
+from stock_platform.lake.checksums import (
+    BLANK_CHECKSUM,
+    CHECKSUM,
+    ChecksumState,
+    checksum_state,
+    fill_checksum,
+)
 from stock_platform.lake.tables import SCHEMA_VERSION, TABLES
 
 ROW_GROUP = 32_768
 _VERSION = "stocks.schema_version"
-_TABLE = "stocks.table"
+TABLE = "stocks.table"
+FOLDER = "stocks.folder"
+"""The folder an object was written to: a copy put into another one is noticed."""
 
 
-def encode(table: str, frame: pl.DataFrame, **notes: str) -> bytes:
-    """Return a frame as Parquet bytes; `notes` are stored in the object's metadata."""
+def encode(table: str, frame: pl.DataFrame, *, folder: str = "", **notes: str) -> bytes:
+    """Return a frame as Parquet bytes, to be written into `folder`, with a checksum.
+
+    `notes` are stored in the object's metadata.
+    """
     out = BytesIO()
     frame.write_parquet(
         out,
         compression="zstd",
         compression_level=3,
         row_group_size=ROW_GROUP,
-        metadata={_VERSION: str(SCHEMA_VERSION), _TABLE: table, **notes},
+        metadata={
+            _VERSION: str(SCHEMA_VERSION),
+            TABLE: table,
+            **({FOLDER: folder} if folder else {}),
+            CHECKSUM: BLANK_CHECKSUM,
+            **notes,
+        },
     )
+    fill_checksum(out)
     return out.getvalue()
 
 
@@ -106,6 +125,15 @@ def check_version(path: str, found: dict[str, str]) -> None:
         raise PermanentError(
             f"{path} has schema version {text}, this release reads up to {SCHEMA_VERSION}: "
             f"use a newer stock_platform"
+        )
+
+
+def require_whole(path: str, data: bytes) -> None:
+    """Raise `PermanentError` for an object whose bytes are not those that were written."""
+    if checksum_state(data) is ChecksumState.WRONG:
+        raise PermanentError(
+            f"{path} is damaged: its bytes are not those that were written; restore it, "
+            f"or delete it so that it is fetched again (`stocks verify` names every such object)"
         )
 
 

@@ -23,7 +23,8 @@ def write_live_minute(  # noqa: PLR0917 - in the order in which a part's path na
     """
     parquet.require("live bars", bars, MINUTE_BARS)
     require_session(bars, session)
-    data = parquet.encode("minute_bars_live", bars.sort("symbol", "minute"))
+    folder = tables.folder("minute_bars_live", session)
+    data = parquet.encode("minute_bars_live", bars.sort("symbol", "minute"), folder=folder)
     path = tables.live_part(session, label, writer)
     if not store.put_if_absent(path, data):
         found = store.get(path)
@@ -61,7 +62,8 @@ def write_connections(
         merged = _deduplicate_connections(known, connections)
         if found and merged.equals(known):
             return None, None
-        return parquet.encode("stream_log", merged), None
+        folder = tables.folder("stream_log", session)
+        return parquet.encode("stream_log", merged, folder=folder), None
 
     update(store, path, change)
     return store.uri(path)

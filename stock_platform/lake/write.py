@@ -4,7 +4,6 @@ Merging is commutative and idempotent, so a writer that loses the race reads
 again and merges again, and repeating a step changes nothing.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,6 +16,7 @@ from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError
 from stock_platform.lake import parquet, tables
+from stock_platform.lake.checksums import is_rising, object_checksum
 from stock_platform.lake.object_store import ObjectStore, update
 
 
@@ -33,7 +33,7 @@ class Published:
     written: bool
     uri: str
     sha256: str
-    """Of the object's bytes; the same again when nothing was written."""
+    """Of the object's bytes, as kept in it; the same again when nothing was written."""
     revisions: dict[str, int] = field(default_factory=dict)
 
 
@@ -167,7 +167,11 @@ def _replace(store: ObjectStore, target: _Target) -> Published:
         added, changed = _count_changes(list(target.key), stored, merged)
         # Fewer rows come from a replacement, more columns from a table that grew.
         written = bool(added or changed) or stored.shape != merged.shape
-        data = parquet.encode(target.table, merged) if found is None or written else found
+        folder = tables.folder(target.table, target.partition)
+        if found is None or written:
+            data = parquet.encode(target.table, merged, folder=folder)
+        else:
+            data = found
         published = Published(
             table=target.table,
             partition=target.partition,
@@ -176,7 +180,7 @@ def _replace(store: ObjectStore, target: _Target) -> Published:
             changed=changed,
             written=written,
             uri=store.uri(path),
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=object_checksum(data),
             revisions=_revisions(merged),
         )
         return data if written else None, published
@@ -187,6 +191,8 @@ def _replace(store: ObjectStore, target: _Target) -> Published:
 def _stored(path: str, found: bytes | None, schema: pl.Schema | None) -> pl.DataFrame:
     if found is None:
         return pl.DataFrame(schema=schema)
+    # Merging into flipped bits and writing the result would make them look right for ever.
+    parquet.require_whole(path, found)
     return parquet.decode(path, found, schema)
 
 
@@ -216,23 +222,13 @@ def _merge_keyed(
                 f"stored as {stored.schema[name]}"
             )
     rows = pl.concat([stored, incoming], how="diagonal")
-    if _rising(rows, key):
+    if is_rising(rows, key):
         # A whole session that is replaced is in order already: sorting would copy it twice.
         return rows
     time = ["observed_at"] if "observed_at" in rows.columns else []
     rows = rows.sort([*key, *time], maintain_order=True)
     last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in key)
     return rows.filter(last.fill_null(value=True))
-
-
-def _rising(rows: pl.DataFrame, key: list[str]) -> bool:
-    """Return whether each row's key is above that of the row before it."""
-    above, same = pl.lit(value=False), pl.lit(value=True)
-    for name in key:
-        before = pl.col(name).shift()
-        above = above | (same & (pl.col(name) > before))
-        same = same & (pl.col(name) == before)
-    return bool(rows.select(above.slice(1).all()).item())
 
 
 def require_session(rows: pl.DataFrame, session: date) -> None:

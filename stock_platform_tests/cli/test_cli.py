@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from stock_platform.cli import app
 
-COMMANDS = ("demo", "simulate", "coverage", "sql", "init", "doctor", "version")
+COMMANDS = ("demo", "simulate", "coverage", "verify", "sql", "init", "doctor", "version")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Whether the lake is true to its evidence: objects inspected, coverage recomputed, certified."""
