@@ -113,7 +113,10 @@ class LakeContext:
         watched = self.market.symbols
         if watched is not None:
             # The stream subscribes to the watchlist: it says nothing of their other symbols.
-            coverage.bits["silent"] &= np.isin(coverage.symbols, watched)[:, None]
+            # By a set: `np.isin` compares each of 8,000 names with every other, for 2 s.
+            names = frozenset(watched)
+            streamed = np.array([symbol in names for symbol in coverage.symbols], dtype=bool)
+            coverage.bits["silent"] &= streamed[:, None]
         return coverage
 
 

@@ -142,9 +142,15 @@ def empty_evidence(
     Each group's responses are replayed as all of them were, so that the rules are the same.
     """
     left = derived.states()["empty"].copy()
-    groups = responses.filter(pl.col("outcome") != "rejected").select("revision", "provider")
-    ranked = sorted(groups.unique().rows(), key=lambda row: (-Revision(row[0]).rank, row[1]))
+    if not left.any():
+        return ()
+    answered = responses.filter(pl.col("outcome") == "ok").select("revision", "provider").unique()
+    proving = [row for row in answered.rows() if Revision(row[0]).proves_empty]
+    ranked = sorted(proving, key=lambda row: (-Revision(row[0]).rank, row[1]))
     found: list[EmptyEvidence] = []
+    if len(ranked) == 1:
+        [(revision, provider)] = ranked
+        return (EmptyEvidence(provider=provider, revision=revision, minutes=int(left.sum())),)
     for revision, provider in ranked:
         own = (pl.col("provider") == provider) & (pl.col("revision") == revision)
         alone = SessionCoverage.blank(derived.grid, derived.symbols.tolist())

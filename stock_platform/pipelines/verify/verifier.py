@@ -16,7 +16,7 @@ from stock_platform.domain.coverage import SessionCoverage, universe_digest
 from stock_platform.domain.responses import with_authority
 from stock_platform.domain.sessions import NEW_YORK, MinuteGrid
 from stock_platform.errors import InvalidDataError, PermanentError, TransientError
-from stock_platform.healing.derive import carry_history, derive
+from stock_platform.healing.derive import carry_history
 from stock_platform.lake import read, tables
 from stock_platform.lake.append_log import read_responses
 from stock_platform.lake.checksums import rows_digest
@@ -176,17 +176,10 @@ class Verifier:
     def _recompute(
         self, grid: MinuteGrid, symbols: Sequence[str], own: "_OwnObjects"
     ) -> "_Recomputed":
-        if own.bars is None or own.responses is None or own.connections is None:
+        if own.responses is None:
             return _Recomputed()
-        policy = self.context.policy
-        derived = derive(
-            grid,
-            symbols,
-            bars=own.bars.select("symbol", "minute"),
-            connections=own.connections,
-            responses=own.responses,
-            policy=policy,
-        )
+        # What coverage follows from is decided in one place: the objects are read again.
+        derived, policy = self.context.derive(grid, symbols), self.context.policy
         state, defects = self._compare(derived, own)
         return _Recomputed(
             coverage=derived,
