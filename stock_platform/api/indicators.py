@@ -6,8 +6,9 @@ from datetime import date
 import polars as pl
 
 from stock_platform.domain.bars import TIMESTAMP_US
-from stock_platform.indicators.indicator import Timeframe
-from stock_platform.indicators.registry import choose, installed
+from stock_platform.errors import InvalidDataError
+from stock_platform.indicators.indicator import Indicator, Timeframe
+from stock_platform.indicators.registry import builtin, choose, installed
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.pipelines.indicators.stores import VALUES
@@ -36,16 +37,25 @@ def with_outputs(
 
     Raises `InvalidDataError` for a name that is no indicator and no output column.
     """
+    if names is None:
+        return rows
     names = [names] if isinstance(names, str) else names
-    chosen = choose(installed(), timeframe, list(names or ()))
     wanted = [
         column.name
-        for indicator in chosen
+        for indicator in _chosen(timeframe, list(names))
         for column in indicator.columns
-        if not names or indicator.name in names or column.name in names
+        if indicator.name in names or column.name in names
     ]
-    stored = [name for name in wanted if name in rows.columns]
+    stored = [name for name in dict.fromkeys(wanted) if name in rows.columns]
     return rows.select(*_KEYS[timeframe], *stored)
+
+
+def _chosen(timeframe: Timeframe, names: list[str]) -> list[Indicator]:
+    try:
+        # Ours first: a package that cannot be loaded fails only who needs its indicators.
+        return choose(builtin(), timeframe, names) if names else []
+    except InvalidDataError:
+        return choose(installed(), timeframe, names)
 
 
 def _daily(store: ObjectStore, first: date, last: date) -> list[pl.DataFrame]:

@@ -84,7 +84,9 @@ def simulate(
         Path | None,
         typer.Argument(help="YAML file of the market and its faults. Default: none."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port; 0 chooses a free one.")] = 8900,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free one.")
+    ] = 8900,
 ) -> None:
     """Serve a simulated market over the vendors' protocols, on loopback, until interrupted."""
     from stock_platform.simulator.server import simulate as serve
@@ -142,8 +144,10 @@ def verify(
 def sql(
     query: Annotated[str, typer.Argument(help='For example "select * from minute_bars limit 5".')],
     as_json: AsJson = False,
-    rows: Annotated[int, typer.Option(help="Rows printed at most; --json prints all.")] = 50,
-    timeout_s: Annotated[float, typer.Option(help="Longest time of the query, seconds.")] = 60.0,
+    rows: Annotated[int, typer.Option(min=1, help="Rows printed at most; --json prints all.")] = 50,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.001, help="Longest time of the query, seconds.")
+    ] = 60.0,
 ) -> None:
     """Query the lake in SQL: one read-only view per table, best revision of each row."""
     from stock_platform.cli.sql import run_query

@@ -39,10 +39,10 @@ def read_cursor(cursor: str | None) -> dict[date, HealHistory]:
         return {}
 
 
-def write_cursor(asked: dict[date, HealHistory]) -> str:
+def write_cursor(requested: dict[date, HealHistory]) -> str:
     """Write what was requested, as `read_cursor` reads it."""
-    newest = sorted(asked, reverse=True)[:REMEMBERED_MAX]
-    return msgspec.json.encode({day: asked[day] for day in newest}).decode()
+    newest = sorted(requested, reverse=True)[:REMEMBERED_MAX]
+    return msgspec.json.encode({day: requested[day] for day in newest}).decode()
 
 
 def needs_and_errors(
@@ -79,17 +79,19 @@ def plan_tick(
     settings: HealingSettings,
 ) -> TickPlan:
     """Choose the sessions to heal now, given what this sensor requested before."""
-    asked = read_cursor(context.cursor)
+    requested = read_cursor(context.cursor)
     chosen = select_sessions(
         needs,
-        asked,
+        requested,
         now,
         backoff=RetrySchedule.from_minutes(settings.backoff_minutes),
         running=sessions_in_work(context.instance),
         failed=sessions_that_failed(context.instance, context.sensor_name),
         sessions_max=settings.sessions_at_once,
     )
-    return TickPlan(chosen, write_cursor(asked | {need.session: entry for need, entry in chosen}))
+    return TickPlan(
+        chosen, write_cursor(requested | {need.session: entry for need, entry in chosen})
+    )
 
 
 def sessions_in_work(instance: dg.DagsterInstance) -> frozenset[date]:

@@ -62,7 +62,12 @@ def register_of(splits: pl.DataFrame, dividends: pl.DataFrame) -> pl.DataFrame:
 
 
 def replace_span(
-    stored: pl.DataFrame, told: pl.DataFrame, *, action: str, span: tuple[date, date], at: datetime
+    stored: pl.DataFrame,
+    listed: pl.DataFrame,
+    *,
+    action: str,
+    span: tuple[date, date],
+    at: datetime,
 ) -> pl.DataFrame:
     """Return the register after the provider listed every `action` effective within `span`.
 
@@ -75,14 +80,14 @@ def replace_span(
         & pl.col("effective_on").is_between(*span)
     )
     known = stored.filter(concerned)
-    if known.height >= SHRINK_FROM and told.height * 2 < known.height:
+    if known.height >= SHRINK_FROM and listed.height * 2 < known.height:
         raise InvalidDataError(
-            f"the answer lists {told.height} {action}s where {known.height} are known: "
+            f"the answer lists {listed.height} {action}s where {known.height} are known: "
             "the known ones are kept"
         )
     same = ["action_id", *_TOLD]
-    gone = known.join(told.select(same), on=same, how="anti", nulls_equal=True)
-    new = told.join(known.select(same), on=same, how="anti", nulls_equal=True)
+    gone = known.join(listed.select(same), on=same, how="anti", nulls_equal=True)
+    new = listed.join(known.select(same), on=same, how="anti", nulls_equal=True)
     key = list(CORPORATE_ACTIONS_KEY)
     left = stored.join(gone.select(key), on=key, how="semi", nulls_equal=True).with_columns(
         left_at=pl.lit(at, CORPORATE_ACTIONS["left_at"])

@@ -25,7 +25,7 @@ VERDICTS = pl.Schema(
         "moved_to": pl.Date(),
     }
 )
-"""One row per action told: `action` is split or dividend; `verdict` is confirmed, misdated,
+"""One row per action listed: `action` is split or dividend; `verdict` is confirmed, misdated,
 contradicted, duplicate or unjudged; `moved_to` is the session whose bars show a misdated split."""
 
 ADJUSTING = ("confirmed", "unjudged")
@@ -34,13 +34,13 @@ ADJUSTING = ("confirmed", "unjudged")
 JUMP_MAX = 0.45
 """What an ordinary session moves at most; no confirmed split leaves a larger adjusted jump."""
 RATIO_MIN = 1.15
-"""A stock dividend below this cannot be told from an ordinary day."""
+"""A stock dividend below this cannot be listed from an ordinary day."""
 SESSIONS_APART_MAX = 20
-"""How far from the date told the real one is looked for."""
+"""How far from the date listed the real one is looked for."""
 DAYS_APART_MAX = 7
-"""Bars further from the date told than this do not judge it."""
+"""Bars further from the date listed than this do not judge it."""
 SAME_DIVIDEND_DAYS = 5
-"""Funds that pay every week are seven days apart; the same payment told twice is closer."""
+"""Funds that pay every week are seven days apart; the same payment listed twice is closer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +85,12 @@ def judge_splits(splits: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     """
     bars = _bars_by_symbol(days, splits["symbol"])
     rows: list[tuple[object, ...]] = []
-    for (symbol,), told in splits.sort("symbol", "executed_on", "action_id").group_by(
+    for (symbol,), listed in splits.sort("symbol", "executed_on", "action_id").group_by(
         "symbol", maintain_order=True
     ):
         ones = [
             _Split(action_id=i, on=on, log_ratio=math.log(a / b))
-            for i, on, a, b in told.select(
+            for i, on, a, b in listed.select(
                 "action_id", "executed_on", "split_from", "split_to"
             ).iter_rows()
         ]
@@ -99,11 +99,11 @@ def judge_splits(splits: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
 
 
-def _judged(told: list[_Split], bars: _Bars | None) -> dict[str, _Verdict]:
+def _judged(listed: list[_Split], bars: _Bars | None) -> dict[str, _Verdict]:
     verdicts: dict[str, _Verdict] = {}
-    dated = {one.on for one in told}
+    dated = {one.on for one in listed}
     for on in sorted(dated):
-        group, repeats = _without_repeats([one for one in told if one.on == on])
+        group, repeats = _without_repeats([one for one in listed if one.on == on])
         for one, first in repeats:
             evidence = f"the same split is listed as {first.action_id} too"
             verdicts[one.action_id] = ("duplicate", evidence, None)
@@ -135,7 +135,7 @@ def _of_one_day(group: list[_Split], move: float) -> dict[str, _Verdict] | None:
     total = sum(one.log_ratio for one in group)
     moved = f"the session opened at {math.exp(move):.4f} times the close before"
     if abs(total) < math.log(RATIO_MIN) and len(group) == 1:
-        return {group[0].action_id: _unjudged("too small to be told from an ordinary day")}
+        return {group[0].action_id: _unjudged("too small to be listed from an ordinary day")}
     if _explains(total, move):
         return {one.action_id: ("confirmed", moved, None) for one in group}
     right = [one for one in group if _explains(one.log_ratio, move)]
@@ -159,21 +159,21 @@ def _explains(log_ratio: float, move: float) -> bool:
 
 
 def _searched(one: _Split, bars: _Bars, at: int, dated: set[date]) -> _Verdict:
-    """Look for the split's move on the sessions around the date told."""
+    """Look for the split's move on the sessions around the date listed."""
     first, last = max(1, at - SESSIONS_APART_MAX), min(len(bars.moves), at + SESSIONS_APART_MAX + 1)
     near = [
         i
         for i in range(first, last)
         if i != at and bars.sessions[i] not in dated and _explains(one.log_ratio, bars.moves[i])
     ]
-    told = f"told {math.exp(one.log_ratio):.4f}, bars moved {math.exp(bars.moves[at]):.4f}"
+    listed = f"listed {math.exp(one.log_ratio):.4f}, bars moved {math.exp(bars.moves[at]):.4f}"
     if not near:
-        return "contradicted", told, None
+        return "contradicted", listed, None
     best = min(near, key=lambda i: (abs(bars.moves[i] - one.log_ratio), abs(i - at)))
     moved_to = bars.sessions[best]
     return (
         "misdated",
-        f"{told}; on {moved_to} they moved {math.exp(bars.moves[best]):.4f}",
+        f"{listed}; on {moved_to} they moved {math.exp(bars.moves[best]):.4f}",
         moved_to,
     )
 
@@ -195,11 +195,11 @@ def judge_dividends(
         executed.setdefault(symbol, []).append((on, b / a))
     rows: list[tuple[object, ...]] = []
     columns = ("action_id", "ex_on", "paid_on", "amount", "currency", "kind")
-    for (symbol,), told in dividends.sort("symbol", "ex_on", "action_id").group_by(
+    for (symbol,), listed in dividends.sort("symbol", "ex_on", "action_id").group_by(
         "symbol", maintain_order=True
     ):
         counted: list[_Dividend] = []
-        for values in told.select(columns).iter_rows(named=True):
+        for values in listed.select(columns).iter_rows(named=True):
             one = _Dividend(**values)
             contradiction = _contradiction(one, closes.get(str(symbol)))
             repeated = next((other for other in counted if one.repeats(other)), None)

@@ -127,4 +127,10 @@ def _time_of(bars: pl.DataFrame) -> str:
     missing = [name for name in ("symbol", time, *NUMBERS) if name not in bars.columns]
     if missing:
         raise InvalidDataError(f"bars have no column {', '.join(missing)}")
+    dtype = bars.schema[time]
+    if time == "minute" and not (isinstance(dtype, pl.Datetime) and dtype.time_zone):
+        # Taken for UTC, a New York time would be of another session's hours.
+        raise InvalidDataError(f"the column minute is an instant with a time zone, found {dtype}")
+    if time == "session" and dtype != pl.Date:
+        raise InvalidDataError(f"the column session is a date, found {dtype}")
     return time

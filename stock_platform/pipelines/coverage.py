@@ -94,10 +94,7 @@ def session_coverage(
     at = now or datetime.now(UTC)
     known = known_sessions(context, at)
     if session not in known:
-        span = f"{known[0]} to {known[-1]}" if known else "none yet"
-        raise PermanentError(
-            f"{session} is not a session the lake should hold ({span}; see STOCKS_FIRST_SESSION)"
-        )
+        raise PermanentError(_not_expected(f"{session} is not a session", known))
     return coverage_at(context, session, at).counts()
 
 
@@ -106,18 +103,24 @@ def missing_ranges(
 ) -> pl.DataFrame:
     """Return a frame of `MISSING_RANGES` over the sessions `first` to `last`, both included.
 
-    The minutes of each symbol and session add up to `missing` of `session_coverage`.
-    Days the lake should hold nothing of have no row:
+    The minutes of each symbol and session add up to `missing` of `session_coverage`. Days in
+    between that the lake should hold nothing of have no row; raise `PermanentError` when all
+    of them are such:
 
         missing_ranges(LakeContext.from_env(), date(2026, 11, 16), date(2026, 11, 20))
     """
     at = now or datetime.now(UTC)
-    found = [
-        coverage_at(context, session, at).missing_ranges()
-        for session in known_sessions(context, at)
-        if first <= session <= last
-    ]
+    known = known_sessions(context, at)
+    sessions = [session for session in known if first <= session <= last]
+    if not sessions:
+        raise PermanentError(_not_expected(f"no session from {first} to {last} is one", known))
+    found = [coverage_at(context, session, at).missing_ranges() for session in sessions]
     return pl.concat([pl.DataFrame(schema=MISSING_RANGES), *found])
+
+
+def _not_expected(what: str, known: list[date]) -> str:
+    span = f"{known[0]} to {known[-1]}" if known else "none yet"
+    return f"{what} the lake should hold ({span}; see STOCKS_FIRST_SESSION)"
 
 
 def coverage_at(context: LakeContext, session: date, now: datetime) -> CoverageAt:

@@ -144,8 +144,8 @@ def update_splits(
     Safe to repeat. Raises `InvalidDataError` for an answer that lists hardly any of many
     known splits.
     """
-    told = register_of(source.splits(first, last), pl.DataFrame(schema=DIVIDENDS))
-    _register(lake_context.store, told, "split", (first, last))
+    listed = register_of(source.splits(first, last), pl.DataFrame(schema=DIVIDENDS))
+    _register(lake_context.store, listed, "split", (first, last))
     return _publish_adjusting(lake_context.store)[0]
 
 
@@ -153,8 +153,8 @@ def update_dividends(
     lake_context: LakeContext, source: ReferenceSource, first: date, last: date
 ) -> Published:
     """Replace the dividends with an ex-date on `first` to `last`; see `update_splits`."""
-    told = register_of(pl.DataFrame(schema=SPLITS), source.dividends(first, last))
-    _register(lake_context.store, told, "dividend", (first, last))
+    listed = register_of(pl.DataFrame(schema=SPLITS), source.dividends(first, last))
+    _register(lake_context.store, listed, "dividend", (first, last))
     return _publish_adjusting(lake_context.store)[1]
 
 
@@ -173,12 +173,14 @@ def judge_actions(lake_context: LakeContext, days: Iterable[date]) -> None:
         _publish_adjusting(store)
 
 
-def _register(store: ObjectStore, told: pl.DataFrame, action: str, span: tuple[date, date]) -> None:
+def _register(
+    store: ObjectStore, listed: pl.DataFrame, action: str, span: tuple[date, date]
+) -> None:
     at = datetime.now(UTC)
 
     def change(stored: pl.DataFrame) -> pl.DataFrame:
         register = stored if stored.height else _first_register(store)
-        return _judged(store, replace_span(register, told, action=action, span=span, at=at))
+        return _judged(store, replace_span(register, listed, action=action, span=span, at=at))
 
     write.update_table(store, ACTIONS, None, change, key=CORPORATE_ACTIONS_KEY)
 
@@ -207,7 +209,7 @@ def _judged(store: ObjectStore, register: pl.DataFrame) -> pl.DataFrame:
 
 
 def _publish_adjusting(store: ObjectStore) -> tuple[Published, Published]:
-    """Bring `splits` and `dividends` to what the register says adjusts prices."""
+    """Bring `splits` and `dividends` to the actions of the register that adjust prices."""
     register = read.table(store, ACTIONS, None)
     return (
         write.publish_table(

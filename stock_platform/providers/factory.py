@@ -33,7 +33,15 @@ _RECORDS: dict[Record, tuple[Capability, ...]] = {
     "minute": ("minute", "session"),
     "daily": ("daily",),
 }
-CAPABILITIES: tuple[Capability, ...] = ("minute", "session", "daily", "quotes", "reference")
+SOURCES: dict[Capability, type] = {
+    "minute": MinuteBarSource,
+    "session": SessionSource,
+    "daily": DailySource,
+    "quotes": QuoteSource,
+    "reference": ReferenceSource,
+}
+"""The contract of each kind of source."""
+CAPABILITIES: tuple[Capability, ...] = tuple(SOURCES)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,12 +10,15 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from importlib.metadata import entry_points
+from inspect import signature
 
 import structlog
 
 from stock_platform.errors import PermanentError
 from stock_platform.providers.factory import (
     CAPABILITIES,
+    SOURCES,
+    Capability,
     ProviderContext,
     ProviderFactory,
     Providers,
@@ -23,7 +26,6 @@ from stock_platform.providers.factory import (
 from stock_platform.providers.finnhub import Finnhub
 from stock_platform.providers.massive.provider import Massive, MassiveFlatFiles
 from stock_platform.providers.rapidapi import RapidApi
-from stock_platform.providers.secrets import read_secret
 from stock_platform.providers.transport.client import utc_now
 from stock_platform.settings import Settings
 
@@ -67,9 +69,8 @@ def installed() -> Iterator[ProviderFactory]:
         yield factory
 
 
-def is_configured(settings: Settings | None = None) -> bool:
+def is_configured(settings: Settings) -> bool:
     """Return whether the settings name any provider, or a secret that may; requests nothing."""
-    settings = settings or Settings.from_env()
     if settings.requests.secrets_from:
         return True
     return any(True for _ in _configured(settings, None))
@@ -77,7 +78,7 @@ def is_configured(settings: Settings | None = None) -> bool:
 
 @contextmanager
 def open_providers(
-    settings: Settings | None = None,
+    settings: Settings,
     *,
     clock: Callable[[], datetime] = utc_now,
     only: Collection[str] | None = None,
@@ -92,9 +93,9 @@ def open_providers(
     opened = Providers()
     count = 0
     with ExitStack() as stack:
-        settings = settings or Settings.from_env(read_secret)
         context = ProviderContext(settings=settings, stack=stack, clock=clock)
         for factory in _configured(settings, only):
+            context.stack = stack.enter_context(_closing(factory.name))
             try:
                 found = factory.open(context)
                 _check_opened(factory, found)
@@ -108,6 +109,22 @@ def open_providers(
         if not count:
             raise PermanentError(NOT_CONFIGURED)
         yield opened
+
+
+@contextmanager
+def _closing(name: str) -> Generator[ExitStack]:
+    """Yield what closes one provider: a failure to close is logged, and the others are closed.
+
+    Raised, it would take the place of the error that ended the run.
+    """
+    stack = ExitStack()
+    try:
+        yield stack
+    finally:
+        try:
+            stack.close()
+        except (Exception, SystemExit) as error:
+            _log.error("provider_not_closed", provider=name, reason=_one_line(error))
 
 
 def _configured(settings: Settings, only: Collection[str] | None) -> Iterator[ProviderFactory]:
@@ -141,8 +158,34 @@ def _check_opened(factory: ProviderFactory, found: object) -> None:
     extra = sorted(found.capabilities() - factory.capabilities)
     if extra:
         raise ValueError(f"open returned {', '.join(extra)}, which capabilities does not name")
+    for kind in sorted(found.capabilities()):
+        for source in getattr(found, kind):
+            _check_source(kind, source)
+
+
+def _check_source(kind: Capability, source: object) -> None:
+    """Raise `TypeError` naming what a source lacks, before a run finds it out."""
+    contract = SOURCES[kind]
+    for name in sorted(member for member in dir(contract) if not member.startswith("_")):
+        wanted, found = getattr(contract, name), getattr(source, name, None)
+        label = f"the {kind} source {type(source).__name__}"
+        if not callable(wanted):
+            if not isinstance(found, str) or not found:
+                raise TypeError(f"{label} has no text {name}")
+            continue
+        if not callable(found):
+            raise TypeError(f"{label} has no method {name}")
+        given = list(signature(wanted).parameters)[1:]
+        try:
+            signature(found).bind(*given)
+        except TypeError:
+            expected = ", ".join(given)
+            raise TypeError(f"{label} does not take {name}({expected})") from None
 
 
 def _left_out(name: str, error: BaseException) -> None:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    _log.error("provider_left_out", provider=name, reason=reason)
+    _log.error("provider_left_out", provider=name, reason=_one_line(error))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -74,8 +74,9 @@ def load(kind: type[Kind], secrets: Mapping[str, SecretStr] = NO_SECRETS) -> Kin
     try:
         return kind(**_stored(kind, secrets))
     except ValidationError as error:
+        renamed = _read_under_old_names(kind)
         wrong = [
-            f"{_label(kind, str(problem['loc'][0]) if problem['loc'] else '')}: "
+            f"{_label(kind, str(problem['loc'][0]) if problem['loc'] else '', renamed)}: "
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
@@ -107,9 +108,13 @@ class _Environment(EnvSettingsSource):
         found = dict(super()._load_env_vars())
         for old, new in RENAMED.items():
             value = found.get(old.lower())
-            if value is not None and found.get(new.lower()) is None:
+            if value is None:
+                continue
+            if found.get(new.lower()) is None:
                 _warn_of_rename(old, new)
                 found[new.lower()] = value
+            elif found[new.lower()] != value:
+                _warn_of_two_values(old, new)
         return found
 
 
@@ -117,6 +122,23 @@ class _Environment(EnvSettingsSource):
 def _warn_of_rename(old: str, new: str) -> None:
     # To stderr: a command's result on stdout stays readable by machines.
     logging.getLogger(__name__).warning("%s was renamed to %s; the old name still works", old, new)
+
+
+@cache
+def _warn_of_two_values(old: str, new: str) -> None:
+    logging.getLogger(__name__).warning(
+        "%s and %s, its old name, are set to different values; that of %s counts", new, old, new
+    )
+
+
+def _read_under_old_names(kind: type[BaseSettings]) -> dict[str, str]:
+    """Return the old name of each present variable that is set under its old name alone."""
+    found = EnvSettingsSource(kind).env_vars
+    return {
+        new: old
+        for old, new in RENAMED.items()
+        if found.get(old.lower()) and not found.get(new.lower())
+    }
 
 
 def _stored(kind: type[BaseSettings], secrets: Mapping[str, SecretStr]) -> dict[str, Any]:
@@ -133,10 +155,12 @@ def _stored(kind: type[BaseSettings], secrets: Mapping[str, SecretStr]) -> dict[
     return found
 
 
-def _label(kind: type[BaseSettings], name: str) -> str:
+def _label(kind: type[BaseSettings], name: str, renamed: Mapping[str, str]) -> str:
     """Return all variables that set `name`, a field or one of its variables, for a message."""
     for field in kind.model_fields:
         names = variables_of(kind, field)
         if name in {field, *names}:
+            if names[0] in renamed:
+                return f"{renamed[names[0]]} (now {names[0]})"
             return f"{names[0]} (or {', '.join(names[1:])})" if names[1:] else names[0]
     return f"{kind.model_config.get('env_prefix', '')}{name}".upper()

@@ -1,6 +1,7 @@
 """`Lake`: frames equal to the SQL views, one truth of coverage and gaps, healing."""
 
 from datetime import date, datetime, timedelta
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,8 @@ import polars as pl
 import pytest
 
 import stock_platform as sp
+from stock_platform.errors import PermanentError
+from stock_platform.indicators import registry
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.write import publish_daily_bars
 from stock_platform_tests.api.conftest import DAYS, SYMBOLS, daily_rows
@@ -211,3 +214,15 @@ def test_a_lake_is_opened_by_a_path_but_not_by_nothing(lake: sp.Lake) -> None:
     assert sp.open_lake(Path(lake.location)).location == lake.location
     with pytest.raises(sp.PermanentError, match="is empty"):
         sp.open_lake("")
+
+
+def test_a_package_that_cannot_be_loaded_fails_only_who_names_its_indicators(
+    lake: sp.Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = EntryPoint("sick", "no_such_package:one", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [sick])
+
+    assert lake.indicators("daily", names=["rsi_14"]).columns[:2] == ["symbol", "session"]
+    assert lake.indicators("daily").columns[:2] == ["symbol", "session"]
+    with pytest.raises(PermanentError, match="sick"):
+        lake.indicators("daily", names=["its_own"])

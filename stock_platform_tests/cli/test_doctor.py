@@ -47,10 +47,29 @@ def test_a_platform_without_keys_and_services_is_sound(doctor: Doctor) -> None:
 
 
 def test_the_lake_is_tried_and_left_as_it_was(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+
     result = doctor("lake", STOCKS_LAKE=str(tmp_path / "lake"))
 
     assert "writes, reads, swaps and deletes" in result.output
     assert [file.name for file in (tmp_path / "lake").iterdir() if file.name[0] != "."] == []
+
+
+def test_a_lake_that_is_not_there_yet_is_not_made(doctor: Doctor, tmp_path: Path) -> None:
+    result = doctor(STOCKS_LAKE=str(tmp_path / "new" / "lake"), STOCKS_SYMBOLS="AAPL")
+
+    assert result.exit_code == 0
+    assert "not there yet" in result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_lake_that_cannot_be_made_is_wrong(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    result = doctor("lake", STOCKS_LAKE=str(tmp_path / "file" / "lake"))
+
+    assert result.exit_code == 1
+    assert "cannot be made" in result.output
 
 
 def test_a_lake_that_is_a_file_is_wrong(doctor: Doctor, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ _COMMAND = "one command of the command line"
 SHORT_FILES = {
     "stock_platform/cli/__main__.py": _ENTRY,
     "stock_platform/cli/demo/truth.py": "what the demo compares with, apart from what it compares",
-    "stock_platform/cli/doctor/run.py": _COMMAND,
     "stock_platform/cli/replay.py": _COMMAND,
     "stock_platform/cli/report.py": _COMMAND,
     "stock_platform/cli/sql.py": _COMMAND,
@@ -95,7 +94,6 @@ READ_SETTINGS = {
     "stock_platform/cli/": _STARTS,
     "stock_platform/components/": _STARTS,
     "stock_platform/pipelines/context.py": "LakeContext.from_env",
-    "stock_platform/providers/registry.py": _STARTS,
     "stock_platform/stream/supervisor.py": _STARTS,
 }
 """Files, or folders, that may read the settings from the environment."""
@@ -119,8 +117,3 @@ UNUSED = {
     "create_queues": "docs/serving.md calls it",
 }
 """Names nothing in the package refers to, with who does."""
-
-WORDS_LEFT = {
-    "asked", "told", "troubles", "trouble", "says", "is asked", "are asked", "Ask ", "Tell ",
-}  # fmt: skip
-"""Refused words that are still in `defs` and `components`."""

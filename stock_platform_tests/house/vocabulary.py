@@ -10,7 +10,6 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from stock_platform_tests.house.exceptions import WORDS_LEFT
 from stock_platform_tests.house.repository import text
 
 _RENAMED = """
@@ -78,7 +77,7 @@ REFUSED_OPENINGS = ("Give ", "Gives ", "Say ", "Says ", "Tell ", "Tells ", "Ask 
 def refused_names(path: Path) -> Iterator[str]:
     """Return where a file uses an identifier that was replaced."""
     for token in _tokens(path):
-        if token.type == tokenize.NAME and token.string in REFUSED_NAMES.keys() - WORDS_LEFT:
+        if token.type == tokenize.NAME and token.string in REFUSED_NAMES:
             better = REFUSED_NAMES[token.string]
             yield f"{path}:{token.start[0]} {token.string} (better: {better})"
 
@@ -90,8 +89,7 @@ def refused_phrases(path: Path) -> Iterator[str]:
             for match in _PHRASE.finditer(token.string):
                 line = token.start[0] + token.string.count("\n", 0, match.start())
                 phrase = " ".join(match[0].lower().split())
-                if phrase not in WORDS_LEFT:
-                    yield f"{path}:{line} {phrase!r} (better: {REFUSED_PHRASES[phrase]})"
+                yield f"{path}:{line} {phrase!r} (better: {REFUSED_PHRASES[phrase]})"
 
 
 _TEXTS = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}

@@ -1,5 +1,6 @@
 """Indicators by name over any frame of bars: what a notebook calls."""
 
+from datetime import datetime
 from importlib.metadata import EntryPoint
 
 import polars as pl
@@ -120,3 +121,19 @@ def test_a_package_that_cannot_be_loaded_leaves_ours_alone(monkeypatch: pytest.M
     assert compute_indicators(DAILY, ["rsi_14"]).height == DAILY.height
     with pytest.raises(PermanentError, match="'sick'"):
         compute_indicators(DAILY, ["of_the_package"])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pl.Series("minute", [datetime(2026, 11, 19, 14, 30)]),  # noqa: DTZ001 - what is refused
+        pl.Series("minute", ["2026-11-19T14:30:00Z"]),
+        pl.Series("session", ["2026-11-19"]),
+    ],
+)
+def test_a_time_of_another_type_is_refused(times: pl.Series) -> None:
+    numbers = {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
+    bars = pl.DataFrame({"symbol": ["A"], **numbers}).with_columns(times)
+
+    with pytest.raises(InvalidDataError, match=f"the column {times.name} is an? "):
+        compute_indicators(bars, ["sma_20"])

@@ -12,7 +12,6 @@ from stock_platform.errors import PermanentError
 from stock_platform.lake import write
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.coverage import (
-    MISSING_RANGES,
     SESSION_COVERAGE,
     CoverageAt,
     missing_ranges,
@@ -89,9 +88,8 @@ def test_the_ranges_of_all_sessions_add_up_to_what_coverage_counts(context: Lake
 
 
 def test_days_outside_the_lake_have_no_range_and_no_coverage(context: LakeContext) -> None:
-    assert missing_ranges(context, date(2026, 1, 2), date(2026, 11, 23), now=EVENING).equals(
-        pl.DataFrame(schema=MISSING_RANGES)
-    )
+    with pytest.raises(PermanentError, match="no session from 2026-01-02 to 2026-11-23 is one"):
+        missing_ranges(context, date(2026, 1, 2), date(2026, 11, 23), now=EVENING)
     with pytest.raises(PermanentError, match="2026-11-26 is not a session the lake should hold"):
         session_coverage(context, date(2026, 11, 26), now=EVENING)
 

@@ -114,7 +114,7 @@ def test_the_environment_is_read_under_the_old_names_too(
     monkeypatch.setenv("STOCKS_LAKE", str(tmp_path / "lake"))
     MassiveStage().say(vendor, sample_minutes(0))
 
-    with open_providers(clock=lambda: NOON) as providers:
+    with open_providers(Settings.from_env(), clock=lambda: NOON) as providers:
         response = providers.minute[0].minute_bars("AAPL", SESSION, OPEN, OPEN)
 
     assert response.bars.height == 1

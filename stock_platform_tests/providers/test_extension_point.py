@@ -58,6 +58,40 @@ class Overdoing(Broken):
         return Providers(reference=[SimpleNamespace(name="overdoing")])  # type: ignore[list-item]
 
 
+class Unclosable(Broken):
+    """It opens the sources of the template, and cannot be closed."""
+
+    name = "unclosable"
+    capabilities = frozenset({"minute"})
+
+    def open(self, context: ProviderContext) -> Providers:
+        context.stack.callback(_fail_to_close)
+        return Providers(minute=[template.AcmeBars(None, None, None)])
+
+
+def _fail_to_close() -> None:
+    raise OSError("the server has gone")
+
+
+class WithoutMethod(Broken):
+    name = "without_method"
+    capabilities = frozenset({"minute"})
+    source: object = SimpleNamespace(name="x")
+
+    def open(self, context: ProviderContext) -> Providers:
+        return Providers(minute=[self.source])  # type: ignore[list-item]
+
+
+class OtherArguments(WithoutMethod):
+    name = "other_arguments"
+    source = SimpleNamespace(name="x", minute_bars=lambda symbol: None)
+
+
+class WithoutName(WithoutMethod):
+    name = "without_name"
+    source = SimpleNamespace(minute_bars=lambda symbol, session, first, last: None)
+
+
 class Leaving(Broken):
     name = "leaving"
 
@@ -70,6 +104,9 @@ class OddlyNamed(Broken):
 
 
 PROVIDERS = {
+    "without_method": f"{__name__}:WithoutMethod",
+    "other_arguments": f"{__name__}:OtherArguments",
+    "without_name": f"{__name__}:WithoutName",
     "leaving": f"{__name__}:Leaving",
     "oddly_named": f"{__name__}:OddlyNamed",
     "acme": "provider_template:Acme",
@@ -139,3 +176,40 @@ def test_a_broken_provider_alone_is_no_provider(install, settings: Settings) -> 
         registry.open_providers(settings, only={"broken"}),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("without_method", "the minute source SimpleNamespace has no method minute_bars"),
+        ("other_arguments", "does not take minute_bars(symbol, session, first, last)"),
+        ("without_name", "the minute source SimpleNamespace has no text name"),
+    ],
+)
+def test_a_source_of_another_kind_is_named_when_it_is_opened(
+    name: str, reason: str, install, settings: Settings
+) -> None:
+    install(name)
+
+    with structlog.testing.capture_logs() as logs, registry.open_providers(settings):
+        pass
+
+    assert reason in logs[0]["reason"]
+
+
+def test_a_provider_that_cannot_be_closed_hides_no_error(
+    install, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "unclosable", f"{__name__}:Unclosable")
+    install("unclosable", "acme")
+
+    with (
+        structlog.testing.capture_logs() as logs,
+        pytest.raises(ValueError, match="the run's own"),
+        registry.open_providers(settings),
+    ):
+        raise ValueError("the run's own error")
+
+    assert [(log["event"], log["provider"]) for log in logs] == [
+        ("provider_not_closed", "unclosable")
+    ]

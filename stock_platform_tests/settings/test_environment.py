@@ -18,6 +18,7 @@ from stock_platform.settings import (
 )
 from stock_platform.settings.loader import RENAMED, is_secret, variables_of
 from stock_platform.settings.loader import _warn_of_rename as warn_of_rename
+from stock_platform.settings.loader import _warn_of_two_values as warn_of_two_values
 from stock_platform.settings.unknown import unknown_variables
 
 CANARY = "canary-Key_0123456789abcdef"
@@ -39,6 +40,7 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for old in RENAMED:
         monkeypatch.delenv(old, raising=False)
     warn_of_rename.cache_clear()
+    warn_of_two_values.cache_clear()
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
@@ -71,6 +73,17 @@ def test_the_present_name_wins_over_the_old_one(
     monkeypatch.setenv("STOCKS_ASKS_AT_ONCE", "3")
     monkeypatch.setenv("STOCKS_MAX_CONCURRENT_REQUESTS", "4")
 
+    assert [load(RequestSettings).max_concurrent_requests for _ in range(2)] == [4, 4]
+    [warning] = caplog.messages
+    assert warning.endswith("different values; that of STOCKS_MAX_CONCURRENT_REQUESTS counts")
+
+
+def test_the_same_value_under_both_names_is_no_matter(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("STOCKS_ASKS_AT_ONCE", "4")
+    monkeypatch.setenv("STOCKS_MAX_CONCURRENT_REQUESTS", "4")
+
     assert load(RequestSettings).max_concurrent_requests == 4
     assert caplog.messages == []
 
@@ -80,8 +93,10 @@ def test_a_wrong_value_under_an_old_name_is_an_error_that_names_the_variable(
 ) -> None:
     monkeypatch.setenv("STOCKS_ASKS_AT_ONCE", "many")
 
-    with pytest.raises(PermanentError, match="STOCKS_MAX_CONCURRENT_REQUESTS"):
+    with pytest.raises(PermanentError) as raised:
         load(RequestSettings)
+
+    assert "STOCKS_ASKS_AT_ONCE (now STOCKS_MAX_CONCURRENT_REQUESTS): " in str(raised.value)
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

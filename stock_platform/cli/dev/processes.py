@@ -54,7 +54,7 @@ def child(
 
 
 def _end_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies, also of SIGKILL; elsewhere do nothing."""
+    """Have Linux send SIGTERM when the parent dies, also of SIGKILL; elsewhere do nothing."""
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

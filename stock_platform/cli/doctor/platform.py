@@ -1,7 +1,9 @@
 """Checks of what the platform itself needs: lake, calendar, budget, Dagster."""
 
+import os
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 from stock_platform.cli.doctor.check import Check
@@ -22,7 +24,20 @@ def _always(_: Settings) -> bool:
     return True
 
 
+def lake_to_be_made(settings: Settings) -> Path | None:
+    """Return the folder of the lake where there is none yet: nothing here makes it."""
+    where = settings.lake.lake
+    folder = Path(where).expanduser().absolute()
+    return None if "://" in where or folder.exists() else folder
+
+
 def _check_lake(settings: Settings) -> str:
+    folder = lake_to_be_made(settings)
+    if folder is not None:
+        above = next(parent for parent in folder.parents if parent.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise PermanentError(f"the folder {folder} cannot be made in {above}")
+        return f"{folder}: not there yet, the first writer makes it (`stocks init`)"
     try:
         store = open_store(settings.lake)
         path = tables.trial(uuid4().hex)
@@ -68,16 +83,22 @@ def _check_calendar(settings: Settings) -> str:
 
 
 def _check_symbols(settings: Settings) -> str:
-    lake_context = LakeContext.from_settings(settings)
-    unlisted = unlisted_symbols(lake_context)
+    watched = settings.market.symbols
+    if lake_to_be_made(settings) is not None:
+        return _without_list(watched)
+    store = open_store(settings.lake, create=False)
+    unlisted = unlisted_symbols(LakeContext.from_settings(settings, store=store))
     if unlisted:
         raise PermanentError("; ".join(unlisted))
-    watched = settings.market.symbols
+    if not read.sessions_present(store, "reference_symbols"):
+        return _without_list(watched)
+    return "the whole market" if watched is None else f"{len(watched)} symbols, none unlisted"
+
+
+def _without_list(watched: tuple[str, ...] | None) -> str:
     if watched is None:
         return "the whole market"
-    if not read.sessions_present(lake_context.store, "reference_symbols"):
-        return f"{len(watched)} symbols, no list of symbols to compare them with yet"
-    return f"{len(watched)} symbols, none unlisted"
+    return f"{len(watched)} symbols, no list of symbols to compare them with yet"
 
 
 def _check_rate_limit(settings: Settings) -> str:

@@ -31,7 +31,7 @@ def daily_bars(
     """One row is one symbol's session: prices of regular hours, volume of all hours.
 
     First made from the session's minute bars, then replaced by the provider's own
-    daily row; what the first provider does not have is asked of the next one. One
+    daily row; what the first provider does not have is requested from the next one. One
     object holds a year. Materializing again asks only for what is still absent.
     """
     days = sorted(date.fromisoformat(key) for key in context.partition_keys)

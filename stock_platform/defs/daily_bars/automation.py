@@ -9,6 +9,7 @@ from datetime import UTC
 
 import dagster as dg
 
+from stock_platform.components.settings_at_load import provider_is_configured
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.indicators.assets import indicators_daily
 from stock_platform.defs.resources import LakeResource
@@ -16,7 +17,7 @@ from stock_platform.defs.serving.stock_data import stock_data
 from stock_platform.lake import read
 from stock_platform.pipelines.due_sessions import sessions_to_update
 from stock_platform.pipelines.indicators.stores import STATES
-from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
+from stock_platform.providers.registry import NOT_CONFIGURED
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -47,7 +48,7 @@ def daily_update_schedule(
     context: dg.ScheduleEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Tuesday to Saturday 13:00 UTC: the session that closed, and those missed before it."""
-    if not is_configured():
+    if not provider_is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
     lake_context = lake.context()
     now = context.scheduled_execution_time.astimezone(UTC)

@@ -31,7 +31,7 @@ LOOKED_BACK = 10
 def minute_volumes_add_up_to_the_day(
     context: dg.AssetCheckExecutionContext, lake: LakeResource
 ) -> dg.AssetCheckResult:
-    """The minutes of a session never trade more than its daily bar says."""
+    """The minutes of a session never trade more than its daily bar."""
     store, sessions_run = lake.store(), sessions_of(context)
     days = _days(store, sessions_run).filter(pl.col("provider") != FROM_MINUTES)
     over = [

@@ -86,7 +86,7 @@ def minute_bars(
 
 
 def _describe(context: dg.AssetExecutionContext, healed: HealResult, due: int) -> None:
-    """Tell the whole story once, on the run's last minute, and a line on every other one.
+    """Attach the whole result to the run's last minute, and a line to every other one.
 
     What is kept for ever is kept small: a session's run writes 390 of these events.
     """
@@ -103,7 +103,7 @@ def _describe(context: dg.AssetExecutionContext, healed: HealResult, due: int) -
     if healed.refused or healed.failed:
         context.log.warning(
             f"{healed.refused} answers were refused and {healed.failed} failed; "
-            "coverage says which symbols, and when they are asked again"
+            "coverage has the symbols, and when they are requested again"
         )
 
 
@@ -172,10 +172,10 @@ def _unrecorded_minutes(
         key = key_of(grid.session, labels[slot])
         if key in known or missing[slot]:
             continue
-        told = {"source": "settled with its session"}
+        metadata = {"source": "settled with its session"}
         if not grid.first <= slot < grid.end:
-            told = {CLOSED: "no trading in this minute"}
-        yield dg.AssetMaterialization(minute_bars.key, partition=key, metadata=told)
+            metadata = {CLOSED: "no trading in this minute"}
+        yield dg.AssetMaterialization(minute_bars.key, partition=key, metadata=metadata)
 
 
 @dg.asset(

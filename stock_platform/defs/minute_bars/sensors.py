@@ -20,7 +20,7 @@ from stock_platform.components.heal_requests import (
     plan_tick,
 )
 from stock_platform.components.partitions import calendar, key_of
-from stock_platform.components.settings_at_load import INTERVAL_S
+from stock_platform.components.settings_at_load import INTERVAL_S, provider_is_configured
 from stock_platform.defs.daily_bars.assets import daily_bars
 from stock_platform.defs.indicators.assets import indicators_daily, indicators_minute
 from stock_platform.defs.minute_bars.assets import (
@@ -42,7 +42,7 @@ from stock_platform.pipelines.due_sessions import (
     sessions_with_gaps,
     settlement_due,
 )
-from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
+from stock_platform.providers.registry import NOT_CONFIGURED
 
 EVENTS_MAX = 200
 """Per tick: SQLite takes 40 to 70 events a second, and other sensors want a turn."""
@@ -95,7 +95,7 @@ def _heal(
     sessions: Iterable[date],
     now: datetime,
 ) -> dg.SensorResult | dg.SkipReason:
-    if not is_configured():
+    if not provider_is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
     universe = cache(lake_context.universe_now)
     needs, errors = needs_and_errors(
@@ -136,7 +136,7 @@ def session_settlement(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Closed sessions whose settlement or next verification is due: one run per session."""
-    if not is_configured():
+    if not provider_is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
     lake_context, now = lake.context(), datetime.now(UTC)
     sessions = lake_context.sessions(now)

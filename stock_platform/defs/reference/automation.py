@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from stock_platform.components.settings_at_load import provider_is_configured
 from stock_platform.defs.resources import LakeResource
 from stock_platform.lake import read
-from stock_platform.providers.registry import NOT_CONFIGURED, is_configured
+from stock_platform.providers.registry import NOT_CONFIGURED
 
 reference_job = dg.define_asset_job(
     "reference_data", selection=dg.AssetSelection.groups("reference")
@@ -21,7 +22,7 @@ reference_job = dg.define_asset_job(
 )
 def reference_schedule() -> dg.RunRequest | dg.SkipReason:
     """Fetch reference data before the open of every weekday, 08:00 New York time."""
-    return dg.RunRequest() if is_configured() else dg.SkipReason(NOT_CONFIGURED)
+    return dg.RunRequest() if provider_is_configured() else dg.SkipReason(NOT_CONFIGURED)
 
 
 @dg.sensor(
@@ -33,7 +34,7 @@ def missing_reference_data(
     context: dg.SensorEvaluationContext, lake: LakeResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Fetch reference data of a new lake at once instead of the next morning."""
-    if not is_configured():
+    if not provider_is_configured():
         return dg.SkipReason(NOT_CONFIGURED)
     if read.sessions_present(lake.store(), "reference_symbols"):
         return dg.SkipReason("reference data is present; reference_schedule keeps it fresh")

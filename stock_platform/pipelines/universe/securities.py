@@ -45,7 +45,7 @@ def update_securities(
 ) -> Published:
     """Derive `securities` and `symbol_spans` from all snapshots; return the spans' publication.
 
-    A `source` that is a `SecuritySource` is asked about at most `SECURITIES_MAX` securities that
+    A `source` that is a `SecuritySource` is requested for at most `SECURITIES_MAX` securities that
     are new or changed: those of the watchlist, or those that began within the snapshots. What
     it refuses or fails is left for the next call.
     """
@@ -114,12 +114,12 @@ def _due(
 ) -> list[dict[str, Any]]:
     """Return the `wanted` securities that are new, changed, gone or due once more."""
     again = pl.col("first_seen_on") + AGAIN_AFTER
-    asked = pl.col("requested_on")
+    requested = pl.col("requested_on")
     due = (
-        asked.is_null()
+        requested.is_null()
         | (pl.col("requested_symbol") != pl.col("symbol"))
-        | ((asked < again) & (again <= today))
-        | (asked < pl.col("security").replace_strict(left, default=None, return_dtype=pl.Date))
+        | ((requested < again) & (again <= today))
+        | (requested < pl.col("security").replace_strict(left, default=None, return_dtype=pl.Date))
     )
     rows = securities.filter(pl.col("security").is_in(sorted(wanted)) & due)
     ordered = rows.sort("first_seen_on", "security", descending=[True, False])

@@ -135,7 +135,10 @@ class MassiveReference:
             }
         ).filter(pl.col("amount") > 0)
         return _keyed(
-            self._observed(frame), reference.DIVIDENDS, reference.DIVIDENDS_KEY, told=frame.columns
+            self._observed(frame),
+            reference.DIVIDENDS,
+            reference.DIVIDENDS_KEY,
+            listed=frame.columns,
         )
 
     def market_status(self) -> MarketStatus:
@@ -185,9 +188,9 @@ def _kind(text: str) -> str:
 
 
 def _keyed(
-    frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str], told: Iterable[str] = ()
+    frame: pl.DataFrame, schema: pl.Schema, key: Iterable[str], listed: Iterable[str] = ()
 ) -> pl.DataFrame:
-    """Return the usable rows, each once: rows equal in `told` (else in `key`) are one."""
+    """Return the usable rows, each once: rows equal in `listed` (else in `key`) are one."""
     known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
     acceptable = is_symbol_expr(pl.col("symbol"))
     usable = frame.filter(known & acceptable)
@@ -197,7 +200,7 @@ def _keyed(
         usable.select(list(schema))
         .cast(schema)
         .sort(list(schema), nulls_last=True)
-        .unique(list(told) or list(key), keep="first", maintain_order=True)
+        .unique(list(listed) or list(key), keep="first", maintain_order=True)
     )
 
 
