@@ -193,8 +193,8 @@ def _outside(table: Table, partition: tables.Partition, rows: pl.DataFrame) -> s
         wrong = rows.filter(pl.col("session").dt.year() != partition)
         return f"{wrong.height} rows are not of {partition}" if wrong.height else ""
     if isinstance(partition, date) and table.name == "answers":
-        asked = rows.select(pl.lit("").alias("symbol"), pl.col("first").alias("minute"))
-        return _outside_session(asked, partition)
+        requested = rows.select(pl.lit("").alias("symbol"), pl.col("first").alias("minute"))
+        return _outside_session(requested, partition)
     own = {"quarantine": pl.col("observed_at").dt.date(), "reference_symbols": pl.col("as_of")}
     if table.name not in own:
         return ""

@@ -112,7 +112,7 @@ class LakeContext:
         )
         watched = self.market.symbols
         if watched is not None:
-            # The stream subscribes to the watchlist: it says nothing of their other symbols.
+            # The stream subscribes to the watchlist: it states nothing of their other symbols.
             # By a set: `np.isin` compares each of 8,000 names with every other, for 2 s.
             names = frozenset(watched)
             streamed = np.array([symbol in names for symbol in coverage.symbols], dtype=bool)

@@ -279,9 +279,11 @@ def sessions_to_verify(
         raise PermanentError(
             f"{chosen[0]} closes at {closes_at:%H:%M} UTC: a session is verified once it is over"
         )
-    asked = "no session" if first is None else f"{first}" if first == last else f"{first}..{last}"
+    requested = (
+        "no session" if first is None else f"{first}" if first == last else f"{first}..{last}"
+    )
     raise PermanentError(
-        f"{asked}: not a session the lake should hold ({span}; see STOCKS_FIRST_SESSION)"
+        f"{requested}: not a session the lake should hold ({span}; see STOCKS_FIRST_SESSION)"
     )
 
 
