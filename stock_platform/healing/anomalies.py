@@ -6,6 +6,8 @@ only half of a series follows, prices already adjusted where traded ones belong,
 dividend listed twice.
 """
 
+from datetime import timedelta
+
 import polars as pl
 
 JUMP = 0.45
@@ -13,6 +15,8 @@ JUMP = 0.45
 DIVIDENDS_APART_DAYS = 5
 """Funds that pay every week are seven days apart; the same payment listed twice is closer."""
 VOLUME_DIFFERENCE = 0.02
+LISTING_DAYS = timedelta(days=30)
+"""A listing date this far from the first day that evidence shows is somebody else's."""
 
 
 def invalid_ohlc(bars: pl.DataFrame) -> pl.DataFrame:
@@ -78,3 +82,19 @@ def minute_volume_above_daily(minutes: pl.DataFrame, days: pl.DataFrame) -> pl.D
     )
     bound = pl.col("day").cast(pl.Float64) * (1 + VOLUME_DIFFERENCE)
     return both.filter(pl.col("minutes").cast(pl.Float64) > bound).sort("symbol")
+
+
+def refuted_listing_dates(securities: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the securities whose listing date, as their details have it, the lists refute.
+
+    A date long before the first day that evidence shows is that of the company which had the
+    symbol before. A security listed since before the first snapshot is not judged.
+    """
+    first = spans.group_by("security").agg(
+        pl.col("from_on").min(), pl.col("from_on").is_null().any().alias("open")
+    )
+    judged = securities.join(first.filter(~pl.col("open")), on="security")
+    apart = pl.col("from_on") - pl.col("listed_on")
+    return judged.filter(apart.abs() > LISTING_DAYS).select(
+        "symbol", "security", "listed_on", pl.col("from_on").alias("first_day")
+    )

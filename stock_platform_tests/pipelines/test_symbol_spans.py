@@ -8,6 +8,7 @@ import pytest
 
 from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.domain.reference import SYMBOLS_ADDED
+from stock_platform.healing.anomalies import refuted_listing_dates
 from stock_platform.lake import parquet, read, stream_parts, tables
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
@@ -146,8 +147,11 @@ def test_the_listing_date_of_who_had_the_ticker_before_is_passed_over(tmp_path: 
     take_snapshots(context, vendor, [FIRST, LAST])
 
     assert spans(context, "ULTR") == [("BBG00000ULTR", begun, None)]
-    told = read.table(context.store, "securities", None)
-    assert date(2006, 10, 13) in told["listed_on"].to_list()
+    named = refuted_listing_dates(
+        read.table(context.store, "securities", None),
+        read.table(context.store, "symbol_spans", None),
+    )
+    assert named.rows() == [("ULTR", "BBG00000ULTR", date(2006, 10, 13), begun)]
 
 
 def test_bars_show_where_a_listing_between_two_snapshots_began(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def spans_of(listings: Sequence[Listing], evidence: Evidence) -> pl.DataFrame:
     rows = [
         _span(each, evidence, symbols[each.symbol], securities[each.security]) for each in begun
     ]
-    rows += _from_changes_alone(owned, evidence)
+    rows += _from_changes_alone(list(zip(owned, rows, strict=True)), evidence)
     rows = _without_overlap(rows)
     return pl.DataFrame(rows, schema=SYMBOL_SPANS).sort("symbol", "from_on", nulls_last=False)
 
@@ -84,15 +84,16 @@ class _Begun:
 
 
 def _without_overlap(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Let a span begin no earlier than another security gave the symbol up."""
-    by_end = sorted(rows, key=lambda row: (row["symbol"], row["to_on"] or date.max))
-    for before, row in pairwise(by_end):
-        given_up = before["to_on"]
-        if before["symbol"] == row["symbol"] and given_up is not None:
-            begin = row["from_on"] or date.min
-            if begin < given_up and before["security"] != row["security"]:
-                row |= {"from_on": given_up, "from_evidence": before["to_evidence"]}
-    return by_end
+    """Let a span begin no earlier than another security gave the symbol up; drop empty ones."""
+    kept: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda row: (row["symbol"], row["to_on"] or date.max)):
+        before = kept[-1] if kept and kept[-1]["symbol"] == row["symbol"] else None
+        given_up = before["to_on"] if before else None
+        if before and given_up and (row["from_on"] or date.min) < given_up:
+            row |= {"from_on": given_up, "from_evidence": before["to_evidence"]}
+        if (row["from_on"] or date.min) < (row["to_on"] or date.max):
+            kept.append(row)
+    return kept
 
 
 def symbols_in_question(listings: Sequence[Listing]) -> set[str]:
@@ -142,7 +143,7 @@ def _begin(
     dated += [
         (each.absent_after, "list")
         for each in same_security
-        if each.absent_after and seen - LATE <= each.absent_after
+        if each.symbol != listing.symbol and each.absent_after and seen - LATE <= each.absent_after
     ]
     begin, kind = min(
         ((day, kind) for day, kind in dated if since <= day <= seen), default=(seen, "list")
@@ -211,35 +212,44 @@ def _holder(listing: Listing, holders: Sequence[tuple[date, date, str]]) -> str 
     return None
 
 
-def _from_changes_alone(listings: Sequence[Listing], evidence: Evidence) -> list[dict[str, Any]]:
+def _from_changes_alone(
+    listed: Sequence[tuple[Listing, dict[str, Any]]], evidence: Evidence
+) -> list[dict[str, Any]]:
     """Return spans of symbols that no snapshot lists for the security, before it could have."""
-    listed = {(each.security, each.symbol) for each in listings}
-    known = {each.security for each in listings}
+    known = {listing.security for listing, _ in listed}
+    both = {(listing.security, listing.symbol) for listing, _ in listed}
+    times: dict[str, list[tuple[date, date]]] = {}
+    for listing, row in listed:
+        time = (row["from_on"] or listing.first_seen, row["to_on"] or date.max)
+        times.setdefault(listing.symbol, []).append(time)
     rows: list[dict[str, Any]] = []
     for security in sorted(known & evidence.changes.keys()):
         for symbol, begin, end in _changed_spans(evidence.changes[security]):
-            # A snapshot of that time would list it: from its day on the list contradicts.
+            # A snapshot of that time would list it: from its day on the list contradicts, and
+            # so it does where another security has the symbol.
             at = bisect_left(evidence.snapshots, begin)
-            refuted = evidence.snapshots[at] if at < len(evidence.snapshots) else date.max
-            until = min(end, refuted)
-            if (security, symbol) in listed or until <= begin:
-                continue
-            rows.append(
-                {
-                    "symbol": symbol,
-                    "security": security,
-                    "from_on": begin,
-                    "to_on": None if until == date.max else until,
-                    "from_evidence": "events",
-                    "to_evidence": None
-                    if until == date.max
-                    else "events"
-                    if until == end
-                    else "list",
-                    "seen_on": None,
-                }
-            )
+            others = [max(since, begin) for since, to in times.get(symbol, ()) if to > begin]
+            until = min([end, *evidence.snapshots[at : at + 1], *others])
+            if (security, symbol) not in both and begin < until:
+                rows.append(_changed_span(symbol, security, (begin, until), end))
     return rows
+
+
+def _changed_span(
+    symbol: str, security: str, days: tuple[date, date], dated_end: date
+) -> dict[str, Any]:
+    begin, until = days
+    still = until == date.max
+    kind = "events" if until == dated_end else "list"
+    return {
+        "symbol": symbol,
+        "security": security,
+        "from_on": begin,
+        "to_on": None if still else until,
+        "from_evidence": "events",
+        "to_evidence": None if still else kind,
+        "seen_on": None,
+    }
 
 
 def _changed_spans(changes: Sequence[tuple[date, str]]) -> list[tuple[str, date, date]]:
