@@ -42,7 +42,10 @@ DAILY_BARS = pl.Schema({"symbol": pl.String(), "session": pl.Date(), **_VALUES, 
 """One row per symbol and session of XNYS. Nullable: vwap, transactions."""
 
 VALUE_COLUMNS = tuple(_VALUES)
-_OPTIONAL = ("vwap", "transactions")
+OPTIONAL = ("vwap", "transactions")
+"""Columns that a source may not have: merged by column."""
+PRICE_COLUMNS = tuple(name for name in VALUE_COLUMNS if name not in OPTIONAL)
+"""What must agree for one bar to lend another its optional columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Vali
     missing = [pl.lit(None).alias(name) for name in schema if name not in raw.columns]
     rows = raw.with_columns(*missing).select(list(schema))
     numbers = rows.select(pl.col(name).cast(pl.Float64, strict=False) for name in VALUE_COLUMNS)
-    given = rows.select(pl.col(name).is_not_null().alias(f"{name}_given") for name in _OPTIONAL)
+    given = rows.select(pl.col(name).is_not_null().alias(f"{name}_given") for name in OPTIONAL)
     reason = (
         rows.select("symbol", *_time_columns(schema))
         .with_columns(numbers)
@@ -85,25 +88,29 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
 
     Precedence is a total order - authority of the provider, revision, observed_at, then
     the values - so the result is the same for any order and any repetition of `frames`.
+    A vwap or transactions that the best row lacks comes from the best row that has it and
+    the same open, high, low, close and volume. What loses here is gone: `claims` keeps it.
     """
     names = list(schema)
     rows = pl.concat([frame.select(names).cast(schema) for frame in frames])
     # Only keys are sorted, as one integer each, and only rows that share a key are ranked:
     # sorting a session of 3.1M rows by all columns takes seven times as long.
-    keys = _integer_keys(rows, names[0], names[1])
+    keys = integer_keys(rows, names[0], names[1])
     order = keys.arg_sort()
     sorted_keys = keys.gather(order)
     repeats = sorted_keys == sorted_keys.shift(1)
+    source = dict.fromkeys(OPTIONAL, order)
     if repeats.any():
         shared = (repeats | repeats.shift(-1)).fill_null(value=False)
-        best = _best(rows, order.filter(shared), sorted_keys.filter(shared))
-        order = pl.concat([order.filter(~shared), best])
+        ranks = ranked(rows, order.filter(shared), sorted_keys.filter(shared))
+        order = pl.concat([order.filter(~shared), ranks.filter("leads")["at"]])
         order = order.gather(keys.gather(order).arg_sort())
+        source = {name: _lent(rows, ranks, name, order) for name in OPTIONAL}
     # Column by column: many live parts would otherwise be copied whole once more.
-    return pl.DataFrame([rows[name].rechunk().gather(order) for name in names])
+    return pl.DataFrame([rows[name].rechunk().gather(source.get(name, order)) for name in names])
 
 
-def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
+def integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> pl.Series:
     """Return one integer per row that sorts as (symbol, time) does."""
     names, instants = rows[symbol_column].rechunk(), rows[time_column].rechunk()
     times = instants.unique().sort()
@@ -111,50 +118,82 @@ def _integer_keys(rows: pl.DataFrame, symbol_column: str, time_column: str) -> p
     return rank * max(1, len(times)) + times.search_sorted(instants).cast(pl.Int64)
 
 
-def _best(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.Series:
-    """Return the position of the best row of each key; `at` are positions in `rows`."""
-    ranked = (
+def ranked(rows: pl.DataFrame, at: pl.Series, keys: pl.Series) -> pl.DataFrame:
+    """Return the positions `at` of `rows` by key, and of one key the best row first.
+
+    Columns: key, at, rank, observed_at, `leads` (the best row of its key) and leader, the
+    position in `rows` of that one.
+    """
+    found = (
         rows.select("provider", "revision", "observed_at")
         .rechunk()[at]
-        .select(revision.rank_of_rows().alias("revision"), "observed_at")
+        .select(revision.rank_of_rows().alias("rank"), "observed_at")
         .with_columns(keys.alias("key"), at.alias("at"))
-        .sort("key", "revision", "observed_at", descending=[False, True, True], nulls_last=True)
-        .with_columns(pl.col("key").ne_missing(pl.col("key").shift(1)).alias("leads"))
+        .sort("key", "rank", "observed_at", descending=[False, True, True], nulls_last=True)
     )
-    leader = ranked[_leaders(ranked)]
-    equal = [ranked[name].eq_missing(leader[name]) for name in ("revision", "observed_at")]
-    rival = ~ranked["leads"] & equal[0] & equal[1]
-    best = ranked.filter("leads")
-    disputed = _disputed(rows, ranked.filter(rival), leader.filter(rival))
-    if not disputed.len():
-        return best["at"]
-    tied = ranked.filter((ranked["leads"] | rival) & ranked["key"].is_in(disputed.implode()))
-    values = [*VALUE_COLUMNS, "provider"]
-    settled = (
-        rows.select(values)[tied["at"]]
-        .with_columns(tied["key"], tied["at"])
-        .sort(["key", *values], descending=[False] + [True] * len(values), nulls_last=True)
-        .unique("key", keep="first")
+    found = _with_ties_settled(rows, found)
+    leads = pl.col("key").ne_missing(pl.col("key").shift(1))
+    return found.with_columns(leads.alias("leads")).with_columns(
+        pl.when("leads").then("at").forward_fill().alias("leader")
     )
-    return pl.concat([best.filter(~best["key"].is_in(disputed.implode()))["at"], settled["at"]])
 
 
-def _leaders(ranked: pl.DataFrame) -> pl.Series:
-    """Return for every row the position of the first row of its key; keys are contiguous."""
-    position = pl.when("leads").then(pl.int_range(pl.len()))
-    return ranked.select(position.forward_fill().alias("leader"))["leader"]
-
-
-def _disputed(rows: pl.DataFrame, rivals: pl.DataFrame, leaders: pl.DataFrame) -> pl.Series:
-    """Return the keys whose rival has as good a claim as its leader and other values."""
+def _with_ties_settled(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Order by their values the rows of a key with as good a claim and other values."""
+    claim = ("key", "rank", "observed_at")
+    tied = found.select(
+        pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in claim)
+    ).to_series()
+    tied &= pl.int_range(found.height, eager=True) > 0
+    if not tied.any():
+        return found
     values = rows.select(*VALUE_COLUMNS, "provider")
-    rival_values, leader_values = values[rivals["at"]], values[leaders["at"]]
-    differs = pl.select(
-        pl.any_horizontal(
-            rival_values[name].ne_missing(leader_values[name]) for name in values.columns
-        ).alias("_")
+    rivals = found.filter(tied)
+    before = found["at"].shift(1).filter(tied)
+    disputed = rivals["key"].filter(~same_rows(values[rivals["at"]], values[before])).unique()
+    if not disputed.len():
+        return found
+    runs = (tied | tied.shift(-1)).fill_null(value=False) & found["key"].is_in(disputed.implode())
+    settled = found.filter(runs)
+    names = [*claim, *values.columns]
+    settled = pl.concat([settled, values[settled["at"]]], how="horizontal").sort(
+        names, descending=[False] + [True] * (len(names) - 1), nulls_last=True
+    )
+    # The runs stand where they stood: only the order within each of them changes.
+    at = found["at"].clone().scatter(runs.arg_true(), settled["at"])
+    return found.with_columns(at.alias("at"))
+
+
+def same_rows(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+    """Return for each row whether two frames of the same columns agree; null equals null."""
+    return pl.select(
+        pl.all_horizontal(one[name].eq_missing(other[name]) for name in one.columns).alias("_")
     )["_"]
-    return rivals["key"].filter(differs).unique()
+
+
+def lenders(rows: pl.DataFrame, ranks: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return, as leader and at, the best row that lends column `name` to each leader without it.
+
+    Only a row with the same open, high, low, close and volume lends.
+    """
+    column = rows[name]
+    wants = column.gather(ranks["leader"]).is_null() & column.gather(ranks["at"]).is_not_null()
+    if not wants.any():
+        return ranks.select("leader", "at").clear()
+    offers = ranks.filter(wants)
+    prices = rows.select(PRICE_COLUMNS)
+    same = same_rows(prices[offers["at"]], prices[offers["leader"]])
+    found = offers.filter(same).select("leader", "at")
+    return found.unique("leader", keep="first", maintain_order=True)
+
+
+def _lent(rows: pl.DataFrame, ranks: pl.DataFrame, name: str, order: pl.Series) -> pl.Series:
+    """Return the positions that `order` takes column `name` from."""
+    found = lenders(rows, ranks, name)
+    if not found.height:
+        return order
+    source = pl.int_range(rows.height, eager=True, dtype=order.dtype)
+    return source.scatter(found["leader"], found["at"]).gather(order)
 
 
 def _time_columns(schema: pl.Schema) -> list[str]:

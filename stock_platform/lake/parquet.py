@@ -55,12 +55,13 @@ def decode(
     """Read Parquet bytes; raise `PermanentError` for what this release cannot read.
 
     With `schema` the columns must be exactly those, in any order, but for columns added to
-    the table of `path` since (`Table.added`): where they are absent they are null.
+    the table of `path` since (`Table.added`), or of its history beside it: where they are
+    absent they are null.
     """
     check_version(path, notes(data))
     known = TABLES.get(path.partition("/")[0])
-    added = known.added if known else ()
-    names = list(columns) if columns is not None else None
+    added = known.added + known.beside if known else ()
+    names = list(columns) if columns is not None else list(schema) if schema else None
     if added and names:
         present = pl.read_parquet_schema(data)
         names = [name for name in names if name in present or name not in added]

@@ -19,6 +19,7 @@ from typing import Literal
 import polars as pl
 
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
+from stock_platform.domain.claims import BESIDE, DAILY_BARS_HISTORY, MINUTE_BARS_HISTORY
 from stock_platform.domain.coverage import CONNECTIONS, COVERAGE
 from stock_platform.domain.quotes import QUOTE_KEY, RAW_QUOTES
 from stock_platform.domain.reference import (
@@ -65,13 +66,35 @@ class Table:
     """Many immutable parts per partition instead of one `data.parquet`."""
     added: tuple[str, ...] = ()
     """Nullable columns that objects of earlier releases lack; they are read as null."""
+    beside: tuple[str, ...] = ()
+    """Columns that objects may hold beside those of the table: of its history, see `claims`."""
 
 
 _BAR_KEY = ("symbol", "minute")
 _TABLES = (
-    Table(name="minute_bars", schema=MINUTE_BARS, key=_BAR_KEY, split="session"),
+    Table(
+        name="minute_bars", schema=MINUTE_BARS, key=_BAR_KEY, split="session", beside=tuple(BESIDE)
+    ),
+    Table(
+        name="minute_bars_history",
+        schema=MINUTE_BARS_HISTORY,
+        key=tuple(MINUTE_BARS_HISTORY),
+        split="session",
+    ),
     Table(name="minute_bars_live", schema=MINUTE_BARS, key=_BAR_KEY, split="session", parts=True),
-    Table(name="daily_bars", schema=DAILY_BARS, key=("symbol", "session"), split="year"),
+    Table(
+        name="daily_bars",
+        schema=DAILY_BARS,
+        key=("symbol", "session"),
+        split="year",
+        beside=tuple(BESIDE),
+    ),
+    Table(
+        name="daily_bars_history",
+        schema=DAILY_BARS_HISTORY,
+        key=tuple(DAILY_BARS_HISTORY),
+        split="year",
+    ),
     Table(name="daily_answers", schema=DAILY_RESPONSES, key=DAILY_RESPONSES_KEY, split="year"),
     Table(name="raw_quotes", schema=RAW_QUOTES, key=QUOTE_KEY, split="session"),
     Table(name="coverage", schema=COVERAGE, key=("symbol",), split="session"),

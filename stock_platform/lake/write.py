@@ -12,10 +12,11 @@ from typing import Literal
 import polars as pl
 
 from stock_platform.domain import bars as bar
+from stock_platform.domain import claims
 from stock_platform.domain.quotes import RAW_QUOTES, merge_quotes
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.errors import PermanentError
-from stock_platform.lake import parquet, tables
+from stock_platform.lake import history, parquet, tables
 from stock_platform.lake.checksums import is_rising, object_checksum
 from stock_platform.lake.object_store import ObjectStore, update
 
@@ -30,6 +31,8 @@ class Published:
     added: int
     changed: int
     """Rows whose values differ from before; a later time of observation alone does not count."""
+    retracted: int = 0
+    """Keys that have no row any more: the record took their bars back."""
     written: bool
     uri: str
     sha256: str
@@ -48,36 +51,87 @@ class _Target:
     merge: Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def publish_minute_bars(store: ObjectStore, session: date, bars: pl.DataFrame) -> Published:
-    """Merge bars of one session into the lake, the best revision of each winning.
+def publish_minute_bars(
+    store: ObjectStore, session: date, bars: pl.DataFrame, *, retracted: pl.DataFrame | None = None
+) -> Published:
+    """Merge bars of one session into the lake, the best claim of each minute winning.
 
-    Raises `PermanentError` when a row belongs to another session or the columns are
-    not those of `MINUTE_BARS`. Safe to repeat and to run beside others.
+    What loses goes to `minute_bars_history`. `retracted` are claims that there is no bar,
+    see `claims.retractions`. Raises `PermanentError` when a row belongs to another session
+    or the columns are not those of `MINUTE_BARS`. Safe to repeat and to run beside others.
     """
     parquet.require("minute_bars to publish", bars, bar.MINUTE_BARS)
     require_session(bars, session)
-    return _publish(
-        store, "minute_bars", session, lambda stored: bar.merge(bar.MINUTE_BARS, stored, bars)
-    )
+    news = claims.of_bars(bar.MINUTE_BARS, bars)
+    if retracted is not None:
+        require_session(retracted, session)
+        news = pl.concat([news, retracted])
+    return _publish_claims(store, "minute_bars", session, news)
 
 
-def publish_daily_bars(store: ObjectStore, bars: pl.DataFrame) -> list[Published]:
+def publish_daily_bars(
+    store: ObjectStore, bars: pl.DataFrame, *, retracted: pl.DataFrame | None = None
+) -> list[Published]:
     """Merge daily bars into the objects of their years, oldest year first.
 
+    What loses goes to `daily_bars_history`; `retracted` as in `publish_minute_bars`.
     Raises `PermanentError` for other columns and for a row without a session.
     """
     parquet.require("daily_bars to publish", bars, bar.DAILY_BARS)
     if bars["session"].null_count():
         raise PermanentError("daily_bars to publish: a row has no session")
-    years = bars["session"].dt.year().unique().sort().to_list()
-    return [_publish_year(store, year, bars) for year in years]
+    news = claims.of_bars(bar.DAILY_BARS, bars)
+    if retracted is not None:
+        news = pl.concat([news, retracted])
+    year = news["session"].dt.year()
+    return [
+        _publish_claims(store, "daily_bars", each, news.filter(year == each))
+        for each in year.unique().sort().to_list()
+    ]
 
 
-def _publish_year(store: ObjectStore, year: int, bars: pl.DataFrame) -> Published:
-    rows = bars.filter(pl.col("session").dt.year() == year)
-    return _publish(
-        store, "daily_bars", year, lambda stored: bar.merge(bar.DAILY_BARS, stored, rows)
-    )
+def _publish_claims(
+    store: ObjectStore, table: str, partition: tables.Partition, news: pl.DataFrame
+) -> Published:
+    known, path = tables.TABLES[table], tables.data(table, partition)
+
+    def change(found: bytes | None) -> tuple[bytes | None, Published]:
+        if found is not None:
+            # Merging into flipped bits and writing the result would make them look right for ever.
+            parquet.require_whole(path, found)
+        stored = history.decode_bars(path, found, known.schema)
+        merged = history.merge_news(
+            known.schema, stored, news, lambda: history.read_others(store, table, partition)
+        )
+        if merged.others.height:
+            # Before the bars: stopped in between, no claim is lost.
+            history.keep_others(store, table, partition, merged.others)
+        rows = merged.bars.select(list(known.schema))
+        before = stored.select(list(known.schema))
+        added, changed = _count_changes(list(known.key), before, rows) if merged.changed else (0, 0)
+        if found is None or merged.changed:
+            data = parquet.encode(
+                table,
+                history.without_nothing(merged.bars),
+                folder=tables.folder(table, partition),
+            )
+        else:
+            data = found
+        published = Published(
+            table=table,
+            partition=partition,
+            rows=rows.height,
+            added=added,
+            changed=changed,
+            retracted=before.height + added - rows.height,
+            written=merged.changed,
+            uri=store.uri(path),
+            sha256=object_checksum(data),
+            revisions=_revisions(rows),
+        )
+        return data if merged.changed else None, published
+
+    return update(store, path, change)
 
 
 def publish_quotes(store: ObjectStore, session: date, quotes: pl.DataFrame) -> Published:

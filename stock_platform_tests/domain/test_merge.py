@@ -43,10 +43,20 @@ def rank(row: dict[str, object]) -> tuple[tuple[bool, object], ...]:
 
 
 def model(*frames: pl.DataFrame) -> pl.DataFrame:
-    best: dict[tuple[object, object], dict[str, object]] = {}
+    claims: dict[tuple[object, object], list[dict[str, object]]] = {}
     for row in sorted((row for frame in frames for row in frame.rows(named=True)), key=rank):
-        best[row["symbol"], row["minute"]] = row
-    return pl.DataFrame([best[key] for key in sorted(best)], schema=SCHEMA)
+        claims.setdefault((row["symbol"], row["minute"]), []).insert(0, row)
+    return pl.DataFrame([lent(claims[key]) for key in sorted(claims)], schema=SCHEMA)
+
+
+def lent(claims: list[dict[str, object]]) -> dict[str, object]:
+    """Return the best claim with what it lacks from the next one of the same bar."""
+    same = [row for row in claims if all(row[n] == claims[0][n] for n in bars.PRICE_COLUMNS)]
+    given = {
+        name: next((row[name] for row in same if row[name] is not None), None)
+        for name in bars.OPTIONAL
+    }
+    return claims[0] | given
 
 
 @given(FRAMES, FRAMES)
@@ -61,14 +71,22 @@ def test_the_order_of_frames_does_not_matter(one: pl.DataFrame, other: pl.DataFr
     assert bars.merge(SCHEMA, one, other).equals(bars.merge(SCHEMA, other, one))
 
 
-@given(FRAMES, FRAMES, FRAMES)
-def test_the_grouping_of_frames_does_not_matter(
-    one: pl.DataFrame, two: pl.DataFrame, three: pl.DataFrame
-) -> None:
-    left = bars.merge(SCHEMA, bars.merge(SCHEMA, one, two), three)
-    right = bars.merge(SCHEMA, one, bars.merge(SCHEMA, two, three))
+@pytest.mark.parametrize("provider", ["massive_flatfiles", "massive"])
+@pytest.mark.parametrize("revision", ["live", "rest", "final"])
+def test_what_the_record_lacks_of_the_same_bar_is_not_lost(provider: str, revision: str) -> None:
+    with_vwap = bars_of([("A", 0)]).with_columns(revision=pl.lit(revision)).cast(SCHEMA)
+    without = with_vwap.with_columns(
+        vwap=pl.lit(None),
+        transactions=pl.lit(None),
+        provider=pl.lit(provider),
+        revision=pl.lit("final"),
+        observed_at=pl.lit(at("23:00"), bars.TIMESTAMP_US),
+    ).cast(SCHEMA)
 
-    assert left.equals(right)
+    [row] = bars.merge(SCHEMA, with_vwap, without).rows(named=True)
+
+    assert (row["vwap"], row["transactions"]) == (Decimal("10.5"), 7)
+    assert (row["provider"], row["revision"]) == (provider, "final")
 
 
 @given(FRAMES)

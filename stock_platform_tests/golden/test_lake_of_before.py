@@ -15,6 +15,8 @@ from stock_platform_tests.golden.facts import FACTS, GOLDEN, digest, materialize
 WEEK = "2026-11-16"
 ADDED = {
     "corporate_actions",
+    "daily_bars_history",
+    "minute_bars_history",
     "securities",
     "symbol_changes",
     "symbol_spans",

@@ -8,15 +8,16 @@ one object.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
 
 import polars as pl
 
-from stock_platform.domain.bars import VALUE_COLUMNS
-from stock_platform.domain.revision import FROM_MINUTES, SECOND_SOURCES, Revision
+from stock_platform.domain.claims import BESIDE
 from stock_platform.lake import tables
+from stock_platform.lake.sql.point_in_time import ClaimTable, macros, with_live_parts
 
 FIXED = (
     "quarantine",
@@ -49,6 +50,8 @@ _TYPES = {
     "Int64": "BIGINT",
     "Float64": "DOUBLE",
     "Binary": "BLOB",
+    "Boolean": "BOOLEAN",
+    "Int8": "TINYINT",
 }
 
 COVERAGE_EXAMPLE = """
@@ -80,11 +83,20 @@ def views(locations: Mapping[str, str]) -> str:
     ]
     strangers = sorted(set(by_table) - set(tables.TABLES))
     text += [_create(name, _external_table(by_table[name], locations)) for name in strangers]
-    text += [_create("minute_bars_best", _best_minute_bars(live))]
+    claimed = {
+        name: _claim_table(name, by_table.get(name, []), locations)
+        for name in ("minute_bars", "daily_bars")
+    }
+    text += [macros(each) for each in claimed.values()]
+    text += [_create("minute_bars_best", with_live_parts(claimed["minute_bars"], live))]
     text += [
         _create(name, _widened(table, "minute_bars_best" if name == "minute_bars" else stored))
         for name, table in tables.TABLES.items()
         if (stored := _STORED.get(name, "")).endswith("_stored")
+    ]
+    text += [
+        _create_macro(f"{name}_as_of", _widened(tables.TABLES[name], f"{name}_known_at(ts)"))
+        for name in claimed
     ]
     text += [fixed_view(name) for name in FIXED]
     return "\n".join([*text, COVERAGE_EXAMPLE])
@@ -93,7 +105,10 @@ def views(locations: Mapping[str, str]) -> str:
 @cache
 def definitions() -> dict[str, str]:
     """Return what each view and macro that is no plain table reads: its name and a text."""
-    found = {"minute_bars": "minute_bars_live"}
+    found = {
+        "minute_bars": "minute_bars_live minute_bars_history",
+        "daily_bars_as_of": "daily_bars_history",
+    }
     for file in FIXED:
         text = fixed_view(file)
         found |= {name.lower(): text for name in _CREATED.findall(text)}
@@ -108,6 +123,10 @@ def fixed_view(name: str) -> str:
 
 def _create(name: str, select: str) -> str:
     return f'CREATE VIEW "{name}" AS\n{select};\n'
+
+
+def _create_macro(name: str, select: str) -> str:
+    return f"CREATE MACRO {name}(ts) AS TABLE\n{select};\n"
 
 
 def _table(table: tables.Table, held: list[str], locations: Mapping[str, str]) -> str:
@@ -161,29 +180,18 @@ def _external_table(held: list[str], locations: Mapping[str, str]) -> str:
     )
 
 
-def _best_minute_bars(live: set[date]) -> str:
-    if not live:
-        return "SELECT * FROM minute_bars_stored"
-    days = ", ".join(f"DATE '{day}'" for day in sorted(live))
-    ranks = ", ".join(f"'{revision.value}'" for revision in Revision)
-    second = ", ".join(f"'{name}'" for name in SECOND_SOURCES)
-    authority = (
-        f"CASE WHEN provider = '{FROM_MINUTES}' THEN 0 "
-        f"WHEN provider IN ({second}) OR revision = '{Revision.FILL.value}' THEN 1 ELSE 2 END"
-    )
-    rank = [authority, f"list_position([{ranks}], revision)", "observed_at"]
-    order = [*rank, *VALUE_COLUMNS, "provider"]
-    # The same total order as domain.bar.merge; only sessions with live parts are ranked.
-    return (
-        f"SELECT * FROM minute_bars_stored WHERE session NOT IN ({days})\n"  # noqa: S608 - dates
-        "UNION ALL\n"
-        "SELECT * FROM (\n"
-        f"    SELECT * FROM minute_bars_stored WHERE session IN ({days})\n"
-        "    UNION ALL SELECT * FROM minute_bars_live_stored\n"
-        ") QUALIFY row_number() OVER (\n"
-        "    PARTITION BY session, symbol, minute\n"
-        f"    ORDER BY {', '.join(f'{column} DESC NULLS LAST' for column in order)}\n"
-        ") = 1"
+def _claim_table(name: str, held: list[str], locations: Mapping[str, str]) -> ClaimTable:
+    """Return a table of bars with the SELECT of its objects and of what stands beside a bar."""
+    table = tables.TABLES[name]
+    by_session = table.split == "session"
+    schema = pl.Schema({**table.schema, **BESIDE})
+    whole = replace(table, schema=schema, added=(*table.added, *BESIDE))
+    return ClaimTable(
+        name=name,
+        key=("session", *table.key) if by_session else table.key,
+        columns=(*table.schema, "session") if by_session else tuple(table.schema),
+        whole=_table(whole, held, locations),
+        live="minute_bars_live_stored" if by_session else "",
     )
 
 
