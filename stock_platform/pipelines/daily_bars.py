@@ -12,18 +12,20 @@ from functools import partial
 
 import polars as pl
 
+from stock_platform.domain.bars import DAILY_BARS
+from stock_platform.domain.claims import retractions
 from stock_platform.domain.revision import FROM_MINUTES, Revision, as_fill
-from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import NotEntitledError, PlatformError
 from stock_platform.healing.aggregate import (
     DAILY_RESPONSES,
     DAILY_RESPONSES_KEY,
     absent,
-    from_minutes,
     spans,
 )
+from stock_platform.healing.reconciliation import WITHDRAWN_MAX, WITHDRAWN_SHARE_MAX
 from stock_platform.lake import append_log, read, write
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.daily_from_minutes import make_daily_bars
 from stock_platform.pipelines.heal import Log
 from stock_platform.pipelines.reference import judge_actions
 from stock_platform.pipelines.universe import arrivals
@@ -95,7 +97,7 @@ class DailyBarIngest:
         expected = self._expected(days)
         done.expected = expected.height
         for day in days:
-            self._from_minutes(day)
+            make_daily_bars(self.context, day, now=done.asked_at)
         for source in self.sources:
             missing = self._absent(expected, done.asked_at)
             if missing.height:
@@ -135,12 +137,6 @@ class DailyBarIngest:
         years = sorted({day.year for day in days})
         found = [read.table(self.context.store, "daily_answers", year) for year in years]
         return pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *found])
-
-    def _from_minutes(self, day: date) -> None:
-        bars = read.minute_bars(self.context.store, day)
-        if bars.height:
-            regular = Calendar(overrides=self.context.calendar.overrides).grid(day)
-            write.publish_daily_bars(self.context.store, from_minutes(bars, regular))
 
     def _request_missing(
         self, source: DailySource, missing: pl.DataFrame, done: IngestResult
@@ -208,8 +204,9 @@ class DailyBarIngest:
             wanted = pl.concat([wanted, self._admit_others(response.bars, days, done)])
         if source.name not in self.record:
             wanted = as_fill(wanted)
-        if wanted.height:
-            write.publish_daily_bars(store, wanted)
+        gone = self._withdrawn(source, response)
+        if wanted.height or gone.height:
+            write.publish_daily_bars(store, wanted, retracted=gone)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
         done.rejected += append_log.record_rejected(store, ours)
         rejected = ours.select("symbol", pl.col("at").dt.date().alias("session"))
@@ -248,6 +245,29 @@ class DailyBarIngest:
             admitted.append(of_day.filter(pl.col("symbol").is_in(arrived.symbols)))
         return pl.concat(admitted)
 
+    def _withdrawn(self, source: DailySource, response: DailyResponse) -> pl.DataFrame:
+        """Return the retractions of bars that a complete final response of record lacks.
+
+        More than a few at once, and any for a response without a bar, are rather a hole of
+        the response: they are kept, and the log has their number.
+        """
+        days = pl.date_range(response.first, response.last, eager=True).to_list()
+        final = response.revision.rank >= Revision.FINAL.rank
+        if source.name not in self.record or not final or not response.bars.height:
+            return _retractions_of(response, self._held([]))
+        held = self._held(days)
+        if response.symbols is not None:
+            held = held.filter(pl.col("symbol").is_in(response.symbols))
+        fill = pl.col("revision").cast(pl.String) == Revision.FILL.value
+        older = pl.col("observed_at") < response.asked_at
+        held = held.filter(older & ~fill & (pl.col("provider") != FROM_MINUTES))
+        rejected = response.rejected.select("symbol", pl.col("at").dt.date().alias("session"))
+        gone = held.join(response.bars, on=_KEY, how="anti").join(rejected, on=_KEY, how="anti")
+        if gone.height > max(WITHDRAWN_MAX, WITHDRAWN_SHARE_MAX * response.bars.height):
+            self.log(f"{source.name}: lacks {gone.height:,} daily bars that are held; all are kept")
+            gone = gone.clear()
+        return _retractions_of(response, gone)
+
     def _keep(self, done: IngestResult) -> None:
         rows = pl.concat([pl.DataFrame(schema=DAILY_RESPONSES), *done.outcomes])
         for (year,), part in rows.group_by(pl.col("session").dt.year()):
@@ -258,3 +278,14 @@ class DailyBarIngest:
                 part,
                 key=DAILY_RESPONSES_KEY,
             )
+
+
+def _retractions_of(response: DailyResponse, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the claims of a response that there are no such daily bars."""
+    return retractions(
+        DAILY_BARS,
+        bars,
+        provider=response.provider,
+        revision=response.revision.value,
+        at=response.asked_at,
+    )

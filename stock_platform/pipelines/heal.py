@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.responses import ProviderResponse
 from stock_platform.domain.sessions import MinuteGrid
@@ -20,7 +21,12 @@ from stock_platform.errors import PlatformError
 from stock_platform.healing.apply_response import apply_response
 from stock_platform.healing.derive import carry_history
 from stock_platform.healing.plan import Costs, HealPlan, PlannedCall, plan_calls
-from stock_platform.healing.reconciliation import against_responses
+from stock_platform.healing.reconciliation import (
+    Withdrawn,
+    against_responses,
+    removed,
+    withdrawn,
+)
 from stock_platform.healing.scheduling import retryable, unverified
 from stock_platform.lake import append_log, read, write
 from stock_platform.lake import coverage as coverage_table
@@ -28,6 +34,7 @@ from stock_platform.lake.append_log import record_responses
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.write import Published
 from stock_platform.pipelines.context import LakeContext
+from stock_platform.pipelines.daily_from_minutes import remake_daily_bars
 from stock_platform.pipelines.universe import arrivals
 from stock_platform.providers.fallback import first_success
 from stock_platform.providers.registry import Providers
@@ -35,6 +42,7 @@ from stock_platform.providers.sources import MinuteBarSource, SessionSource, fai
 from stock_platform.providers.transport.client import utc_now
 
 Log = Callable[[str], None]
+_NO_BARS = pl.DataFrame(schema=MINUTE_BARS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +230,7 @@ class Healer:
         """Publish the bars, keep the responses as evidence, and update the coverage."""
         grid, store, responses = coverage.grid, self.store, fetched.responses
         # Before the bars that are compared get replaced.
-        self._reconcile(coverage, responses)
+        gone = self._reconcile(coverage, responses)
         bars = [response.bars for response in responses if response.bars.height]
         published, unexpected = None, 0
         if bars:
@@ -234,7 +242,11 @@ class Healer:
                 expected=coverage.symbols.tolist(),
             )
             unexpected = arrived.unexpected
-            published = write.publish_minute_bars(store, grid.session, arrived.kept)
+            published = write.publish_minute_bars(
+                store, grid.session, arrived.kept, retracted=gone.claims
+            )
+            if gone.claims.height:
+                remake_daily_bars(self.context, grid.session, now=self.clock())
             coverage = self._widened(coverage, arrived.symbols)
         rejected = sum(
             append_log.record_rejected(store, response.rejected) for response in responses
@@ -264,21 +276,26 @@ class Healer:
         everybody = {*coverage.symbols.tolist(), *symbols}
         return carry_history(self.context.derive(coverage.grid, sorted(everybody)), coverage)
 
-    def _reconcile(self, coverage: SessionCoverage, responses: list[ProviderResponse]) -> None:
-        """Record how the streamed bars differ from what the providers responded."""
-        if not any(response.outcome == "ok" for response in responses):
-            return
-        session = coverage.session
-        found = against_responses(
-            read.minute_bars(self.store, session),
-            responses,
-            coverage.symbols.tolist(),
-            settle=self.context.policy.settle,
+    def _reconcile(self, coverage: SessionCoverage, responses: list[ProviderResponse]) -> Withdrawn:
+        """Record how the bars differ from what the providers responded; return what is gone."""
+        session, settle = coverage.session, self.context.policy.settle
+        answered = [response for response in responses if response.outcome == "ok"]
+        held = read.minute_bars(self.store, session) if answered else _NO_BARS
+        gone = withdrawn(held, answered, coverage.grid, settle=settle)
+        if gone.doubtful:
+            self.log(
+                f"{session}: the record lacks {gone.doubtful:,} bars that are held, too many "
+                "at once to be taken back: they are kept"
+            )
+        found = against_responses(held, answered, coverage.symbols.tolist(), settle=settle)
+        found = pl.concat([found, removed(gone.bars, gone.claims)]).unique(
+            ["symbol", "minute"], keep="first", maintain_order=True
         )
         if found.height:
             write.publish_table(
                 self.store, "bar_differences", session, found, key=("symbol", "minute")
             )
+        return gone
 
     def _updated(
         self,

@@ -17,7 +17,7 @@ import polars as pl
 
 from stock_platform.domain.claims import BESIDE
 from stock_platform.lake import tables
-from stock_platform.lake.sql.point_in_time import ClaimTable, macros, with_live_parts
+from stock_platform.lake.point_in_time import ClaimTable, macros, with_live_parts
 
 FIXED = (
     "quarantine",
