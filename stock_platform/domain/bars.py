@@ -99,7 +99,7 @@ def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:
     order = keys.arg_sort()
     sorted_keys = keys.gather(order)
     repeats = sorted_keys == sorted_keys.shift(1)
-    source = dict.fromkeys(OPTIONAL, order)
+    source: dict[str, pl.Series] = dict.fromkeys(OPTIONAL, order)
     if repeats.any():
         shared = (repeats | repeats.shift(-1)).fill_null(value=False)
         ranks = ranked(rows, order.filter(shared), sorted_keys.filter(shared))
@@ -192,7 +192,7 @@ def _lent(rows: pl.DataFrame, ranks: pl.DataFrame, name: str, order: pl.Series) 
     found = lenders(rows, ranks, name)
     if not found.height:
         return order
-    source = pl.int_range(rows.height, eager=True, dtype=order.dtype)
+    source = pl.int_range(rows.height, eager=True, dtype=pl.UInt32)
     return source.scatter(found["leader"], found["at"]).gather(order)
 
 

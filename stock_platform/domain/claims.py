@@ -41,14 +41,12 @@ what then won was observed, and null for a retraction that stands."""
 DAILY_BARS_HISTORY = pl.Schema({**DAILY_BARS, **_HISTORY})
 """The same of daily bars."""
 
-BESIDE = pl.Schema(
-    {
-        "claim_lacks": pl.Int8(),
-        "claim_provider": pl.String(),
-        "claim_revision": DTYPE,
-        "claim_observed_at": TIMESTAMP_US,
-    }
-)
+BESIDE: dict[str, pl.DataType] = {
+    "claim_lacks": pl.Int8(),
+    "claim_provider": pl.String(),
+    "claim_revision": DTYPE,
+    "claim_observed_at": TIMESTAMP_US,
+}
 """Stored beside a bar, null where there is nothing to say: which of vwap (1) and
 transactions (2) were lent to it, and an earlier claim that has the values of the bar."""
 
@@ -133,7 +131,8 @@ def settle(
     ranks = bars.ranked(rows, pl.int_range(rows.height, eager=True, dtype=pl.UInt32), keys)
     lead = ranks.filter("leads")["at"]
     lead = lead.filter(~rows["retracted"].gather(lead))
-    found, lent = rows.select(names)[lead], {}
+    found = rows.select(names)[lead]
+    lent: dict[str, pl.Series] = {}
     for name in OPTIONAL:
         lenders = bars.lenders(rows, ranks, name)
         source = pl.int_range(rows.height, eager=True, dtype=pl.UInt32)

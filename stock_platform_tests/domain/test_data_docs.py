@@ -14,6 +14,7 @@ from stock_platform.lake.tables import TABLES, Table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 TYPES = {
+    pl.Boolean(): "boolean",
     pl.String(): "text",
     pl.Date(): "date",
     TIMESTAMP_US: "instant",
