@@ -74,6 +74,14 @@ def test_coverage_derived_anew_from_old_evidence_is_the_stored_one(lake: Path, d
     assert json.loads(_stocks("coverage", "--session", day, "--json")) == known
 
 
+def test_a_lake_of_before_is_sound_though_without_checksums(lake: Path) -> None:
+    held = json.loads(_stocks("verify", "--json", "-"))
+
+    assert {one["stored_coverage"] for one in held} == {"equal", "outdated", "absent"}
+    assert [one["defects"] for one in held] == [[]] * len(held)
+    assert all(one["objects_without_checksum"] == one["objects"] > 0 for one in held)
+
+
 @pytest.mark.parametrize(
     ("asset", "table"),
     [("indicators/daily", "indicators_daily"), ("indicators/minute", "indicators_minute")],

@@ -119,6 +119,8 @@ def enrich(context: LakeContext) -> None:
     rows = pl.DataFrame(split, schema=SPLITS, orient="row")
     write.publish_table(context.store, "splits", None, rows, key=SPLITS_KEY)
     rejected = response(broken=[("A", 3), ("A", 4)], grid=grid).rejected
-    late = pl.lit(datetime(2026, 11, 25, 22, tzinfo=UTC))
-    rejected = rejected.with_columns(observed_at=late).cast(rejected.schema)
-    append_log.record_rejected(context.store, rejected)
+    # The same rows are sent again, and rejected again, on the day after.
+    for day in (25, 26):
+        late = pl.lit(datetime(2026, 11, day, 22, tzinfo=UTC))
+        again = rejected.with_columns(observed_at=late).cast(rejected.schema)
+        append_log.record_rejected(context.store, again)

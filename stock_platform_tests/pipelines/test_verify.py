@@ -296,6 +296,8 @@ def test_the_rest_of_the_lake_is_inspected_too(on_disk: LakeContext) -> None:
     settle(on_disk, HALF_DAY)
     folder = Path(on_disk.store.root)
     (folder / "notes.txt").write_text("mine")
+    (folder / "My Notes").mkdir()
+    (folder / "My Notes/list.parquet").write_text("mine")
     (folder / "alerts").mkdir()
     (folder / "alerts/open.json").write_text("{}")
     (folder / f"minute_bars/session={HALF_DAY}/old.parquet").write_bytes(b"")
@@ -306,6 +308,7 @@ def test_the_rest_of_the_lake_is_inspected_too(on_disk: LakeContext) -> None:
     assert verifier.verify(SESSION).ok
 
     assert [(d.kind, d.where) for d in verifier.verify_rest()] == [
+        ("foreign", "My Notes/list.parquet"),
         ("foreign", "notes.txt"),
         ("foreign", f"minute_bars/session={HALF_DAY}/old.parquet"),
         ("foreign", "minute_bars/session=2026-11-99/data.parquet"),

@@ -14,6 +14,7 @@ import pytest
 from stock_platform.domain.coverage import BITMAPS
 from stock_platform.domain.sessions import NEW_YORK
 from stock_platform.lake import coverage, read
+from stock_platform.pipelines.verify.verifier import Verifier
 from stock_platform_tests.real_input.recording import OUTAGE_MINUTES, Recording, recorded
 from stock_platform_tests.real_input.stage import FREE_PLAN, ROW, Platform, Vendor, asked_of
 from stock_platform_tests.shared_data import MINUTE_FILES
@@ -120,6 +121,16 @@ def test_coverage_can_be_derived_again_from_the_lake_alone(
         # Which bars a heal brought is history, the rest follows from evidence.
         for name in set(BITMAPS) - {"healed"}:
             assert np.array_equal(kept.bits[name], derived.bits[name]), name
+
+
+def test_every_healed_session_is_verified_sound_and_complete(
+    recording: Recording, healed: Platform
+) -> None:
+    verifier = Verifier(context=healed.lake_context)
+    found = [verifier.verify(session) for session in recording.sessions]
+
+    assert [held.defects for held in found] == [()] * len(found)
+    assert {(held.complete, held.stored_coverage) for held in found} == {(True, "equal")}
 
 
 def test_healing_again_changes_no_byte_and_asks_nobody(

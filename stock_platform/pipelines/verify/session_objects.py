@@ -23,6 +23,9 @@ YEARS_HELD = 2
 """Years of daily bars held at once: sessions are verified newest first."""
 
 _SESSION = re.compile(r"[a-z0-9_]+/session=(\d{4}-\d{2}-\d{2})/.+")
+_TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_HIDDEN = "."
+"""Begins the names of locks and unfinished files, which a plain copy to S3 takes along."""
 _TRIAL = re.compile(r"doctor-[^/]*\.txt")
 
 
@@ -30,10 +33,15 @@ def objects_of(store: ObjectStore, session: date) -> list[ObjectMeta]:
     """List every object in a folder of the session, whatever its table."""
     return [
         meta
-        for table in store.folders("")
+        for table in table_folders(store)
         if TABLES.get(table) is None or TABLES[table].split == "session"
         for meta in store.list(f"{table}/session={session}")
     ]
+
+
+def table_folders(store: ObjectStore) -> list[str]:
+    """Return the folders at the root whose name can be that of a table."""
+    return [name for name in store.folders("") if _TABLE.fullmatch(name)]
 
 
 def by_session(listing: Iterable[ObjectMeta]) -> dict[str, list[ObjectMeta]]:
@@ -48,7 +56,8 @@ def by_session(listing: Iterable[ObjectMeta]) -> dict[str, list[ObjectMeta]]:
 def inspect_listed(store: ObjectStore, paths: Iterable[str]) -> Iterator[Inspected]:
     """Inspect objects one after the other; those deleted since they were listed are left out."""
     for path in paths:
-        if (TABLES.get(path.partition("/")[0]) is None) and not path.endswith(".parquet"):
+        table = path.partition("/")[0]
+        if not _TABLE.fullmatch(table) or (table not in TABLES and not path.endswith(".parquet")):
             continue  # Records of alerts and reports are no tables.
         found = store.get(path)
         if found is not None:
@@ -56,9 +65,11 @@ def inspect_listed(store: ObjectStore, paths: Iterable[str]) -> Iterator[Inspect
 
 
 def foreign_objects(listing: Iterable[ObjectMeta]) -> Iterator[Defect]:
-    """Name the objects at the root of the lake that nothing of the platform writes."""
+    """Name the objects outside every table's folder that nothing of the platform writes."""
     for meta in listing:
-        if "/" not in meta.path and not _TRIAL.fullmatch(meta.path):
+        first, inside, _ = meta.path.partition("/")
+        ours = _TABLE.fullmatch(first) if inside else _TRIAL.fullmatch(first)
+        if not ours and not first.startswith(_HIDDEN):
             detail = "nothing of the platform writes here"
             yield Defect(kind="foreign", where=meta.path, detail=detail)
 
@@ -135,7 +146,7 @@ class SharedObjects:
     def _inspect_year(self, year: int) -> Year:
         names = [
             name
-            for name in self.store.folders("")
+            for name in table_folders(self.store)
             if TABLES.get(name) is None or TABLES[name].split == "year"
         ]
         folders = [tables.folder(name, year) for name in names]
