@@ -1,6 +1,6 @@
 """Rows of a security under every symbol it had, as the rows of the symbol asked for."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 import polars as pl
@@ -8,6 +8,11 @@ import polars as pl
 from stock_platform.api.frames import of_symbols
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform.errors import InvalidDataError
+from stock_platform.healing.action_register import (
+    adjusting_dividends,
+    adjusting_splits,
+    judged,
+)
 from stock_platform.lake import read
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.sql.adjust import adjust_daily_bars, adjust_minute_bars
@@ -99,13 +104,15 @@ def adjusted_daily_bars(
     span: tuple[date, date],
     symbols: list[str] | None,
     followed: FollowedSymbols | None,
+    *,
+    as_of: datetime | None = None,
 ) -> pl.DataFrame:
     """Return adjusted daily bars, those of a security under one symbol where it is followed."""
     # A dividend is compared with the close before it, which may be of another year.
     years = read.years_present(store, "daily_bars") or [span[0].year]
-    bars = of_symbols(read.daily_bars(store, years[0], years[-1]), symbols)
-    splits = reference_rows(store, "splits", SPLITS, symbols)
-    dividends = reference_rows(store, "dividends", DIVIDENDS, symbols)
+    bars = of_symbols(read.daily_bars(store, years[0], years[-1], as_of=as_of), symbols)
+    splits = splits_known(store, symbols, as_of=as_of)
+    dividends = dividends_known(store, symbols, as_of=as_of)
     within = pl.col("session").is_between(*span)
     if followed is None:
         return adjust_daily_bars(bars, splits, dividends).filter(within)
@@ -117,8 +124,57 @@ def adjusted_daily_bars(
     return rows.join(names, on=["symbol", "session"], how="left").filter(within)
 
 
-def reference_rows(
+def splits_known(
+    store: ObjectStore, symbols: list[str] | None, *, as_of: datetime | None = None
+) -> pl.DataFrame:
+    """Return the splits of some symbols that adjust, or adjusted `as_of` an instant."""
+    if as_of is None:
+        return _reference_rows(store, "splits", SPLITS, symbols)
+    register = _register_known(store, symbols, as_of)
+    if register is None:
+        rows = _reference_rows(store, "splits", SPLITS, symbols)
+        return rows.filter(pl.col("observed_at") <= as_of)
+    return adjusting_splits(register)
+
+
+def dividends_known(
+    store: ObjectStore, symbols: list[str] | None, *, as_of: datetime | None = None
+) -> pl.DataFrame:
+    """Return the dividends of some symbols that adjust, or adjusted `as_of` an instant."""
+    if as_of is None:
+        return _reference_rows(store, "dividends", DIVIDENDS, symbols)
+    register = _register_known(store, symbols, as_of)
+    if register is None:
+        rows = _reference_rows(store, "dividends", DIVIDENDS, symbols)
+        return rows.filter(pl.col("observed_at") <= as_of)
+    return adjusting_dividends(register)
+
+
+def _register_known(
+    store: ObjectStore, symbols: list[str] | None, as_of: datetime
+) -> pl.DataFrame | None:
+    """Return the corporate actions that providers listed at an instant, judged from its bars.
+
+    None where the lake has no register of them, as before there was one.
+    """
+    register = read.table(store, "corporate_actions", None)
+    if not register.height:
+        return None
+    listed = (pl.col("observed_at") <= as_of) & (pl.col("left_at") > as_of).fill_null(value=True)
+    known = of_symbols(register.filter(listed), symbols).with_columns(
+        pl.lit("unjudged").alias("verdict"),
+        pl.lit("").alias("evidence"),
+        pl.lit(None, register.schema["moved_to"]).alias("moved_to"),
+        pl.lit(None, register.schema["left_at"]).alias("left_at"),
+    )
+    years = read.years_present(store, "daily_bars")
+    if not years or not known.height:
+        return known
+    days = read.daily_bars(store, years[0], years[-1], as_of=as_of)
+    return judged(known, days.filter(pl.col("symbol").is_in(known["symbol"].unique().implode())))
+
+
+def _reference_rows(
     store: ObjectStore, table: str, schema: pl.Schema, symbols: list[str] | None
 ) -> pl.DataFrame:
-    """Return the rows of some symbols of a reference table."""
     return of_symbols(read.table(store, table, None), symbols).select(list(schema))

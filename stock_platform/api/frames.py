@@ -1,7 +1,7 @@
 """Arguments and frames of the public API: sessions as text, rows by symbol, lazy sources."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -10,6 +10,9 @@ from stock_platform.errors import InvalidDataError
 
 Day = str | date
 """A session as `date` or ISO text such as "2026-11-20"."""
+
+Instant = str | datetime
+"""An instant as an aware `datetime` or ISO text with its offset."""
 
 Load = Callable[[list[str] | None], Iterator[pl.DataFrame]]
 """Yields frames that hold at least the columns given (None: all)."""
@@ -25,6 +28,23 @@ def to_day(value: Day) -> date:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
         raise InvalidDataError(f"a session is a date such as 2026-11-20, found {value!r}") from None
+
+
+def to_instant(value: Instant | None) -> datetime | None:
+    """Return an instant in UTC, None for none; raise `InvalidDataError` without a time zone."""
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+        offset = found.utcoffset()
+    except (AttributeError, TypeError, ValueError):
+        offset = found = None
+    if found is None or offset is None:
+        raise InvalidDataError(
+            f"an instant is a datetime with its offset, such as 2026-11-20T21:00+00:00, "
+            f"found {value!r}"
+        )
+    return found.astimezone(UTC)
 
 
 def to_span(first: Day, last: Day | None) -> tuple[date, date]:

@@ -17,21 +17,22 @@ from stock_platform.api.follow import (
     TRADED_AS,
     FollowedSymbols,
     adjusted_daily_bars,
-    reference_rows,
     shown_minute_bars,
+    splits_known,
 )
 from stock_platform.api.frames import (
     Day,
+    Instant,
     adjusted_schema,
     collect,
     of_symbols,
     to_day,
+    to_instant,
     to_span,
     to_symbols,
 )
 from stock_platform.api.indicators import stored_indicators, with_outputs
 from stock_platform.domain.bars import DAILY_BARS, MINUTE_BARS
-from stock_platform.domain.reference import SPLITS
 from stock_platform.domain.sessions import Calendar
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.indicators.indicator import Timeframe
@@ -120,6 +121,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: Literal[False] = False,
     ) -> pl.DataFrame: ...
     @overload
@@ -131,6 +133,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: Literal[True],
     ) -> pl.LazyFrame: ...
     def minute_bars(
@@ -141,6 +144,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: bool = False,
     ) -> pl.DataFrame | pl.LazyFrame:
         """Return one-minute bars of the sessions `first` to `last`, both included.
@@ -155,25 +159,28 @@ class Lake:
         LazyFrame that opens one session at a time and reads only the columns it needs.
         `follow` returns the bars of the securities that have `symbols` (or FIGIs) now, under
         every symbol they had: column symbol is the one asked for, traded_as that of the day.
+        `as_of` (an aware datetime or its ISO text) returns what the lake would have answered
+        at that instant, from what had been observed by then, splits included.
         Without `last` it is the one session `first`; without `symbols` all of them.
-        Raises `InvalidDataError` when `first` is after `last` or no date.
+        Raises `InvalidDataError` when `first` is after `last` or no date, and for an `as_of`
+        without a time zone.
 
             bars = lake.minute_bars("2026-11-20", symbols=["AAPL"], adjusted=True)
             bars.select("minute", "close", "volume")
+            lake.minute_bars("2026-11-20", as_of="2026-11-20T21:00:00+00:00")
         """
         sessions = self.calendar.sessions(*to_span(first, last))
-        wanted = to_symbols(symbols)
+        wanted, instant = to_symbols(symbols), to_instant(as_of)
         followed = FollowedSymbols(self._store, wanted) if follow else None
         wanted = followed.symbols if followed else wanted
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
-            splits = reference_rows(self._store, "splits", SPLITS, wanted) if adjusted else None
+            splits = splits_known(self._store, wanted, as_of=instant) if adjusted else None
             if followed and splits is not None:
                 splits = followed.actions(splits, "executed_on")
             for session in sessions:
-                rows = of_symbols(
-                    self._session_bars(session, None if adjusted else columns), wanted
-                )
+                names = None if adjusted else columns
+                rows = of_symbols(self._session_bars(session, names, instant), wanted)
                 yield shown_minute_bars(rows, followed, splits)
 
         schema = adjusted_schema(_MINUTE) if adjusted else _MINUTE
@@ -188,6 +195,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: Literal[False] = False,
     ) -> pl.DataFrame: ...
     @overload
@@ -199,6 +207,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: Literal[True],
     ) -> pl.LazyFrame: ...
     def daily_bars(
@@ -209,6 +218,7 @@ class Lake:
         *,
         adjusted: bool = False,
         follow: bool = False,
+        as_of: Instant | None = None,
         lazy: bool = False,
     ) -> pl.DataFrame | pl.LazyFrame:
         """Return daily bars of the sessions `first` to `last`, both included.
@@ -226,17 +236,19 @@ class Lake:
             lake.daily_bars("2022-01-03", "2022-12-30", symbols=["META"], follow=True)
         """
         begin, end = to_span(first, last)
-        wanted = to_symbols(symbols)
+        wanted, instant = to_symbols(symbols), to_instant(as_of)
         followed = FollowedSymbols(self._store, wanted) if follow else None
         wanted = followed.symbols if followed else wanted
         within = pl.col("session").is_between(begin, end)
 
         def load(columns: list[str] | None) -> Iterator[pl.DataFrame]:
             if adjusted:
-                yield adjusted_daily_bars(self._store, (begin, end), wanted, followed)
+                yield adjusted_daily_bars(
+                    self._store, (begin, end), wanted, followed, as_of=instant
+                )
                 return
-            rows = of_symbols(read.daily_bars(self._store, begin.year, end.year), wanted)
-            rows = rows.filter(within)
+            rows = read.daily_bars(self._store, begin.year, end.year, as_of=instant)
+            rows = of_symbols(rows, wanted).filter(within)
             yield followed.bars(rows).sort("symbol", "session") if followed else rows
 
         schema = DAILY_BARS
@@ -366,10 +378,12 @@ class Lake:
     def _context(self) -> LakeContext:
         return LakeContext.from_settings(self._settings, store=self._store)
 
-    def _session_bars(self, session: date, columns: list[str] | None) -> pl.DataFrame:
+    def _session_bars(
+        self, session: date, columns: list[str] | None, as_of: datetime | None
+    ) -> pl.DataFrame:
         wanted = list(MINUTE_BARS) if columns is None else ["symbol", *columns]
         names = [name for name in MINUTE_BARS if name in wanted]
-        rows = read.minute_bars(self._store, session, names)
+        rows = read.minute_bars(self._store, session, names, as_of=as_of)
         return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
 
 
