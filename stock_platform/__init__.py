@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stock_platform.api.lake import HealOutcome, Lake, open_lake
+    from stock_platform.api.corrections import Corrections
+    from stock_platform.api.frames import HealOutcome
+    from stock_platform.api.lake import Lake, open_lake
     from stock_platform.domain.sessions import Calendar
     from stock_platform.errors import (
         InvalidDataError,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Calendar",
     "Certificate",
+    "Corrections",
     "DailySource",
     "Defect",
     "HealOutcome",
@@ -61,7 +64,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "stock_platform.api.lake": ("HealOutcome", "Lake", "open_lake"),
+    "stock_platform.api.corrections": ("Corrections",),
+    "stock_platform.api.frames": ("HealOutcome",),
+    "stock_platform.api.lake": ("Lake", "open_lake"),
     "stock_platform.domain.sessions": ("Calendar",),
     "stock_platform.errors": (
         "InvalidDataError",

@@ -6,6 +6,7 @@ from typing import Literal
 import polars as pl
 
 from stock_platform.api.frames import of_symbols
+from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.domain.reference import DIVIDENDS, SPLITS
 from stock_platform.errors import InvalidDataError
 from stock_platform.healing.action_register import (
@@ -82,6 +83,16 @@ class FollowedSymbols:
         within = begun & (pl.col(day) < pl.col("to_on").fill_null(date.max))
         joined = rows.join(self._links if links is None else links, on="symbol")
         return joined.filter(within).drop("from_on", "to_on")
+
+
+def session_bars(
+    store: ObjectStore, session: date, columns: list[str] | None, as_of: datetime | None
+) -> pl.DataFrame:
+    """Return a session's minute bars, at least the `columns` of them, with column session."""
+    wanted = list(MINUTE_BARS) if columns is None else ["symbol", *columns]
+    names = [name for name in MINUTE_BARS if name in wanted]
+    rows = read.minute_bars(store, session, names, as_of=as_of)
+    return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
 
 
 def shown_minute_bars(

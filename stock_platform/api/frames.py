@@ -1,6 +1,7 @@
-"""Arguments and frames of the public API: sessions as text, rows by symbol, lazy sources."""
+"""Arguments, outcomes and frames of the public API: sessions as text, lazy sources."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -16,6 +17,28 @@ Instant = str | datetime
 
 Load = Callable[[list[str] | None], Iterator[pl.DataFrame]]
 """Yields frames that hold at least the columns given (None: all)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealOutcome:
+    """What `Lake.heal` did to one session, in symbol-minutes unless named otherwise.
+
+    outcome = lake.heal("2026-11-20")
+    print(outcome.found, "minutes healed,", outcome.missing, "still missing")
+    """
+
+    session: date
+    missing_before: int
+    found: int
+    """Observed for the first time."""
+    missing: int
+    """Still missing; the next heal requests them again when their retry is due."""
+    calls: int
+    """Requests made to providers."""
+    rejected: int
+    """Rows in the quarantine because of this heal."""
+    failed: int
+    """Requests without a usable response."""
 
 
 def to_day(value: Day) -> date:

@@ -5,7 +5,6 @@ second time. Importing it loads Polars and DuckDB, so `stock_platform` does on f
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from os import PathLike, fspath
 from typing import Literal, overload
@@ -13,15 +12,18 @@ from typing import Literal, overload
 import duckdb
 import polars as pl
 
+from stock_platform.api.corrections import Corrections, corrections_since
 from stock_platform.api.follow import (
     TRADED_AS,
     FollowedSymbols,
     adjusted_daily_bars,
+    session_bars,
     shown_minute_bars,
     splits_known,
 )
 from stock_platform.api.frames import (
     Day,
+    HealOutcome,
     Instant,
     adjusted_schema,
     collect,
@@ -50,28 +52,6 @@ from stock_platform.providers.secrets import read_secret
 from stock_platform.settings import Settings
 
 _MINUTE = pl.Schema({**MINUTE_BARS, "session": pl.Date()})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealOutcome:
-    """What `Lake.heal` did to one session, in symbol-minutes unless named otherwise.
-
-    outcome = lake.heal("2026-11-20")
-    print(outcome.found, "minutes healed,", outcome.missing, "still missing")
-    """
-
-    session: date
-    missing_before: int
-    found: int
-    """Observed for the first time."""
-    missing: int
-    """Still missing; the next heal requests them again when their retry is due."""
-    calls: int
-    """Requests made to providers."""
-    rejected: int
-    """Rows in the quarantine because of this heal."""
-    failed: int
-    """Requests without a usable response."""
 
 
 class Lake:
@@ -180,7 +160,7 @@ class Lake:
                 splits = followed.actions(splits, "executed_on")
             for session in sessions:
                 names = None if adjusted else columns
-                rows = of_symbols(self._session_bars(session, names, instant), wanted)
+                rows = of_symbols(session_bars(self._store, session, names, instant), wanted)
                 yield shown_minute_bars(rows, followed, splits)
 
         schema = adjusted_schema(_MINUTE) if adjusted else _MINUTE
@@ -256,6 +236,20 @@ class Lake:
             extra = {"dividend_factor": pl.Float64(), "adj_close": pl.Float64()}
             schema = {**adjusted_schema(DAILY_BARS), **extra}
         return collect(pl.Schema({**schema, **(TRADED_AS if follow else {})}), load, lazy=lazy)
+
+    def corrections(self, since: str | None = None) -> Corrections:
+        """Return what changed in minute and daily bars since a cursor: `rows` and a new `cursor`.
+
+        Columns of `rows`: table, symbol, session, minute (null for a daily bar), reason
+        (superseded, retracted or restored), corrected_at (UTC), and old_ and new_ open, high,
+        low, close, vwap, volume, transactions (null where there was or is no bar). With the
+        cursor of one call as `since` of the next, no row is skipped or repeated, whoever writes
+        meanwhile. Raises `InvalidDataError` for another text.
+
+            news = lake.corrections()
+            later = lake.corrections(since=news.cursor)
+        """
+        return corrections_since(self._store, since)
 
     def coverage(self, session: Day) -> pl.DataFrame:
         """Return what is known of each expected symbol of one session, a row per symbol.
@@ -377,14 +371,6 @@ class Lake:
 
     def _context(self) -> LakeContext:
         return LakeContext.from_settings(self._settings, store=self._store)
-
-    def _session_bars(
-        self, session: date, columns: list[str] | None, as_of: datetime | None
-    ) -> pl.DataFrame:
-        wanted = list(MINUTE_BARS) if columns is None else ["symbol", *columns]
-        names = [name for name in MINUTE_BARS if name in wanted]
-        rows = read.minute_bars(self._store, session, names, as_of=as_of)
-        return rows.with_columns(pl.lit(session, pl.Date).alias("session"))
 
 
 def open_lake(location: str | PathLike[str] | None = None) -> Lake:

@@ -122,7 +122,7 @@ def settle(
 
     `before` are stored bars of these keys: one whose claim still wins keeps what stands
     beside it. A claim that can never matter again is dropped: another one, better and no
-    later, says all that it says. `keys` are the integer keys of the claims, where known.
+    later, has all that it has. `keys` are the integer keys of the claims, where known.
     """
     names = list(schema)
     rows = claims.select(list(history_schema(schema))).rechunk()
@@ -159,9 +159,11 @@ def _as_history(rows: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
     claim = rows[kept["at"]]
     taken_back = rows["retracted"].gather(kept["leader"])
     lost_to = pl.when(taken_back).then(pl.lit("retracted")).otherwise(pl.lit("superseded"))
+    taken = pl.when(kept["leader"] == kept["at"]).then(pl.lit("retraction"))
+    taken = taken.otherwise(pl.lit("restored"))
     superseded_at = rows["observed_at"].gather(kept["leader"]).alias("superseded_at")
     return claim.with_columns(
-        pl.when("retracted").then(pl.lit("retraction")).otherwise(lost_to).alias("reason"),
+        pl.when("retracted").then(taken).otherwise(lost_to).alias("reason"),
         pl.when(kept["leader"] != kept["at"]).then(superseded_at).alias("superseded_at"),
     )
 
@@ -201,14 +203,14 @@ def _matters(rows: pl.DataFrame, ranks: pl.DataFrame) -> pl.Series:
     first = ranks["leads"].to_numpy()
     earliest = _earliest_better(observed, first)
     shadowed = pl.Series(earliest <= observed)
-    says = [rows[name].gather(ranks["at"]).is_not_null() for name in OPTIONAL]
-    leader_says = [rows[name].gather(ranks["leader"]).is_not_null() for name in OPTIONAL]
+    given = [rows[name].gather(ranks["at"]).is_not_null() for name in OPTIONAL]
+    given_by_leader = [rows[name].gather(ranks["leader"]).is_not_null() for name in OPTIONAL]
     prices = rows.select(PRICE_COLUMNS)
     covered = bars.same_rows(prices[ranks["at"]], prices[ranks["leader"]])
-    for own_says, leader in zip(says, leader_says, strict=True):
-        covered &= ~own_says | leader
+    for own_given, leader in zip(given, given_by_leader, strict=True):
+        covered &= ~own_given | leader
     covered &= rows["observed_at"].gather(ranks["leader"]) <= ranks["observed_at"]
-    lends = (says[0] | says[1]) & ~covered
+    lends = (given[0] | given[1]) & ~covered
     return ~ranks["leads"] & (~shadowed | lends)
 
 

@@ -208,8 +208,8 @@ def _believable(
         WITHDRAWN_MAX, WITHDRAWN_SHARE_MAX * response.bars.height
     ):
         return lacks.clear()
-    told = response.bars.group_by("symbol").agg(
-        pl.len().alias("told"), pl.col("minute").max().alias("newest")
+    recorded = response.bars.group_by("symbol").agg(
+        pl.len().alias("recorded"), pl.col("minute").max().alias("newest")
     )
     gone = lacks.select(*_KEY, pl.lit(value=True).alias("gone"))
     ordered = (
@@ -220,16 +220,16 @@ def _believable(
         .with_columns(pl.struct("symbol", "gone").rle_id().alias("run"))
         .with_columns(pl.len().over("run").alias("in_run"))
         .filter("gone")
-        .join(told, on="symbol", how="left")
+        .join(recorded, on="symbol", how="left")
         .with_columns(pl.len().over("symbol").alias("lacking"))
     )
     tail = (pl.col("minute") > pl.col("newest")).sum().over("symbol").fill_null(0)
     enough = pl.col("lacking") <= pl.max_horizontal(
-        WITHDRAWN_MAX, pl.col("told").fill_null(0) * WITHDRAWN_SHARE_OF_SYMBOL_MAX
+        WITHDRAWN_MAX, pl.col("recorded").fill_null(0) * WITHDRAWN_SHARE_OF_SYMBOL_MAX
     )
     sure = enough & (pl.col("in_run") <= WITHDRAWN_RUN_MAX) & (tail <= 1)
     # A file of everybody may have no bar at all of a symbol; a call about it may not.
-    sure &= pl.col("told").is_not_null() | pl.lit(response.symbols is None)
+    sure &= pl.col("recorded").is_not_null() | pl.lit(response.symbols is None)
     return lacks.join(ordered.filter(sure), on=_KEY, how="semi")
 
 

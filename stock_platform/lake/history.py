@@ -60,12 +60,12 @@ def keep_others(
         if found is not None:
             parquet.require_whole(path, found)
         known = parquet.decode(path, found, schema) if found else pl.DataFrame(schema=schema)
-        fresh = _absent_from(known, others)
+        fresh = _absent_from(known, others.select(list(schema)))
         if not fresh.height:
             return None, None
-        if known.height:
-            fresh = pl.concat([known, fresh]).sort([*list(schema)[:2], "observed_at"])
-        return parquet.encode(name, fresh, folder=tables.folder(name, partition)), None
+        # Rows only ever follow those that are there: how many there were is a cursor.
+        rows = pl.concat([known, fresh])
+        return parquet.encode(name, rows, folder=tables.folder(name, partition)), None
 
     update(store, path, change)
 
@@ -90,7 +90,8 @@ def merge_news(
         # What repeats the bar is news where the same key has another claim as well.
         fresh |= ours.is_in(ours.filter(fresh).implode())
         news, ours = news.filter(fresh), ours.filter(fresh)
-    past = others().select(list(claims.history_schema(schema)))
+    written = others()
+    past = written.select(list(claims.history_schema(schema)))
     touched = held.is_in(ours.implode()) if held.len() else pl.Series([], dtype=pl.Boolean)
     contested = news["retracted"] | _repeats(ours) | ours.is_in(held.filter(touched).implode())
     past_keys = ours.clear()
@@ -110,10 +111,12 @@ def merge_news(
         keys=pl.concat([own, own.filter(beside), past_keys, ours.filter(contested)]),
     )
     if not plain.height and settled.bars.equals(before):
-        return Merged(bars=stored, others=_absent_from(past, settled.others), changed=False)
+        return Merged(bars=stored, others=_absent_from(written, settled.others), changed=False)
     rows = pl.concat([stored.filter(~touched), plain, settled.bars])
     keys = pl.concat([held.filter(~touched), ours.filter(~contested), settled.keys])
-    return Merged(bars=_sorted(rows, keys), others=_absent_from(past, settled.others), changed=True)
+    return Merged(
+        bars=_sorted(rows, keys), others=_absent_from(written, settled.others), changed=True
+    )
 
 
 def without_nothing(rows: pl.DataFrame) -> pl.DataFrame:
@@ -153,11 +156,23 @@ def _repeats(keys: pl.Series) -> pl.Series:
 
 
 def _absent_from(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the claims of `rows` that are not among the `known` ones."""
+    """Return the claims of `rows` that are not among the `known` ones.
+
+    A retraction that no longer stands is another row than it was while it stood.
+    """
     if not known.height or not rows.height:
         return rows
     claim = [name for name in rows.columns if name not in {"reason", "superseded_at"}]
-    return rows.unique(claim).join(known, on=claim, how="anti", nulls_equal=True)
+    ended = (pl.col("retracted") & pl.col("superseded_at").is_not_null()).alias("ended")
+    fresh = rows.with_columns(ended).unique([*claim, "ended"], maintain_order=True)
+    fresh = fresh.join(
+        known.with_columns(ended),
+        on=[*claim, "ended"],
+        how="anti",
+        nulls_equal=True,
+        maintain_order="left",
+    )
+    return fresh.drop("ended")
 
 
 def _sorted(rows: pl.DataFrame, keys: pl.Series) -> pl.DataFrame:
