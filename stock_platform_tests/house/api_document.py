@@ -12,7 +12,15 @@ import stock_platform
 API = Path("docs/api.md")
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "The lake": ("open_lake", "Lake", "HealOutcome", "Certificate", "Defect", "Calendar"),
+    "The lake": (
+        "open_lake",
+        "Lake",
+        "Corrections",
+        "HealOutcome",
+        "Certificate",
+        "Defect",
+        "Calendar",
+    ),
     "Indicators": ("compute_indicators", "indicator"),
     "Errors": (
         "PlatformError",
