@@ -5,13 +5,14 @@ decoder allocate without bound.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
 
 from stock_platform.domain.bars import validate_bars
+from stock_platform.domain.claims import BESIDE
 from stock_platform.errors import PlatformError
 from stock_platform.lake import parquet, tables
 from stock_platform.lake.checksums import ChecksumState, checksum_state, is_rising
@@ -153,7 +154,10 @@ def _read(
     """Return the rows of an object of a known table, or why it cannot be read."""
     try:
         if table is not None:
-            return parquet.decode(path, data, table.schema), None
+            columns = pl.Schema({**table.schema, **{name: BESIDE[name] for name in table.beside}})
+            if wrong := _wrong_columns(table, pl.read_parquet_schema(data)):
+                return None, ("schema", wrong)
+            return parquet.decode(path, data, columns), None
         if state is ChecksumState.ABSENT:
             for name in pl.read_parquet_schema(data):
                 pl.read_parquet(data, columns=[name])
@@ -162,6 +166,15 @@ def _read(
     except DECODE_ERRORS as error:
         return None, ("unreadable", _text(error, path))
     return None, None
+
+
+def _wrong_columns(table: Table, stored: Mapping[str, pl.DataType]) -> str:
+    """Return which columns are absent or none of the table's; their types `decode` requires."""
+    optional = {*table.added, *table.beside}
+    absent = [name for name in table.schema if name not in stored and name not in optional]
+    extra = [name for name in stored if name not in table.schema and name not in optional]
+    wrong = [f"{name} is absent" for name in absent]
+    return "; ".join([*wrong, *(f"{name} is no column of {table.name}" for name in extra)])
 
 
 def _text(error: BaseException, path: str) -> str:

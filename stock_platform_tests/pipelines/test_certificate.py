@@ -86,7 +86,7 @@ def test_what_a_certificate_speaks_of_changes_its_digest(on_disk: LakeContext) -
     write.publish_table(on_disk.store, "splits", None, split, key=SPLITS_KEY)
     splits = verify(on_disk)
 
-    assert changed_digests(known, bars) == {"minute_bars"}
+    assert changed_digests(known, bars) == {"minute_bars", "minute_bars_history"}
     assert changed_digests(bars, days) == {"daily_bars"}
     assert changed_digests(days, splits) == {"splits"}
     assert len({held.digest for held in (known, bars, days, splits)}) == 4

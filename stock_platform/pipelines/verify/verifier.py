@@ -122,6 +122,7 @@ class Verifier:
             quarantined=quarantined_rows(quarantine, session),
             digests={
                 "minute_bars": _digest("minute_bars", own.bars),
+                "minute_bars_history": _digest("minute_bars_history", own.history),
                 "daily_bars": _digest("daily_bars", year.daily_bars_of(session)),
                 "responses": _digest("answers", own.responses),
                 "connections": _digest("stream_log", own.connections),
@@ -137,19 +138,23 @@ class Verifier:
 
     def _own_objects(self, session: date, paths: Sequence[str]) -> "_OwnObjects":
         """Inspect the objects of a session and read its evidence, where all of it is sound."""
-        store, items, bars = self.context.store, list[Inspected](), None
+        store, items = self.context.store, list[Inspected]()
+        bars, history = None, pl.DataFrame(schema=TABLES["minute_bars_history"].schema)
         for item in inspect_listed(store, paths):
             if item.path == tables.data("minute_bars", session):
                 bars = item.rows
+            if item.path == tables.data("minute_bars_history", session):
+                history = item.rows
             # What is not needed again would add up: a session of quotes is as large as its bars.
             items.append(replace(item, rows=None))
         if any(_is_unusable(item) for item in items):
-            return _OwnObjects(items=tuple(items))
+            return _OwnObjects(items=tuple(items), history=history)
         if any(item.path.startswith("minute_bars_live/") for item in items):
             bars = read.minute_bars(store, session)
         return _OwnObjects(
             items=tuple(items),
             bars=pl.DataFrame(schema=MINUTE_BARS) if bars is None else bars,
+            history=history,
             responses=with_authority(read_responses(store, session)),
             connections=read_connections(store, session),
         )
@@ -236,6 +241,7 @@ class _OwnObjects:
 
     items: tuple[Inspected, ...]
     bars: pl.DataFrame | None = None
+    history: pl.DataFrame | None = None
     responses: pl.DataFrame | None = None
     connections: pl.DataFrame | None = None
 
