@@ -97,7 +97,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, streamed=SLOTS, connected=st.tuples(st.integers(0, 389), st.integers(0, 389)))
 def test_a_lake_that_only_its_own_steps_wrote_is_sound(
     steps: list[Step], streamed: set[int], connected: tuple[int, int]
