@@ -96,6 +96,7 @@ def of_heal(healed: HealResult) -> dict[str, Any]:
         "answers failed": healed.failed,
         "symbols left for later": healed.left_out,
         "bars of symbols not expected": healed.unexpected,
+        "bars outside the hours": healed.off_hours,
         "seconds": round(healed.seconds, 2),
         **(of_publication(healed.published) if healed.published else {}),
     }

@@ -19,6 +19,7 @@ PRICE_MIN = 0.000_001
 PRICE_MAX = 100_000_000.0
 """BRK.A trades below one million dollars; anything above this is a broken feed."""
 VOLUME_MAX = 100_000_000_000.0
+CONTRADICTION = "the answer has another row of this key with other values"
 
 _VALUES: dict[str, pl.DataType] = {
     "open": PRICE,
@@ -62,7 +63,9 @@ def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Vali
     `raw` has the columns of `schema` with numbers as Float64, Decimal or text
     (a missing vwap or transactions column is null). Text that is no number, NaN,
     infinite, negative and absurdly large values, high below low, a minute that
-    is not a multiple of 60 s and an impossible symbol each name their reason.
+    is not a multiple of 60 s and an impossible symbol each name their reason. Of rows that
+    repeat each other one is kept; of rows of one key with different values none is believed.
+    A VWAP of 0 is none.
     """
     missing = [pl.lit(None).alias(name) for name in schema if name not in raw.columns]
     rows = raw.with_columns(*missing).select(list(schema))
@@ -78,9 +81,29 @@ def validate_bars(raw: pl.DataFrame, schema: pl.Schema, *, dataset: str) -> Vali
     # A count may come as "82132.0", which is a number and yet no text of an integer.
     counts = pl.Series("transactions", numbers["transactions"].filter(ok).cast(pl.Int64))
     bars = rows.filter(ok).with_columns(counts).cast(schema)
+    bars = bars.with_columns(pl.when(pl.col("vwap") != 0).then("vwap"))
     bad = rows.filter(~ok)
     rejected = reject(bad, reason.filter(~ok), dataset=dataset, at=_at(schema))
+    bars, contradicting = _agreeing(bars, list(schema)[:2])
+    if contradicting.height:
+        refused = reject(contradicting, CONTRADICTION, dataset=dataset, at=_at(schema))
+        rejected = pl.concat([rejected, refused])
     return Validated(bars, rejected)
+
+
+def _agreeing(bars: pl.DataFrame, key: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the bars once each, and those of a key whose rows differ."""
+    symbol, time = pl.col(key[0]), pl.col(key[1])
+    same = symbol == symbol.shift()
+    above = (symbol > symbol.shift()) | (same & (time > time.shift()))
+    if bars.select(above.slice(1).all()).item():
+        # As vendors send them: by symbol and time. Any other order is looked at whole.
+        return bars, bars.clear()
+    repeated = bars.filter(pl.struct(key).is_duplicated())
+    different = pl.struct(VALUE_COLUMNS).n_unique().over(key) > 1
+    contradicting = repeated.filter(different)
+    agreeing = bars.join(contradicting, on=key, how="anti", maintain_order="left")
+    return agreeing.unique(key, keep="first", maintain_order=True), contradicting
 
 
 def merge(schema: pl.Schema, *frames: pl.DataFrame) -> pl.DataFrame:

@@ -40,6 +40,17 @@ def live_parts(store: ObjectStore, session: date) -> list[ObjectMeta]:
     return store.list(tables.folder("minute_bars_live", session))
 
 
+def bars_in_parts(store: ObjectStore, session: date) -> pl.DataFrame:
+    """Return symbol and minute of the bars of a session that are not compacted yet."""
+    found = [
+        parquet.decode(entry.path, got[0], MINUTE_BARS, columns=["symbol", "minute"])
+        for entry in live_parts(store, session)
+        if (got := store.get(entry.path))
+    ]
+    schema = {name: MINUTE_BARS[name] for name in ("symbol", "minute")}
+    return pl.concat([pl.DataFrame(schema=schema), *found])
+
+
 def part_rows(store: ObjectStore, entry: ObjectMeta) -> int | None:
     """Count the bars of one part; None when it was compacted meanwhile."""
     got = store.get(entry.path)

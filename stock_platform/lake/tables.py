@@ -82,6 +82,7 @@ _TABLES = (
         split="session",
     ),
     Table(name="minute_bars_live", schema=MINUTE_BARS, key=_BAR_KEY, split="session", parts=True),
+    Table(name="off_hours_bars", schema=MINUTE_BARS, key=_BAR_KEY, split="session"),
     Table(
         name="daily_bars",
         schema=DAILY_BARS,

@@ -11,7 +11,7 @@ from stock_platform.domain.coverage import SessionCoverage, universe_digest
 from stock_platform.domain.responses import with_authority
 from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
 from stock_platform.healing.apply_response import SettlementPolicy
-from stock_platform.healing.derive import carry_history, derive
+from stock_platform.healing.derive import carry_history, derive, presume_empty
 from stock_platform.healing.retry import RetrySchedule
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import read, stream_parts
@@ -80,10 +80,15 @@ class LakeContext:
         """Return a session's coverage, derived from evidence where none is stored."""
         symbols = self.universe(grid.session)
         stored = coverage_table.load(self.store, grid)
-        fresh_parts = bool(stream_parts.live_parts(self.store, grid.session))
-        if stored is not None and not fresh_parts and set(stored.symbols) == set(symbols):
-            return stored
-        return carry_history(self.derive(grid, symbols), stored)
+        if stored is None or set(stored.symbols) != set(symbols):
+            return carry_history(self.derive(grid, symbols), stored)
+        streamed = stream_parts.bars_in_parts(self.store, grid.session)
+        if streamed.height:
+            # What the stream brought since is added: deriving a session anew at every look,
+            # for one part of one bar, took 3.5 s and 1.3 GB.
+            stored.set_observed(streamed)
+            self._presume_empty(stored)
+        return stored
 
     def keep_for_universe(self, coverage: SessionCoverage) -> None:
         """Store a session's coverage where the stored one was made for something else.
@@ -110,14 +115,26 @@ class LakeContext:
             responses=with_authority(read_responses(self.store, grid.session)),
             policy=self.policy,
         )
-        watched = self.market.symbols
-        if watched is not None:
-            # The stream subscribes to the watchlist: it states nothing of their other symbols.
-            # By a set: `np.isin` compares each of 8,000 names with every other, for 2 s.
-            names = frozenset(watched)
-            streamed = np.array([symbol in names for symbol in coverage.symbols], dtype=bool)
-            coverage.bits["silent"] &= streamed[:, None]
+        coverage.bits["silent"] &= self._subscribed(coverage)[:, None]
         return coverage
+
+    def _presume_empty(self, coverage: SessionCoverage) -> None:
+        """Add the minutes of `coverage` that the connection log shows to be empty."""
+        known = SessionCoverage.blank(coverage.grid, coverage.symbols)
+        presume_empty(known, stream_parts.read_connections(self.store, coverage.session))
+        coverage.bits["silent"] |= known.bits["silent"] & self._subscribed(coverage)[:, None]
+
+    def _subscribed(self, coverage: SessionCoverage) -> np.ndarray:
+        """Return bool[symbols]: of whom the stream's silence is evidence.
+
+        The stream subscribes to the watchlist: it states nothing of their other symbols.
+        """
+        watched = self.market.symbols
+        if watched is None:
+            return np.ones(len(coverage.symbols), dtype=bool)
+        # By a set: `np.isin` compares each of 8,000 names with every other, for 2 s.
+        names = frozenset(watched)
+        return np.array([symbol in names for symbol in coverage.symbols], dtype=bool)
 
 
 def universe_on(store: ObjectStore, session: date, market: MarketSettings) -> list[str]:

@@ -28,7 +28,7 @@ from stock_platform.healing.reconciliation import (
     withdrawn,
 )
 from stock_platform.healing.scheduling import retryable, unverified
-from stock_platform.lake import append_log, read, write
+from stock_platform.lake import append_log, off_hours, read, write
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake.append_log import record_responses
 from stock_platform.lake.object_store import ObjectStore
@@ -59,6 +59,8 @@ class HealResult:
     """Symbols left for a later run by the bound on calls."""
     unexpected: int = 0
     """Bars of symbols nobody expected: kept for the whole market, left out of a watchlist."""
+    off_hours: int = 0
+    """Bars of minutes outside the lake's hours that came with the responses: left out."""
     seconds: float = 0.0
     responses: list[ProviderResponse] = field(default_factory=list)
 
@@ -106,6 +108,7 @@ class Healer:
 
             healer.heal(grid, 0, 389, now=datetime.now(UTC), only_ready=False)
         """
+        off_hours.sort_out(self.store, grid)
         coverage = self.context.coverage(grid)
         closed = grid.closed_slots(now, 0)
         wanted = coverage.missing(closed) if only_ready else coverage.unconfirmed(closed)
@@ -124,6 +127,7 @@ class Healer:
         arrivals.record_held(
             self.store, self.context.market, grid.session, self.context.universe(grid.session)
         )
+        off_hours.sort_out(self.store, grid)
         coverage = self.context.coverage(grid)
         session = np.ones((1, grid.width), dtype=bool)
         session[0, : grid.first] = session[0, grid.end :] = False
@@ -232,13 +236,14 @@ class Healer:
         # Before the bars that are compared get replaced.
         gone = self._reconcile(coverage, responses)
         bars = [response.bars for response in responses if response.bars.height]
-        published, unexpected = None, 0
+        published, unexpected, outside = None, 0, pl.DataFrame()
         if bars:
+            inside, outside = off_hours.split(pl.concat(bars), grid)
             arrived = arrivals.admit(
                 store,
                 self.context.market,
                 grid.session,
-                pl.concat(bars),
+                inside,
                 expected=coverage.symbols.tolist(),
             )
             unexpected = arrived.unexpected
@@ -265,6 +270,7 @@ class Healer:
             rejected=rejected,
             left_out=fetched.left_out,
             unexpected=unexpected,
+            off_hours=outside.height,
             seconds=time.monotonic() - started,
             responses=responses,
         )

@@ -201,3 +201,44 @@ def test_no_rows_give_no_rows() -> None:
     )
 
     assert (sifted.bars.height, sifted.rejected.height) == (0, 0)
+
+
+def test_a_vwap_of_zero_is_none() -> None:
+    assert sift(vwap=0.0).bars["vwap"].to_list() == [None]
+    assert sift(vwap="0").bars["vwap"].to_list() == [None]
+
+
+@pytest.mark.parametrize("schema", [bar.MINUTE_BARS, bar.DAILY_BARS], ids=["minute", "daily"])
+def test_rows_of_one_key_that_differ_are_both_refused(schema: pl.Schema) -> None:
+    days = [DAY - timedelta(days=number) for number in range(3)]
+    raw = raw_bars(3).with_columns(pl.Series("session", days))
+    other = raw.slice(1, 1).with_columns(close=pl.lit(10.5))
+
+    checked = bar.validate_bars(pl.concat([raw, other]), schema, dataset="bars")
+
+    assert checked.rejected["reason"].to_list() == [bar.CONTRADICTION] * 2
+    assert checked.rejected["symbol"].unique().to_list() == [raw["symbol"][1]]
+    assert all("'close'" in record for record in checked.rejected["record"])
+    assert checked.rejected["record"].n_unique() == 2
+    assert checked.bars.height == 2
+
+
+def test_an_answer_that_comes_twice_is_kept_once() -> None:
+    """Published: 634 rows of 317 minutes, the whole list twice."""
+    raw = raw_bars(5)
+
+    checked = bar.validate_bars(pl.concat([raw, raw]), bar.MINUTE_BARS, dataset="bars")
+
+    assert checked.rejected.is_empty()
+    assert checked.bars.equals(bar.validate_bars(raw, bar.MINUTE_BARS, dataset="bars").bars)
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_an_answer_does_not_matter(order: list[int]) -> None:
+    raw = raw_bars(4)
+    rows = pl.concat([raw, raw.head(1), raw.slice(2, 1).with_columns(volume=pl.lit(1.0))])
+
+    checked = bar.validate_bars(rows[order], bar.MINUTE_BARS, dataset="bars")
+
+    assert sorted(checked.bars["symbol"]) == sorted(raw["symbol"].gather([0, 1, 3]))
+    assert checked.rejected.height == 2

@@ -31,7 +31,7 @@ from stock_platform.healing.derive import carry_history
 from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION, summarize
 from stock_platform.healing.scheduling import latest_verification
 from stock_platform.lake import coverage as coverages
-from stock_platform.lake import read, write
+from stock_platform.lake import off_hours, read, write
 from stock_platform.lake.compact import compact
 from stock_platform.pipelines.heal import HealResult
 
@@ -142,6 +142,7 @@ def session_bars(
     with healer.open(context.log.info) as opened:
         healing = opened.context.healing
         compacted = compact(opened.store, grid.session)
+        moved = off_hours.sort_out(opened.store, grid)
         since = latest_verification(
             grid.closes_at,
             now,
@@ -150,6 +151,8 @@ def session_bars(
         )
         healed = opened.settle(grid, now=now, since=since) if since else None
     shown = metadata.of_publication(compacted)
+    if moved.out or moved.back:
+        shown |= {"moved off hours": moved.out, "moved back": moved.back}
     if healed is not None:
         shown |= {**metadata.of_heal(healed), **metadata.of_coverage(healed.coverage)}
         shown["heat map"] = metadata.picture(healed.coverage)

@@ -1,6 +1,7 @@
 """Minute bars from the stream into the lake: one immutable part per closed minute.
 
 A late trade makes the feed send the same minute again; the newest one wins.
+Minutes outside the lake's hours go to a table of their own (`lake.off_hours`).
 When the minute's part is already in the lake, the resend goes into a
 further part: the lake names parts so that the same bars again are the same part
 and other bars never collide.
@@ -16,7 +17,8 @@ import polars as pl
 from stock_platform.domain.bars import MINUTE_BARS, validate_bars
 from stock_platform.domain.rejections import reject
 from stock_platform.domain.revision import Revision
-from stock_platform.domain.sessions import NEW_YORK, Calendar
+from stock_platform.domain.sessions import NEW_YORK, Calendar, MinuteGrid
+from stock_platform.lake import off_hours
 from stock_platform.lake.append_log import record_rejected
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.stream_parts import write_live_minute
@@ -68,7 +70,8 @@ class MinuteWriter:
         self._outside: list[_Received] = []
         """Bars of no session, for the quarantine."""
         self._newest = datetime(1970, 1, 1, tzinfo=UTC)
-        self._sessions: dict[date, bool] = {}
+        self._grids: dict[date, MinuteGrid | None] = {}
+        """The minutes the lake expects of a day; None: it is no session."""
 
     @property
     def held(self) -> int:
@@ -82,7 +85,7 @@ class MinuteWriter:
         goes to quarantine with its reason at the next `close_before`.
         """
         minute = _instant(bar.s)
-        if minute is not None and self._is_session(_session(minute)):
+        if minute is not None and self._grid(_session(minute)) is not None:
             self._open.setdefault(minute, {})[bar.sym] = _Received(minute, bar, received_at)
         else:
             self._outside.append(_Received(minute, bar, received_at))
@@ -105,12 +108,13 @@ class MinuteWriter:
         part_of = {minute: part for part, minutes in enumerate(groups) for minute in minutes}
         # All at once: a replay closes many minutes, and a frame costs more than its rows.
         bars = self._validated([bar for minute in part_of for bar in self._open[minute].values()])
-        part = pl.col("minute").replace_strict(part_of, return_dtype=pl.Int64)
-        parts = bars.with_columns(part.alias("part")).partition_by("part", as_dict=True)
+        named = pl.col("minute").replace_strict(part_of, return_dtype=pl.Int64)
+        parts = bars.with_columns(named.alias("part")).partition_by("part", as_dict=True)
         written: list[WrittenMinute] = []
         for number, minutes in enumerate(groups):
             if (number,) in parts:
-                written.append(self._write(minutes[-1], parts[number,].drop("part")))
+                part = self._write(minutes[-1], parts[number,].drop("part"))
+                written += [part] if part.bars else []
             for minute in minutes:
                 del self._open[minute]
             self._newest = max(self._newest, minutes[-1])
@@ -137,18 +141,25 @@ class MinuteWriter:
             return []
         return [*late.values(), *groups]
 
-    def _is_session(self, day: date) -> bool:
+    def _grid(self, day: date) -> MinuteGrid | None:
         # One look-up in the calendar per day, not per bar: it costs 100 us.
-        if day not in self._sessions:
-            if len(self._sessions) >= DAYS_KNOWN_MAX:
-                self._sessions.clear()
-            self._sessions[day] = self._calendar.is_session(day)
-        return self._sessions[day]
+        if day not in self._grids:
+            if len(self._grids) >= DAYS_KNOWN_MAX:
+                self._grids.clear()
+            is_session = self._calendar.is_session(day)
+            self._grids[day] = self._calendar.grid(day) if is_session else None
+        return self._grids[day]
 
     def _write(self, minute: datetime, bars: pl.DataFrame) -> WrittenMinute:
         label = minute.astimezone(NEW_YORK).strftime("%H%M")
         session = _session(minute)
-        uri = write_live_minute(self.store, session, label, self.name, bars)
+        grid = self._grid(session)
+        outside = bars.clear()
+        if grid is not None:
+            bars, outside = off_hours.split(bars, grid)
+        if outside.height:
+            off_hours.keep(self.store, session, outside)
+        uri = write_live_minute(self.store, session, label, self.name, bars) if bars.height else ""
         return WrittenMinute(session=session, minute=minute, bars=bars.height, uri=uri)
 
     def _validated(self, rows: Iterable[_Received]) -> pl.DataFrame:
