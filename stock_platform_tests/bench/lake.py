@@ -15,8 +15,8 @@ import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake import stream_parts, tables, write
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store.filesystem import FileStore
+from stock_platform.lake.stream_parts import compact
 from stock_platform.providers.massive.flat_file_rows import COLUMNS, parse_minute_aggs
 from stock_platform_tests.bench.bars import OBSERVED, SESSION, live_minutes, session_bars
 from stock_platform_tests.bench.measured import measured

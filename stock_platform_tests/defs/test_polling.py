@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from stock_platform.lake import read
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.quotes import poll_quotes
 from stock_platform.providers.registry import Providers, open_providers
+from stock_platform.settings import Settings
 from stock_platform.simulator.scenario import Fault
 from stock_platform.simulator.server import Simulator
 from stock_platform_tests.defs.conftest import SYMBOLS
@@ -27,7 +29,14 @@ def _take(
 ) -> int:
     grid = lake_context.calendar.grid(session)
     now = grid.minute(slots[-1]) + timedelta(minutes=minutes_later)
-    taken = poll_quotes(lake_context, open_providers, grid, slots, now=now, log=lambda line: None)
+    taken = poll_quotes(
+        lake_context,
+        partial(open_providers, Settings.from_env()),
+        grid,
+        slots,
+        now=now,
+        log=lambda line: None,
+    )
     return taken.rebuilt
 
 

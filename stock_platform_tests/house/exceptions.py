@@ -22,7 +22,6 @@ SHORT_FILES = {
     "stock_platform/healing/unfillable.py": "imported by pipelines and defs",
     "stock_platform/indicators/engine/states.py": "imported by engine, pipelines and testing",
     "stock_platform/indicators/library/talib_functions.py": "imported by every kind of indicator",
-    "stock_platform/lake/compact.py": "one operation on a table",
     "stock_platform/lake/sql/adjust.py": "one rule of SQL over the lake",
     "stock_platform/providers/transport/body.py": "imported by every vendor",
     "stock_platform/providers/transport/revision_policy.py": "imported by every vendor",

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from stock_platform.domain import claims
 from stock_platform.domain.bars import MINUTE_BARS
 from stock_platform.lake import history, parquet, read, stream_parts, tables, write
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
+from stock_platform.lake.stream_parts import compact
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.domain.test_claims import CLAIMS, frame
 

@@ -18,10 +18,10 @@ from stock_platform.domain.reference import SPLITS, SPLITS_KEY
 from stock_platform.errors import PermanentError
 from stock_platform.lake import append_log, coverage, parquet, stream_parts, tables, write
 from stock_platform.lake.checksums import rows_digest
-from stock_platform.lake.compact import compact
 from stock_platform.lake.inspection import inspect_object
 from stock_platform.lake.object_store import ObjectStore
 from stock_platform.lake.object_store.filesystem import FileStore
+from stock_platform.lake.stream_parts import compact
 from stock_platform_tests.domain.examples import DAY, GRID, bars_of
 from stock_platform_tests.healing.responses import response
 

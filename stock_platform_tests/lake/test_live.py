@@ -11,9 +11,9 @@ from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.errors import InvalidDataError, PermanentError
 from stock_platform.lake import parquet, read, stream_parts, tables
 from stock_platform.lake import write as publish
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import ObjectStore, Version
 from stock_platform.lake.object_store.filesystem import FileStore
+from stock_platform.lake.stream_parts import compact
 from stock_platform_tests.domain.examples import DAY, at, bars_of
 from stock_platform_tests.lake.workers import bars
 

@@ -12,9 +12,9 @@ from stock_platform.domain.coverage import SessionCoverage
 from stock_platform.domain.rejections import REJECTED
 from stock_platform.lake import append_log, read, stream_parts, tables, write
 from stock_platform.lake import coverage as coverage_table
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import connect, query
+from stock_platform.lake.stream_parts import compact
 from stock_platform_tests.domain.examples import DAY, GRID, at, bars_of
 from stock_platform_tests.lake.workers import bars
 

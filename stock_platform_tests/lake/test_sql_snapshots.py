@@ -15,13 +15,13 @@ import pytest
 from stock_platform.domain.bars import DAILY_BARS
 from stock_platform.domain.coverage import CONNECTIONS
 from stock_platform.lake import stream_parts, write
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import ObjectMeta, ObjectStore
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql import query as query_module
 from stock_platform.lake.sql import snapshot
 from stock_platform.lake.sql.query import query
 from stock_platform.lake.sql.snapshot import Snapshot
+from stock_platform.lake.stream_parts import compact
 from stock_platform_tests.domain.examples import DAY, bars_of
 from stock_platform_tests.lake.workers import bars
 

@@ -13,9 +13,8 @@ from typing import Any
 import polars as pl
 
 from stock_platform.domain.bars import MINUTE_BARS
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import ObjectStore, VersionConflictError, open_store
-from stock_platform.lake.stream_parts import write_live_minute
+from stock_platform.lake.stream_parts import compact, write_live_minute
 from stock_platform.lake.write import publish_minute_bars
 from stock_platform.settings import LakeSettings
 from stock_platform_tests.domain.examples import DAY, GRID, bars_of

@@ -11,9 +11,9 @@ from stock_platform.domain.sessions import Calendar, Overrides
 from stock_platform.healing.aggregate import from_minutes
 from stock_platform.lake import coverage as coverage_table
 from stock_platform.lake import off_hours, read, stream_parts, write
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store.filesystem import FileStore
 from stock_platform.lake.sql.query import query
+from stock_platform.lake.stream_parts import compact
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.settings import HealingSettings, MarketSettings, load
 from stock_platform.stream.events import Bar

@@ -15,8 +15,8 @@ from stock_platform.domain.revision import Revision
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.errors import NotEntitledError, PlatformError, TransientError
 from stock_platform.lake import stream_parts
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store.filesystem import FileStore
+from stock_platform.lake.stream_parts import compact
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer
 from stock_platform.providers.registry import Providers

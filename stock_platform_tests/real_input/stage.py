@@ -15,8 +15,8 @@ from stock_platform.domain.bars import PRICE
 from stock_platform.domain.sessions import MinuteGrid
 from stock_platform.healing.scheduling import HealRange, heal_range_of
 from stock_platform.lake import read
-from stock_platform.lake.compact import compact
 from stock_platform.lake.object_store import open_store
+from stock_platform.lake.stream_parts import compact
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.heal import Healer, HealResult
 from stock_platform.providers.registry import Providers, open_providers

@@ -32,7 +32,7 @@ from stock_platform.healing.reconciliation import DIFFERENCES, RECONCILIATION, s
 from stock_platform.healing.scheduling import latest_verification
 from stock_platform.lake import coverage as coverages
 from stock_platform.lake import off_hours, read, write
-from stock_platform.lake.compact import compact
+from stock_platform.lake.stream_parts import compact
 from stock_platform.pipelines.heal import HealResult
 
 CLOSED = "closed"
