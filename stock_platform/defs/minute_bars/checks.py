@@ -72,6 +72,21 @@ def minutes_are_aligned(
     return passed_without(bars.filter(off), "bars off the minute or of another session")
 
 
+@dg.asset_check(asset=session_bars, partitions_def=sessions)
+@no_retry_unless_transient
+def no_extreme_is_improbable(
+    context: dg.AssetCheckExecutionContext, duckdb: LakeDuckDB
+) -> dg.AssetCheckResult:
+    """No minute's high or low is far outside of what the symbol does around it.
+
+    Such bars stay in `minute_bars`; the view `minute_bars_clean` leaves them out.
+    """
+    text = "SELECT * FROM improbable_minute_bars WHERE session = $session ORDER BY ALL"
+    with duckdb.get_connection() as connection:
+        found = connection.sql(text, params={"session": _session(context)}).pl()
+    return passed_without(found, "improbable minutes", dg.AssetCheckSeverity.WARN)
+
+
 @dg.asset_check(asset=coverage, partitions_def=sessions)
 @no_retry_unless_transient
 def every_minute_is_accounted_for(

@@ -20,13 +20,13 @@ from stock_platform.lake import tables
 from stock_platform.lake.point_in_time import ClaimTable, macros, with_live_parts
 
 FIXED = (
-    "quarantine",
-    "answers",
+    "recorded_once",
     "split_factors",
     "dividend_factors",
     "minute_bars_adjusted",
     "daily_bars_adjusted",
     "security_bars",
+    "improbable",
 )
 """Views and macros kept as .sql files beside this one, each after those it reads."""
 
