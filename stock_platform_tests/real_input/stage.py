@@ -188,6 +188,10 @@ class Platform:
         """Return the rows in the lake, by symbol and minute."""
         return read.minute_bars(self.lake_context.store, session, list(ROW))
 
+    def kept_apart(self, session: date) -> pl.DataFrame:
+        """Return the rows of minutes outside the lake's hours, by symbol and minute."""
+        return read.table(self.lake_context.store, "off_hours_bars", session).select(list(ROW))
+
 
 def _heal(healer: Healer, session: date) -> HealResult:
     grid = healer.context.calendar.grid(session)

@@ -185,7 +185,7 @@ def test_what_the_feed_got_wrong_is_on_record(recording: Recording, healed: Plat
         assert kinds["changed"].height == rows.height - lost.height - right.height > 0
 
 
-def test_with_regular_hours_only_the_rest_of_the_day_stays_as_streamed(
+def test_with_regular_hours_only_the_rest_of_the_day_is_kept_apart_as_streamed(
     recording: Recording, tmp_path: Path
 ) -> None:
     shutil.copytree(recording.lake, tmp_path, dirs_exist_ok=True)
@@ -200,10 +200,11 @@ def test_with_regular_hours_only_the_rest_of_the_day_stays_as_streamed(
     regular = inside(grid.opens_at, grid.closes_at, closed="left")
     found = read.table(platform.lake_context.store, "bar_differences", session)
     held = platform.held(session)
-    assert held.filter(regular).equals(recording.rows_of(session).filter(regular))
+    apart = platform.kept_apart(session)
+    assert held.equals(recording.rows_of(session).filter(regular))
     # SPY's closing auction at 16:00 is outside of regular hours, too.
-    assert held.filter(~regular).equals(before.filter(~regular))
-    assert held.filter(~regular).height > 0 or recording.symbol == "SPX"
+    assert apart.equals(before.filter(~regular))
+    assert apart.height > 0 or recording.symbol == "SPX"
     assert found.filter(~regular | (pl.col("kind") == "removed")).is_empty()
 
 
