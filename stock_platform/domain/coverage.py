@@ -121,6 +121,11 @@ class SessionCoverage:
         observed[rows, slots] = True
         return int(np.count_nonzero(observed) - before)
 
+    def has_observed(self, bars: pl.DataFrame) -> bool:
+        """Return whether each expected (symbol, minute) of `bars` is marked observed."""
+        rows, slots = self._cells(bars)
+        return bool(self.bits["observed"][rows, slots].all())
+
     def rebuild_observed(self, bars: pl.DataFrame) -> None:
         """Replace `observed` by what `bars` holds; `healed` never exceeds it."""
         self.bits["observed"][:] = False

@@ -21,6 +21,7 @@ ADDED = {
     "symbol_changes",
     "symbol_spans",
     "unexpected_symbols",
+    "off_hours_bars",
 }
 """Tables that came later."""
 OBJECTS = [
