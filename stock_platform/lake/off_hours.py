@@ -66,16 +66,17 @@ def sort_out(store: ObjectStore, grid: MinuteGrid) -> Moved:
     if out:
         _, outside = split(read.table(store, "minute_bars", session), grid)
         keep(store, session, outside)
-        _remove(store, "minute_bars", session, within(grid))
+        _remove(store, "minute_bars", session, outside)
     inside, _ = split(read.table(store, TABLE, session), grid)
     if inside.height:
         back = inside.height
         write.publish_minute_bars(store, session, inside)
-        _remove(store, TABLE, session, ~within(grid))
+        _remove(store, TABLE, session, inside)
     return Moved(out, back)
 
 
-def _remove(store: ObjectStore, table: str, session: date, stays: pl.Expr) -> None:
+def _remove(store: ObjectStore, table: str, session: date, copied: pl.DataFrame) -> None:
+    """Remove the rows that were copied; one that came or was replaced meanwhile stays."""
     path = tables.data(table, session)
 
     def change(found: bytes | None) -> tuple[bytes | None, None]:
@@ -83,7 +84,9 @@ def _remove(store: ObjectStore, table: str, session: date, stays: pl.Expr) -> No
             return None, None
         # With every column of the object: what stands beside a bar stays with it.
         rows = parquet.decode(path, found)
-        kept = rows.filter(stays)
+        kept = rows.join(
+            copied, on=list(MINUTE_BARS), how="anti", nulls_equal=True, maintain_order="left"
+        )
         folder = tables.folder(table, session)
         data = parquet.encode(table, kept, folder=folder) if kept.height < rows.height else None
         return data, None

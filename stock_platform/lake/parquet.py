@@ -62,9 +62,13 @@ def decode(
     known = TABLES.get(path.partition("/")[0])
     added = known.added + known.beside if known else ()
     names = list(columns) if columns is not None else list(schema) if schema else None
-    if added and names:
+    if schema is not None and names is not None:
         present = pl.read_parquet_schema(data)
         names = [name for name in names if name in present or name not in added]
+        others = {*present} - {*schema, *added}
+        if not {*names} <= {*present} or (columns is None and others):
+            # Read as it is: what is wrong with it is named below.
+            names = None
     frame = pl.read_parquet(data, columns=names)
     if schema is None:
         return frame

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -132,6 +133,26 @@ def test_hours_switched_on_and_off_again_lose_nothing(store: FileStore) -> None:
     assert extended["observed"] == 960
     assert read.minute_bars(store, DAY).height == 390
     assert read.table(store, "off_hours_bars", DAY).height == 570
+
+
+def test_a_bar_that_comes_while_others_move_is_not_lost(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, publish = EXTENDED.grid(DAY), write.publish_minute_bars
+    early, later = grid.opens_at, grid.opens_at + timedelta(minutes=1)
+    off_hours.keep(store, DAY, bars_at(early))
+
+    def publish_while_the_stream_writes(*args: Any) -> Any:
+        off_hours.keep(store, DAY, bars_at(later))
+        return publish(*args)
+
+    monkeypatch.setattr(write, "publish_minute_bars", publish_while_the_stream_writes)
+    off_hours.sort_out(store, grid)
+    monkeypatch.undo()
+    off_hours.sort_out(store, grid)
+
+    assert read.minute_bars(store, DAY)["minute"].to_list() == [early, later]
+    assert read.table(store, "off_hours_bars", DAY).is_empty()
 
 
 def test_an_early_close_learnt_later_moves_the_afternoon(store: FileStore) -> None:
