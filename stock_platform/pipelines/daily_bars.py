@@ -208,7 +208,8 @@ class DailyBarIngest:
         if wanted.height or gone.height:
             write.publish_daily_bars(store, wanted, retracted=gone)
         ours = response.rejected.filter(pl.col("symbol").is_in(pairs["symbol"].unique().implode()))
-        done.rejected += append_log.record_rejected(store, ours)
+        # Also those of symbols nobody requested: an answer about everybody held memory garbage.
+        done.rejected += append_log.record_rejected(store, response.rejected)
         rejected = ours.select("symbol", pl.col("at").dt.date().alias("session"))
         covered = pl.col("session").is_between(response.first, response.last)
         done.record_outcome(

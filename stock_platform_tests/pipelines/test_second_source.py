@@ -1,20 +1,24 @@
 """A second source fills holes; it proves nothing and overrules nobody."""
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
 import pytest
 
+from stock_platform.domain.rejections import midnight, reject
 from stock_platform.domain.sessions import Calendar, MinuteGrid
 from stock_platform.errors import NotEntitledError
 from stock_platform.lake import read, write
 from stock_platform.lake.append_log import record_responses
+from stock_platform.lake.sql.query import query
 from stock_platform.pipelines.context import LakeContext
 from stock_platform.pipelines.daily_bars import DailyBarIngest
 from stock_platform.pipelines.due_sessions import minutes_due, sessions_with_gaps
 from stock_platform.pipelines.heal import Healer
 from stock_platform.providers.factory import Providers
+from stock_platform.providers.sources import DailyResponse
 from stock_platform_tests.pipelines.conftest import SESSIONS
 from stock_platform_tests.pipelines.vendors import DOWN, LONG_AFTER, Vendor, streamed
 
@@ -197,3 +201,27 @@ def test_a_daily_bar_a_second_source_has_not_is_asked_of_the_record_again(
     record.error = None
 
     assert daily(context, record, second, now=LONG_AFTER + timedelta(hours=4)).height == 2
+
+
+class WithGarbage(Vendor):
+    """Published: memory garbage among good rows of an answer about everybody."""
+
+    def daily_bars(self, session: date) -> DailyResponse:
+        response = super().daily_bars(session)
+        rows = response.bars.head(1).with_columns(pl.lit("\0HTLP^").alias("symbol"))
+        rejected = reject(
+            rows, "the symbol is not acceptable", dataset="daily_bars", at=midnight(pl.lit(session))
+        )
+        return replace(response, rejected=rejected)
+
+
+def test_rejected_rows_of_symbols_nobody_requested_are_kept_and_counted(
+    context: LakeContext,
+) -> None:
+    ingest = DailyBarIngest(context=context, sources=[WithGarbage()], clock=lambda: LONG_AFTER)
+
+    done = ingest.fill([GRID.session])
+
+    assert done.rejected == 1
+    found = query(context.store, "SELECT symbol, reason FROM quarantine")
+    assert found.rows() == [("\0HTLP^", "the symbol is not acceptable")]
